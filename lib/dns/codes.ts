@@ -1,0 +1,51 @@
+/** The numbers of the protocol, with the names the IANA registries give them. Only those in use. */
+
+/** The header's second word (RFC 1035 §4.1.1; AD and CD: RFC 4035 §3.1.6, §3.2.2). */
+export const Flag = {
+  QR: 0x8000,
+  AA: 0x0400,
+  TC: 0x0200,
+  RD: 0x0100,
+  RA: 0x0080,
+  Z: 0x0040,
+  AD: 0x0020,
+  CD: 0x0010,
+} as const;
+
+export const Opcode = { QUERY: 0 } as const;
+
+/** Response codes; those over 15 need an OPT record for their upper bits (RFC 6891 §6.1.3). */
+export const Rcode = {
+  NOERROR: 0,
+  FORMERR: 1,
+  SERVFAIL: 2,
+  NXDOMAIN: 3,
+  NOTIMP: 4,
+  REFUSED: 5,
+  BADVERS: 16,
+} as const;
+
+export const Type = { NS: 2, SOA: 6, OPT: 41, IXFR: 251, AXFR: 252 } as const;
+
+/** EDNS option codes. */
+export const Option = {
+  /** RFC 7871 */ CLIENT_SUBNET: 8,
+  /** RFC 7828 */ TCP_KEEPALIVE: 11,
+  /** RFC 7830 */ PADDING: 12,
+  /** RFC 8914 */ EXTENDED_ERROR: 15,
+} as const;
+
+/** INFO-CODEs of extended DNS errors (RFC 8914 §4). */
+export const ExtendedError = {
+  OTHER: 0,
+  NOT_SUPPORTED: 21,
+  NO_REACHABLE_AUTHORITY: 22,
+  NETWORK_ERROR: 23,
+} as const;
+
+const rcodeNames = new Map<number, string>(Object.entries(Rcode).map(([name, code]) => [code, name]));
+
+/** An RCODE as people read it: its name, or `RCODE17` where it has none here (RFC 6895 §2.3). */
+export function rcodeName(rcode: number): string {
+  return rcodeNames.get(rcode) ?? `RCODE${rcode}`;
+}

@@ -1,0 +1,137 @@
+import { Flag, Type } from "./codes.ts";
+import { Edns } from "./edns.ts";
+import { FormatError } from "./format_error.ts";
+import { lowerCase, nameToString, skipPlainName } from "./name.ts";
+import { readUint16, RecordCursor } from "./records.ts";
+
+/** ID, flags and four counts (RFC 1035 §4.1.1), in octets. */
+export const HEADER = 12;
+/** What the length prefix of TCP can say (RFC 1035 §4.2.2), in octets. */
+export const MAX_MESSAGE = 65_535;
+
+/** A DNS message, read in place. Immutable: nobody writes to `bytes` after `parse`. */
+export class Message {
+  readonly bytes: Uint8Array;
+  /** Offset just behind the question, which is `HEADER` where there is none. */
+  readonly questionEnd: number;
+  #scanned = false;
+  #edns: Edns | undefined;
+  #recordsEnd = 0;
+  #recordsKept = 0;
+
+  private constructor(bytes: Uint8Array, questionEnd: number) {
+    this.bytes = bytes;
+    this.questionEnd = questionEnd;
+  }
+
+  /**
+   * Checks header and question only; the records are looked at when something asks for them.
+   * Throws `FormatError`; more than one question is one (RFC 9619 §4).
+   */
+  static parse(bytes: Uint8Array): Message {
+    if (bytes.length < HEADER) throw new FormatError("shorter than a header");
+    const questions = readUint16(bytes, 4);
+    if (questions === 0) return new Message(bytes, HEADER);
+    if (questions > 1) throw new FormatError(`${questions} questions in one message`);
+    const nameEnd = skipPlainName(bytes, HEADER);
+    if (nameEnd + 4 > bytes.length) throw new FormatError("the question runs past the end of the message");
+    return new Message(bytes, nameEnd + 4);
+  }
+
+  get id(): number {
+    return readUint16(this.bytes, 0);
+  }
+
+  /** The header's second word: see `Flag`. */
+  get flags(): number {
+    return readUint16(this.bytes, 2);
+  }
+
+  get isResponse(): boolean {
+    return (this.flags & Flag.QR) !== 0;
+  }
+
+  get opcode(): number {
+    return this.flags >> 11 & 0xf;
+  }
+
+  /** All twelve bits of it, the upper ones from the OPT record (RFC 6891 §6.1.3). */
+  get rcode(): number {
+    return (this.edns?.extendedRcode ?? 0) << 4 | this.flags & 0xf;
+  }
+
+  get hasQuestion(): boolean {
+    return this.questionEnd > HEADER;
+  }
+
+  /** QNAME for people; the root where there is no question. */
+  get name(): string {
+    return this.hasQuestion ? nameToString(this.bytes, HEADER) : ".";
+  }
+
+  /** QTYPE; 0 where there is no question. */
+  get type(): number {
+    return this.hasQuestion ? readUint16(this.bytes, this.questionEnd - 4) : 0;
+  }
+
+  /** The OPT record, if there is one. Walks all records at the first call; throws `FormatError`. */
+  get edns(): Edns | undefined {
+    this.#scan();
+    return this.#edns;
+  }
+
+  /** Offset behind the records that can be passed on: all before the OPT record, or all. Throws `FormatError`. */
+  get recordsEnd(): number {
+    this.#scan();
+    return this.#recordsEnd;
+  }
+
+  /** How many additional records stand before `recordsEnd`. Throws `FormatError`. */
+  get additionalKept(): number {
+    this.#scan();
+    return this.#recordsKept - readUint16(this.bytes, 6) - readUint16(this.bytes, 8);
+  }
+
+  /** Whether both ask the same: QTYPE and QCLASS, and QNAME but for ASCII case (RFC 7766 §7). */
+  sameQuestion(other: Message): boolean {
+    const end = this.questionEnd;
+    if (end !== other.questionEnd) return false;
+    const a = this.bytes;
+    const b = other.bytes;
+    for (let i = HEADER; i < end - 4; i++) {
+      if (a[i] !== b[i] && lowerCase(a[i]!) !== lowerCase(b[i]!)) return false;
+    }
+    for (let i = Math.max(end - 4, HEADER); i < end; i++) {
+      if (a[i] !== b[i]) return false;
+    }
+    return true;
+  }
+
+  #scan(): void {
+    if (this.#scanned) return;
+    const cursor = new RecordCursor(this.bytes, this.questionEnd);
+    let kept = 0;
+    let recordsEnd = this.questionEnd;
+    let edns: Edns | undefined;
+    while (cursor.next()) {
+      if (cursor.type === Type.OPT) {
+        // RFC 6891 §6.1.1: one at most, in the additional section, owned by the root.
+        if (edns) throw new FormatError("more than one OPT record");
+        if (cursor.section !== "additional") {
+          throw new FormatError("an OPT record outside the additional section");
+        }
+        if (cursor.fixed !== cursor.start + 1) {
+          throw new FormatError("an OPT record whose owner is not the root");
+        }
+        edns = new Edns(this.bytes, cursor.fixed, cursor.end);
+      } else if (!edns) {
+        kept++;
+        recordsEnd = cursor.end;
+      }
+    }
+    this.#edns = edns;
+    this.#recordsKept = kept;
+    this.#recordsEnd = recordsEnd;
+    this.#scanned = true;
+  }
+}

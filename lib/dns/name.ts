@@ -1,0 +1,102 @@
+import { FormatError } from "./format_error.ts";
+
+/** A name takes at most 255 octets, length octets and the root's included (RFC 1035 §3.1). */
+const MAX_NAME = 255;
+const POINTER = 0xc0;
+
+/**
+ * The offset just behind the name that starts at `offset`.
+ *
+ * A compression pointer ends a name; it "replaces a prior occurrence" (RFC 1035 §4.1.4), so one that does not point
+ * backwards is malformed, as are the label types RFC 6891 §5 leaves undefined.
+ */
+export function skipName(bytes: Uint8Array, offset: number): number {
+  for (let at = offset;;) {
+    const length = octet(bytes, at);
+    if (length === 0) return at + 1;
+    if (length >= POINTER) {
+      if (pointerTarget(bytes, at) >= offset) throw new FormatError("a compression pointer points forward");
+      return at + 2;
+    }
+    at = nextLabel(bytes, at, length);
+    if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+  }
+}
+
+/** The offset just behind a name that must be spelled out, as the first name of a message is. */
+export function skipPlainName(bytes: Uint8Array, offset: number): number {
+  for (let at = offset;;) {
+    const length = octet(bytes, at);
+    if (length === 0) return at + 1;
+    at = nextLabel(bytes, at, length);
+    if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+  }
+}
+
+/** Whether two names of one message are the same, ASCII case aside (RFC 4343 §3). */
+export function equalNames(bytes: Uint8Array, one: number, other: number): boolean {
+  let a = one;
+  let b = other;
+  for (;;) {
+    a = follow(bytes, a);
+    b = follow(bytes, b);
+    if (a === b) return true;
+    const length = octet(bytes, a);
+    if (length !== octet(bytes, b)) return false;
+    if (length === 0) return true;
+    for (let i = 1; i <= length; i++) {
+      if (lowerCase(octet(bytes, a + i)) !== lowerCase(octet(bytes, b + i))) return false;
+    }
+    a += length + 1;
+    b += length + 1;
+  }
+}
+
+/** The name as zone files write it, with a final dot and escapes (RFC 1035 §5.1). For people only. */
+export function nameToString(bytes: Uint8Array, offset: number): string {
+  let text = "";
+  for (let at = follow(bytes, offset);;) {
+    const length = octet(bytes, at);
+    if (length === 0) return text === "" ? "." : text;
+    for (let i = 1; i <= length; i++) text += presentation(octet(bytes, at + i));
+    text += ".";
+    at = follow(bytes, at + length + 1);
+  }
+}
+
+/** An octet with ASCII capitals made small; label lengths are below "A" and pass as they are. */
+export function lowerCase(octet: number): number {
+  return octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+}
+
+function presentation(code: number): string {
+  const character = String.fromCharCode(code);
+  if (code <= 0x20 || code >= 0x7f) return `\\${String(code).padStart(3, "0")}`;
+  return '."\\;@$()'.includes(character) ? `\\${character}` : character;
+}
+
+/** Where the labels continue: `at` itself, or the end of a chain of pointers that each go further back. */
+function follow(bytes: Uint8Array, at: number): number {
+  while (octet(bytes, at) >= POINTER) {
+    const target = pointerTarget(bytes, at);
+    if (target >= at) throw new FormatError("a compression pointer points forward");
+    at = target;
+  }
+  return at;
+}
+
+function pointerTarget(bytes: Uint8Array, at: number): number {
+  return (octet(bytes, at) & 0x3f) << 8 | octet(bytes, at + 1);
+}
+
+function nextLabel(bytes: Uint8Array, at: number, length: number): number {
+  if (length > 63) throw new FormatError(`label type 0x${length.toString(16)} is not in use`);
+  if (at + length >= bytes.length) throw new FormatError("a name runs past the end of the message");
+  return at + length + 1;
+}
+
+function octet(bytes: Uint8Array, at: number): number {
+  const value = bytes[at];
+  if (value === undefined) throw new FormatError("a name runs past the end of the message");
+  return value;
+}
