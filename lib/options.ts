@@ -1,0 +1,200 @@
+/** The one table of options, and what is written from it for people: `--help` and the README's table. */
+import { isIP } from "node:net";
+import { parseHostPort, parseUpstream } from "./upstream/address.ts";
+
+export interface ListenAddress {
+  readonly hostname: string;
+  readonly port: number;
+  /** False for what `localhost` stands for: a loopback address that the host lacks is skipped. */
+  readonly required: boolean;
+}
+
+interface Kind<Value> {
+  readonly accepts: string;
+  /** A list, because a preset is several values. Throws a `TypeError` that names the text, the reason and the remedy. */
+  readonly parse: (text: string) => Value[];
+}
+
+export interface Option<Value> extends Kind<Value> {
+  readonly placeholder: string;
+  /** As the user would write it. */
+  readonly fallback: string | undefined;
+  readonly repeatable?: true;
+  readonly meaning: string;
+}
+
+export const OPTIONS = {
+  upstream: {
+    placeholder: "UPSTREAM",
+    accepts: "[tls://]HOST[:PORT][#AUTHNAME], cloudflare, google, quad9",
+    parse: parseUpstream,
+    fallback: "cloudflare",
+    repeatable: true,
+    meaning: "DNS-over-TLS server to forward to; its certificate must name AUTHNAME, or else HOST.",
+  },
+  listen: {
+    placeholder: "ADDR[:PORT]",
+    accepts: "an IP address or localhost; port 53 unless given",
+    parse: parseListen,
+    fallback: "localhost",
+    repeatable: true,
+    meaning: "Where to answer, over UDP and TCP. localhost is each of 127.0.0.1 and ::1 that the host has.",
+  },
+  ca: {
+    placeholder: "FILE",
+    accepts: "a file of PEM certificates",
+    parse: (text: string) => [text],
+    fallback: undefined,
+    meaning: "Certificates to trust beside the public roots that Deno carries.",
+  },
+  "log-level": {
+    placeholder: "LEVEL",
+    ...oneOf("debug", "info", "warning", "error"),
+    fallback: "info",
+    meaning: "The least severe messages to log.",
+  },
+  "log-format": {
+    placeholder: "FORMAT",
+    ...oneOf("text", "json"),
+    fallback: "text",
+    meaning: "Lines for people, or one JSON object a line.",
+  },
+  timeout: {
+    placeholder: "DURATION",
+    ...duration("500ms", "30s"),
+    fallback: "4s",
+    meaning: "The longest a client waits for an answer, SERVFAIL included; stub resolvers give up after 5s.",
+  },
+  "max-udp-size": {
+    placeholder: "OCTETS",
+    ...integer(512, 4096),
+    // RFC 9715 §3 wants at most 1400 octets; 1232 is what fits the least IPv6 MTU of 1280.
+    fallback: "1232",
+    meaning: "Octets of the largest UDP answer; a client asks again over TCP for what is larger.",
+  },
+  "tcp-idle-timeout": {
+    placeholder: "DURATION",
+    ...duration("1s", "10m"),
+    fallback: "10s", // RFC 9210 §4.2
+    meaning: "How long a client's TCP connection may stay without a complete query.",
+  },
+  "max-tcp-clients": {
+    placeholder: "NUMBER",
+    // Each is a file descriptor, and RFC 9210 §4.2 wants the limit below the system's: the unit allows 65536.
+    ...integer(1, 50_000),
+    // RFC 9210 §4.2 starts from 150 for a public server; behind us are clients that reuse their connections.
+    fallback: "1000",
+    meaning: "TCP connections from all clients together.",
+  },
+  "max-tcp-clients-per-address": {
+    placeholder: "NUMBER",
+    ...integer(1, 50_000),
+    // RFC 9210 §4.2 starts from 25; many pods or hosts behind one translated address look like one client.
+    fallback: "100",
+    meaning: "TCP connections from one client address.",
+  },
+  "max-in-flight": {
+    placeholder: "NUMBER",
+    // Half of the 65,536 IDs of a connection: one that is free and random is always found at once.
+    ...integer(1, 32_768),
+    fallback: "4096",
+    meaning: "Queries that wait for an upstream at one time, from all clients together.",
+  },
+} as const satisfies Record<string, Option<unknown>>;
+
+export type Name = keyof typeof OPTIONS;
+export type Value<N extends Name> = ReturnType<typeof OPTIONS[N]["parse"]>[number];
+
+export const NAMES = Object.keys(OPTIONS) as Name[];
+
+/** What every environment variable of ours begins with. */
+export const PREFIX = "DOT_PROXY_";
+
+export function helpText(): string {
+  return `dot-proxy answers plain DNS by asking DNS-over-TLS servers.
+
+Usage: dot-proxy [--OPTION VALUE]...
+
+${NAMES.map(optionHelp).join("")}  --help, --version
+      Print this text, or the version, and exit.
+
+Every option with a value is an environment variable too, --log-level for one
+${variable("log-level")}. Repeated values are separated by commas there. The
+command line wins.
+`;
+}
+
+function optionHelp(name: Name): string {
+  const { placeholder, accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
+  const repeat = isRepeatable(name) ? " May be repeated." : "";
+  const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.`;
+  return `  --${name} ${placeholder}\n${text.replaceAll(/(.{1,74})(?: |$)/g, "      $1\n")}`;
+}
+
+/** The README's table of options, in Markdown. */
+export function optionTable(): string {
+  const rows = NAMES.map((name) => {
+    const { accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
+    const repeatable = isRepeatable(name) ? " Repeatable." : "";
+    return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable} |`;
+  });
+  return ["| Option | Accepts | Default | Meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
+}
+
+export function variable(name: Name): string {
+  return PREFIX + name.toUpperCase().replaceAll("-", "_");
+}
+
+export function isRepeatable(name: Name): boolean {
+  const { repeatable }: Option<unknown> = OPTIONS[name];
+  return repeatable === true;
+}
+
+/** The names that stand for several addresses are resolved here and not by the system, whose files may lack one. */
+function parseListen(text: string): ListenAddress[] {
+  const { host, port } = parseHostPort(text, 53);
+  if (host === "localhost") {
+    return ["127.0.0.1", "::1"].map((hostname) => ({ hostname, port, required: false }));
+  }
+  if (isIP(host) === 0) {
+    throw new TypeError(`"${text}" is not an address of this host; write an IP address or localhost`);
+  }
+  return [{ hostname: host, port, required: true }];
+}
+
+function oneOf<const Word extends string>(...words: Word[]): Kind<Word> {
+  function parse(text: string): Word[] {
+    const word = words.find((each) => each === text);
+    if (word === undefined) throw new TypeError(`"${text}" is not one of ${words.join(", ")}`);
+    return [word];
+  }
+  return { accepts: words.join(", "), parse };
+}
+
+function integer(least: number, most: number): Kind<number> {
+  function parse(text: string): number[] {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new TypeError(`"${text}" is not a whole number from ${least} to ${most}`);
+    }
+    return [value];
+  }
+  return { accepts: `${least} to ${most}`, parse };
+}
+
+function duration(least: string, most: string): Kind<number> {
+  function parse(text: string): number[] {
+    const value = milliseconds(text);
+    if (!(value >= milliseconds(least) && value <= milliseconds(most))) {
+      throw new TypeError(`"${text}" is not a duration from ${least} to ${most}, with its unit (ms, s or m)`);
+    }
+    return [value];
+  }
+  return { accepts: `${least} to ${most}`, parse };
+}
+
+/** NaN unless a whole number with its unit. */
+function milliseconds(text: string): number {
+  const [, count, unit = ""] = /^(\d+)(ms|s|m)$/.exec(text) ?? [];
+  return Number(count) * ({ ms: 1, s: 1000, m: 60_000 }[unit] ?? NaN);
+}

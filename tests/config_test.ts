@@ -1,0 +1,207 @@
+import { type Config, helpText, optionTable, parseConfig, UsageError } from "../lib/config.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
+
+function parsed(args: string[], environment: Record<string, string> = {}): Config {
+  const config = parseConfig(args, environment);
+  assert(typeof config === "object");
+  return config;
+}
+
+function labels(config: Config): string[] {
+  return config.upstreams.map((each) => each.label);
+}
+
+Deno.test("without a word from anybody there is a complete configuration, on both loopbacks", () => {
+  const { upstreams, ...rest } = parsed([]);
+  assertEquals(upstreams.map((each) => each.host), [
+    "1.1.1.1",
+    "1.0.0.1",
+    "2606:4700:4700::1111",
+    "2606:4700:4700::1001",
+  ]);
+  assertEquals(rest, {
+    upstreamsByDefault: true,
+    listen: [
+      { hostname: "127.0.0.1", port: 53, required: false },
+      { hostname: "::1", port: 53, required: false },
+    ],
+    ca: undefined,
+    logLevel: "info",
+    logFormat: "text",
+    timeout: 4000,
+    maxUdpSize: 1232,
+    tcpIdleTimeout: 10_000,
+    maxTcpClients: 1000,
+    maxTcpClientsPerAddress: 100,
+    maxInFlight: 4096,
+  });
+});
+
+const LINE = [
+  ...["--upstream", "1.1.1.1:853", "--upstream=quad9", "--listen", "[::]:5353", "--listen=0.0.0.0"],
+  ...["--ca", "ca.pem", "--log-level", "debug", "--log-format=json", "--timeout", "1500ms"],
+  ...["--max-udp-size", "512", "--tcp-idle-timeout", "1m", "--max-tcp-clients", "7"],
+  ...["--max-tcp-clients-per-address=3", "--max-in-flight", "9"],
+];
+
+const ENVIRONMENT = {
+  DOT_PROXY_UPSTREAM: "1.1.1.1:853, quad9",
+  DOT_PROXY_LISTEN: "[::]:5353,0.0.0.0",
+  DOT_PROXY_CA: "ca.pem",
+  DOT_PROXY_LOG_LEVEL: "debug",
+  DOT_PROXY_LOG_FORMAT: "json",
+  DOT_PROXY_TIMEOUT: "1500ms",
+  DOT_PROXY_MAX_UDP_SIZE: "512",
+  DOT_PROXY_TCP_IDLE_TIMEOUT: "1m",
+  DOT_PROXY_MAX_TCP_CLIENTS: "7",
+  DOT_PROXY_MAX_TCP_CLIENTS_PER_ADDRESS: "3",
+  DOT_PROXY_MAX_IN_FLIGHT: "9",
+  PATH: "/bin",
+};
+
+Deno.test("the command line and the environment say the same things", () => {
+  const { upstreams, ...rest } = parsed(LINE);
+  assertEquals(upstreams.map((each) => each.host), [
+    "1.1.1.1",
+    "9.9.9.9",
+    "149.112.112.112",
+    "2620:fe::fe",
+    "2620:fe::9",
+  ]);
+  assertEquals(rest, {
+    upstreamsByDefault: false,
+    listen: [
+      { hostname: "::", port: 5353, required: true },
+      { hostname: "0.0.0.0", port: 53, required: true },
+    ],
+    ca: "ca.pem",
+    logLevel: "debug",
+    logFormat: "json",
+    timeout: 1500,
+    maxUdpSize: 512,
+    tcpIdleTimeout: 60_000,
+    maxTcpClients: 7,
+    maxTcpClientsPerAddress: 3,
+    maxInFlight: 9,
+  });
+  assertEquals(parsed([], ENVIRONMENT), parsed(LINE));
+});
+
+Deno.test("the command line wins over the environment, option by option", () => {
+  const config = parsed(["--upstream", "8.8.8.8", "--timeout=2s"], ENVIRONMENT);
+  assertEquals(labels(config), ["8.8.8.8:853"]);
+  assertEquals(config.timeout, 2000);
+  assertEquals(config.logFormat, "json");
+});
+
+Deno.test("localhost is the loopbacks that the host has, on the port that was asked for", () => {
+  assertEquals(parsed(["--listen", "localhost:5353"]).listen, [
+    { hostname: "127.0.0.1", port: 5353, required: false },
+    { hostname: "::1", port: 5353, required: false },
+  ]);
+});
+
+Deno.test("help and version are answered whatever else is asked", () => {
+  for (const args of [["--help"], ["-h"], ["--upstream=", "--help"], ["--help", "--version"]]) {
+    assertEquals(parseConfig(args, { DOT_PROXY_TYPO: "1" }), "help");
+  }
+  assertEquals(parseConfig(["--version"], {}), "version");
+});
+
+const LINES_REFUSED: [args: string[], message: string][] = [
+  [["--upstreem", "1.1.1.1"], "Unknown option --upstreem; did you mean --upstream? --help lists them all"],
+  [["--log-levle=debug"], "Unknown option --log-levle; did you mean --log-level?"],
+  [["--halp"], "did you mean --help?"],
+  [["-upstream", "1.1.1.1"], "Unknown option -upstream; did you mean --upstream?"],
+  [["-v"], "Unknown option -v"],
+  [["--no-help"], "Unknown option --no-help"],
+  [["--no-upstream=1.1.1.1"], "Unknown option --no-upstream; did you mean --upstream?"],
+  [["--upstream.host=1.1.1.1"], "Unknown option --upstream.host"],
+  [["--__proto__=1"], "Unknown option --__proto__"],
+  [["8.8.8.8"], `Unexpected argument "8.8.8.8": every value follows its option, as in --upstream 8.8.8.8`],
+  [["--upstream", "1.1.1.1", "8.8.8.8"], `Unexpected argument "8.8.8.8"`],
+  [["--", "8.8.8.8"], `Unexpected argument "8.8.8.8"`],
+  [["--upstream", ""], `Unexpected argument "": is a variable unset that the command line uses?`],
+  [["--upstream="], "--upstream needs a value; write --upstream=UPSTREAM or leave it out"],
+  [["--upstream"], "--upstream needs a value"],
+  [["--ca", "--log-level", "debug"], "--ca needs a value; write --ca=FILE"],
+  [["--timeout", "1s", "--timeout", "2s"], "--timeout is given 2 times; keep one of them"],
+  [
+    ["--upstream", "cloudflare", "--upstream", "1.1.1.1#cloudflare-dns.com"],
+    "names 1.1.1.1:853#cloudflare-dns.com twice",
+  ],
+  [["--listen", "[::1]", "--listen", "localhost:53"], "--listen names [::1]:53 twice; keep one of them"],
+  [["--upstream", "1.1.1.1:53"], `--upstream: "1.1.1.1:53" has the port 53`],
+  [
+    ["--listen", "example.net"],
+    `--listen: "example.net" is not an address of this host; write an IP address or localhost`,
+  ],
+  [["--listen", "::1:53"], `--listen: "::1:53" can be read in two ways`],
+  [["--listen", "127.0.0.1:x"], `--listen: "127.0.0.1:x" has the port "x"`],
+  [["--log-level", "warn"], `--log-level: "warn" is not one of debug, info, warning, error`],
+  [["--timeout", "4"], `--timeout: "4" is not a duration from 500ms to 30s, with its unit (ms, s or m)`],
+  [["--timeout", "31s"], "is not a duration from 500ms to 30s"],
+  [["--timeout", "1.5s"], "is not a duration"],
+  [["--timeout=-1s"], "is not a duration"],
+  [["--max-udp-size", "511"], `--max-udp-size: "511" is not a whole number from 512 to 4096`],
+  [["--max-udp-size", "4097"], "is not a whole number from 512 to 4096"],
+  [["--max-in-flight", "1e3"], `"1e3" is not a whole number`],
+  [["--max-in-flight", "0x10"], `"0x10" is not a whole number`],
+  [["--max-tcp-clients", "0"], "is not a whole number from 1 to 50000"],
+];
+
+Deno.test("a command line that cannot be meant is refused with the value, the reason and the remedy", () => {
+  for (const [args, message] of LINES_REFUSED) assertThrows(() => parseConfig(args, {}), UsageError, message);
+});
+
+const ENVIRONMENTS_REFUSED: [environment: Record<string, string>, message: string][] = [
+  [
+    { DOT_PROXY_UPSTREEM: "x" },
+    "Unknown environment variable DOT_PROXY_UPSTREEM; did you mean DOT_PROXY_UPSTREAM?",
+  ],
+  [{ DOT_PROXY_PORT: "53" }, "Unknown environment variable DOT_PROXY_PORT"],
+  [
+    { DOT_PROXY_UPSTREAM: "" },
+    "DOT_PROXY_UPSTREAM needs a value; write DOT_PROXY_UPSTREAM=UPSTREAM or leave it out",
+  ],
+  [{ DOT_PROXY_UPSTREAM: "1.1.1.1,," }, "DOT_PROXY_UPSTREAM needs a value"],
+  [{ DOT_PROXY_TIMEOUT: "1s,2s" }, `DOT_PROXY_TIMEOUT: "1s,2s" is not a duration`],
+  [{ DOT_PROXY_LISTEN: "nowhere" }, `DOT_PROXY_LISTEN: "nowhere" is not an address of this host`],
+];
+
+Deno.test("an environment that cannot be meant is refused like a command line", () => {
+  for (const [environment, message] of ENVIRONMENTS_REFUSED) {
+    assertThrows(() => parseConfig([], environment), UsageError, message);
+  }
+});
+
+Deno.test("the variables that Kubernetes makes of a service called dot-proxy are nobody's mistake", () => {
+  const links = {
+    DOT_PROXY_SERVICE_HOST: "10.0.0.1",
+    DOT_PROXY_SERVICE_PORT: "53",
+    DOT_PROXY_SERVICE_PORT_DNS_TCP: "53",
+    DOT_PROXY_PORT: "udp://10.0.0.1:53",
+    DOT_PROXY_PORT_53_UDP: "udp://10.0.0.1:53",
+    DOT_PROXY_PORT_53_UDP_PROTO: "udp",
+    DOT_PROXY_PORT_53_UDP_PORT: "53",
+    DOT_PROXY_PORT_53_TCP_ADDR: "10.0.0.1",
+    DOT_PROXY_METRICS_SERVICE_HOST: "10.0.0.2",
+    DOT_PROXY_METRICS_PORT: "tcp://10.0.0.2:9153",
+  };
+  assertEquals(parsed([], links), parsed([]));
+});
+
+Deno.test("the help text names every option of the table with its default, in 80 columns", () => {
+  const text = helpText();
+  for (const [, option = ""] of optionTable().matchAll(/`(--[a-z-]+)`/g)) {
+    assertStringIncludes(text, `${option} `);
+  }
+  assertStringIncludes(text, "Default: 4s.");
+  for (const line of text.split("\n")) assert(line.length <= 80, line);
+});
+
+Deno.test("the README's table of options is the one that is made from the options", async () => {
+  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+  const [, table] = /<!-- options -->\n(.*?)<!-- \/options -->/s.exec(readme) ?? [];
+  assertEquals(table, optionTable());
+});

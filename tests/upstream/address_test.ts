@@ -1,0 +1,126 @@
+import { parseHostPort, parseUpstream, type UpstreamAddress } from "../../lib/upstream/address.ts";
+import { assertEquals, assertThrows } from "../support/assert.ts";
+import fc from "fast-check";
+
+function one(host: string, port: number, authName: string, label: string): UpstreamAddress[] {
+  return [{ host, port, authName, label }];
+}
+
+const WRITTEN: [text: string, expected: UpstreamAddress[]][] = [
+  ["1.1.1.1", one("1.1.1.1", 853, "1.1.1.1", "1.1.1.1:853")],
+  ["1.1.1.1:8853", one("1.1.1.1", 8853, "1.1.1.1", "1.1.1.1:8853")],
+  ["1.1.1.1#one.one", one("1.1.1.1", 853, "one.one", "1.1.1.1:853#one.one")],
+  ["tls://1.1.1.1:443#one.one", one("1.1.1.1", 443, "one.one", "1.1.1.1:443#one.one")],
+  ["dns.google", one("dns.google", 853, "dns.google", "dns.google:853")],
+  ["dns.google.", one("dns.google", 853, "dns.google", "dns.google:853")],
+  ["dns.google#dns.google.", one("dns.google", 853, "dns.google", "dns.google:853")],
+  ["tls://resolver:8853", one("resolver", 8853, "resolver", "resolver:8853")],
+  ["tls://google", one("google", 853, "google", "google:853")],
+  ["2.pool.1.example", one("2.pool.1.example", 853, "2.pool.1.example", "2.pool.1.example:853")],
+  ["[::1]", one("::1", 853, "::1", "[::1]:853")],
+  ["[::1]:8853#a.b", one("::1", 8853, "a.b", "[::1]:8853#a.b")],
+  ["tls://[2620:fe::9]", one("2620:fe::9", 853, "2620:fe::9", "[2620:fe::9]:853")],
+  ["::1", one("::1", 853, "::1", "[::1]:853")],
+  [
+    "2606:4700:4700::1111",
+    one("2606:4700:4700::1111", 853, "2606:4700:4700::1111", "[2606:4700:4700::1111]:853"),
+  ],
+  ["1:2:3:4:5:6:7:8", one("1:2:3:4:5:6:7:8", 853, "1:2:3:4:5:6:7:8", "[1:2:3:4:5:6:7:8]:853")],
+  ["[::1]#127.0.0.1", one("::1", 853, "127.0.0.1", "[::1]:853#127.0.0.1")],
+];
+
+Deno.test("an upstream is read as written, with port 853 and its host as the authentication name (7858-1)", () => {
+  for (const [text, expected] of WRITTEN) assertEquals(parseUpstream(text), expected, text);
+});
+
+const REFUSED: [text: string, reason: string][] = [
+  [
+    "1.1.1.1:53",
+    `"1.1.1.1:53" has the port 53, which DNS over TLS cannot use (RFC 7858 §3.1); leave it out for 853`,
+  ],
+  ["[::1]:53#a.b", "has the port 53"],
+  ["1.1.1.1:0", "has the port 0"],
+  ["1.1.1.1:65536", `"1.1.1.1:65536" has the port "65536"; a port is a number up to 65535`],
+  ["1.1.1.1:", `has the port ""`],
+  ["1.1.1.1:dot", `has the port "dot"`],
+  ["1.1.1.1:-1", `has the port "-1"`],
+  ["https://dns.google/dns-query", "write tls://HOST or HOST, not https://"],
+  ["udp://1.1.1.1", "only DNS over TLS is spoken"],
+  ["tls://", "HOST is empty"],
+  ["", "HOST is empty"],
+  [":853", "HOST is empty"],
+  ["#dns.google", "HOST is empty"],
+  ["1.1.1.1#", "the name after # is empty"],
+  ["1.1.1.1#a#b", `more than one "#"`],
+  ["1.1.1.1#a b", `"a b" is neither an IP address nor a host name`],
+  ["1.1.1.256", `"1.1.1.256" is neither`],
+  ["1.1.1", `"1.1.1" is neither`],
+  ["a,b", `"a,b" is neither`],
+  ["-a.example", "is neither"],
+  ["a..b", "is neither"],
+  [`${"a".repeat(64)}.example`, "is neither"],
+  [" 1.1.1.1", "is neither"],
+  ["dns.google/", "is neither"],
+  ["2620:fe::9:853", "can be read in two ways; write [2620:fe::9:853] or [2620:fe::9]:853"],
+  ["1:2:3:4:5:6:7:8:853", "is not an IPv6 address; with a port, write [ADDRESS]:PORT"],
+  ["[1.1.1.1]:853", "has no IPv6 address in its brackets"],
+  ["[::1", `"[::1" is not an IPv6 address`],
+  ["[]", "has no IPv6 address in its brackets"],
+  ["[::1]853", `is not an IPv6 address`],
+  ["[fe80::1%eth0]", "has a zone"],
+];
+
+Deno.test("an upstream that cannot be meant is refused with the value, the reason and the remedy (7858-1)", () => {
+  for (const [text, reason] of REFUSED) assertThrows(() => parseUpstream(text), TypeError, reason);
+});
+
+Deno.test("a preset is every published address of its operator, under the operator's name", () => {
+  const labels = (text: string) => parseUpstream(text).map((each) => each.label);
+  assertEquals(labels("cloudflare"), [
+    "1.1.1.1:853#cloudflare-dns.com",
+    "1.0.0.1:853#cloudflare-dns.com",
+    "[2606:4700:4700::1111]:853#cloudflare-dns.com",
+    "[2606:4700:4700::1001]:853#cloudflare-dns.com",
+  ]);
+  assertEquals(labels("google"), [
+    "8.8.8.8:853#dns.google",
+    "8.8.4.4:853#dns.google",
+    "[2001:4860:4860::8888]:853#dns.google",
+    "[2001:4860:4860::8844]:853#dns.google",
+  ]);
+  assertEquals(labels("quad9"), [
+    "9.9.9.9:853#dns.quad9.net",
+    "149.112.112.112:853#dns.quad9.net",
+    "[2620:fe::fe]:853#dns.quad9.net",
+    "[2620:fe::9]:853#dns.quad9.net",
+  ]);
+});
+
+Deno.test("a label is itself an upstream, and means the same", () => {
+  for (const [, [expected]] of WRITTEN) assertEquals(parseUpstream(expected?.label ?? ""), [expected!]);
+});
+
+Deno.test("no text fails otherwise than with a TypeError", () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.stringMatching(/^[\[\]:#.%a-f0-9]{0,20}$/),
+    fc.ipV6().map((ip) => `[${ip}]:x`),
+  );
+  fc.assert(fc.property(text, (text) => {
+    try {
+      parseUpstream(text);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }));
+});
+
+Deno.test("every IP address is read back from its brackets and port", () => {
+  const port = fc.integer({ min: 0, max: 65535 });
+  fc.assert(fc.property(fc.ipV6(), port, (host, port) => {
+    assertEquals(parseHostPort(`[${host}]:${port}`, 1), { host, port });
+  }));
+  fc.assert(fc.property(fc.ipV4(), port, (host, port) => {
+    assertEquals(parseHostPort(`${host}:${port}`, 1), { host, port });
+  }));
+});
