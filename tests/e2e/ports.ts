@@ -1,0 +1,32 @@
+/** Ports of the loopback address that nobody has. */
+import { PortTaken } from "./child.ts";
+
+const HOST = "127.0.0.1";
+/** A port can be lost between picking and binding it: other test files pick at the same time. */
+const ATTEMPTS = 8;
+
+/** A port that is free for UDP and TCP both, found by binding port 0. */
+export function freePort(): number {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    using listener = Deno.listen({ hostname: HOST, port: 0 });
+    const { port } = listener.addr;
+    try {
+      Deno.listenDatagram({ transport: "udp", hostname: HOST, port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new Error("No port is free for both UDP and TCP");
+}
+
+/** Starts something on fresh ports, and again on other ones when it lost a port to somebody else. */
+export async function onFreePorts<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof PortTaken) || attempt === ATTEMPTS) throw error;
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/** The proxy itself, as a child: from source with the permissions of the `start` task, or a compiled binary. */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Child, type Command } from "./child.ts";
+import { answers, plain, type Server } from "./dig.ts";
+import { freePort, onFreePorts } from "./ports.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Path of a compiled proxy to test in place of the source. */
+const BINARY = "DOT_PROXY_BINARY";
+
+/** How to start the proxy. */
+export interface ProxyOptions {
+  /** `HOST:PORT#AUTHNAME`, tried in this order. */
+  readonly upstreams: readonly string[];
+  /** PEM file of the authority that it trusts. */
+  readonly ca: string;
+  /** More of its options. */
+  readonly args?: readonly string[];
+}
+
+/** A running proxy. Disposing ends it. */
+export class ProxyProcess implements AsyncDisposable {
+  readonly child: Child;
+  /** Of both UDP and TCP, on 127.0.0.1. */
+  readonly port: number;
+  /** Flags that make dig ask it. */
+  readonly server: Server;
+
+  constructor(child: Child, port: number) {
+    this.child = child;
+    this.port = port;
+    this.server = plain(port);
+  }
+
+  /** All that it wrote to standard error (and output, which stays empty). */
+  get log(): string {
+    return this.child.log;
+  }
+
+  /** Sends SIGTERM and resolves with the exit code. */
+  stop(): Promise<number> {
+    return this.child.stop("SIGTERM");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.child[Symbol.asyncDispose]();
+  }
+}
+
+/** Starts a proxy and waits until it answers: something of its own, since its upstream may be broken on purpose. */
+export function startProxy({ upstreams, ca, args = [] }: ProxyOptions): Promise<ProxyProcess> {
+  return onFreePorts(async () => {
+    await using stack = new AsyncDisposableStack();
+    const port = freePort();
+    const options = [
+      ...["--listen", `127.0.0.1:${port}`],
+      ...upstreams.flatMap((upstream) => ["--upstream", upstream]),
+      ...["--ca", ca],
+      ...["--log-level", "debug"],
+      ...args,
+    ];
+    const proxy = stack.use(new ProxyProcess(new Child("dot-proxy", await proxyCommand(options)), port));
+    // RFC 6895 §2.2: opcode 2 is STATUS, which no proxy forwards. Any answer will do here.
+    await proxy.child.ready(() => answers(proxy.server, "NOTIMP", "+opcode=status", "ready.example.test"));
+    stack.move();
+    return proxy;
+  });
+}
+
+/** How to run the proxy with these arguments, out of reach of the options in this process's environment. */
+export async function proxyCommand(args: readonly string[]): Promise<Command> {
+  const env = Object.fromEntries(
+    Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("DOT_PROXY_")),
+  );
+  const surroundings = { cwd: ROOT, env: { ...env, NO_COLOR: "1" }, clearEnv: true };
+  const binary = Deno.env.get(BINARY);
+  if (binary) return { program: resolve(binary), args, ...surroundings };
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const [deno, ...start] = String(tasks.start).split(" ");
+  if (deno !== "deno" || start.at(-1) !== "main.ts") {
+    throw new Error(`The start task of deno.json is not "deno run … main.ts": ${tasks.start}`);
+  }
+  return { program: Deno.execPath(), args: [...start, ...args], ...surroundings };
+}
