@@ -1,13 +1,9 @@
 /** The one table of options, and what is written from it for people: `--help` and the README's table. */
 import { isIP } from "node:net";
+import type { ListenAddress } from "./frontend/listeners.ts";
 import { parseHostPort, parseUpstream } from "./upstream/address.ts";
 
-export interface ListenAddress {
-  readonly hostname: string;
-  readonly port: number;
-  /** False for what `localhost` stands for: a loopback address that the host lacks is skipped. */
-  readonly required: boolean;
-}
+export type { ListenAddress };
 
 interface Kind<Value> {
   readonly accepts: string;

@@ -13,25 +13,28 @@ export class FrameReader {
   #start = 0;
   #end = 0;
 
-  /** @param size octets per buffer; a longer message gets a buffer of its own */
+  /** @param size octets per buffer; a longer message gets a larger buffer of its own */
   constructor(size: number) {
     this.#size = size;
     this.#buffer = new Uint8Array(size);
   }
 
-  /** Room for what comes next, never empty. */
+  /** Room for what comes next, never empty. All complete messages have been taken. */
   space(): Uint8Array {
     const waiting = this.#end - this.#start;
-    const needed = waiting < PREFIX ? PREFIX : PREFIX + readUint16(this.#buffer, this.#start);
     const room = this.#buffer.length - this.#end;
-    if (this.#start + needed > this.#buffer.length || room < this.#size >> 2 && waiting < this.#size) {
-      const buffer = new Uint8Array(Math.max(this.#size, needed));
-      buffer.set(this.#buffer.subarray(this.#start, this.#end));
-      this.#buffer = buffer;
-      this.#start = 0;
-      this.#end = waiting;
-    }
+    if (room === 0 || Math.max(room, waiting) < this.#size >> 2) this.#renew(waiting);
     return this.#buffer.subarray(this.#end);
+  }
+
+  /** A new buffer grows with what has come, not with what the prefix announces: that costs a peer two octets. */
+  #renew(waiting: number): void {
+    const announced = waiting < PREFIX ? PREFIX : PREFIX + readUint16(this.#buffer, this.#start);
+    const buffer = new Uint8Array(Math.max(this.#size, Math.min(announced, 2 * waiting)));
+    buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    this.#buffer = buffer;
+    this.#start = 0;
+    this.#end = waiting;
   }
 
   advance(octets: number): void {

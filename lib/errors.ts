@@ -1,0 +1,93 @@
+import { ExtendedError, Rcode } from "./dns/codes.ts";
+
+/** How far an attempt had come when it failed. */
+export type Phase = "resolve" | "connect" | "TLS" | "authentication" | "read";
+
+/** Everything that can keep an upstream from answering. The words are also what logs and metrics use. */
+export type Failure = keyof typeof FAILURES;
+
+/**
+ * The one table: what each failure tells the client (RFC 8914 §4.23, §4.24) and, in words, the operator; and whether the
+ * query may be sent again to the same upstream, because the fault was the connection's and not the upstream's.
+ */
+const FAILURES = {
+  "resolve": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "its name cannot be resolved"),
+  "refused": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "connection refused, nothing listens there"),
+  "unreachable": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "no route to it"),
+  "timed out": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "timed out"),
+  "protocol": fatal(ExtendedError.NETWORK_ERROR, "what it speaks is not TLS as it should be"),
+  "untrusted issuer": fatal(
+    ExtendedError.NETWORK_ERROR,
+    "its certificate comes from an issuer that is not trusted",
+  ),
+  "wrong name": fatal(ExtendedError.NETWORK_ERROR, "its certificate is for another name"),
+  "expired": fatal(ExtendedError.NETWORK_ERROR, "its certificate has expired, or the clock here is wrong"),
+  "not yet valid": fatal(
+    ExtendedError.NETWORK_ERROR,
+    "its certificate is not valid yet, or the clock here is wrong",
+  ),
+  "bad certificate": fatal(ExtendedError.NETWORK_ERROR, "its certificate is not acceptable"),
+  "closed": again(ExtendedError.NETWORK_ERROR, "it closed the connection without answering"),
+  "silent": again(ExtendedError.NO_REACHABLE_AUTHORITY, "it does not answer on an open connection"),
+  "wrong answer": again(ExtendedError.NETWORK_ERROR, "it answered another question"),
+  "malformed": again(ExtendedError.NETWORK_ERROR, "its answer is malformed"),
+  "overloaded": fatal(ExtendedError.OTHER, "too many queries are waiting already"),
+} as const;
+
+interface FailureRow {
+  readonly extendedError: number;
+  readonly text: string;
+  readonly again: boolean;
+}
+
+/** What is known of a failure beside its class. */
+export interface FailureFacts {
+  /** The upstream's label. */
+  readonly upstream: string;
+  readonly phase: Phase;
+  /** What the platform said, where that helps. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+  /** Whether the query had left by then: such an attempt counts (RFC 9520 §3.1). */
+  readonly sent?: boolean;
+}
+
+/** An upstream that could not answer a query: the only error a `Resolver` rejects with. */
+export class UpstreamError extends Error {
+  override readonly name = "UpstreamError";
+  readonly failure: Failure;
+  readonly upstream: string;
+  readonly phase: Phase;
+  readonly sent: boolean;
+
+  constructor(failure: Failure, { upstream, phase, detail, cause, sent }: FailureFacts) {
+    const { text }: FailureRow = FAILURES[failure];
+    super(`${upstream}: ${phase}: ${text}${detail ? ` (${detail})` : ""}`, { cause });
+    this.failure = failure;
+    this.upstream = upstream;
+    this.phase = phase;
+    this.sent = sent ?? true;
+  }
+
+  /** Whether the same upstream is worth another attempt on another connection: not if none could be opened. */
+  get again(): boolean {
+    return this.phase === "read" && FAILURES[this.failure].again;
+  }
+
+  get rcode(): number {
+    return Rcode.SERVFAIL;
+  }
+
+  /** INFO-CODE for the client (RFC 8914 §4). */
+  get extendedError(): number {
+    return FAILURES[this.failure].extendedError;
+  }
+}
+
+function fatal(extendedError: number, text: string): FailureRow {
+  return { extendedError, text, again: false };
+}
+
+function again(extendedError: number, text: string): FailureRow {
+  return { extendedError, text, again: true };
+}

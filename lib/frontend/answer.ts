@@ -1,0 +1,120 @@
+import { ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
+import { FormatError } from "../dns/format_error.ts";
+import { HEADER, Message } from "../dns/message.ts";
+import { readUint16 } from "../dns/records.ts";
+import { composeError, composeHeaderError, composeReply, type ReplyOptions } from "../dns/reply.ts";
+import { UpstreamError } from "../errors.ts";
+import type { Observe } from "../observe/event.ts";
+import type { Client, Query, Resolver } from "../resolver/resolver.ts";
+
+export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
+  readonly resolver: Resolver;
+  /** The time an answer may take in all, in ms. */
+  readonly timeout: number;
+  readonly observe: Observe;
+  readonly now: () => number;
+}
+
+/** A frame to send, or undefined to stay silent. */
+export type Reply = Uint8Array | undefined;
+
+/** What both front ends feed: bytes of a client in, bytes for the client out. The only place where errors become DNS. */
+export class Answerer {
+  readonly #options: AnswererOptions;
+  readonly #replyOptions: Record<Client["transport"], ReplyOptions>;
+
+  constructor(options: AnswererOptions) {
+    this.#options = options;
+    const { udpSize, keepAlive } = options;
+    this.#replyOptions = {
+      udp: { transport: "udp", udpSize, keepAlive },
+      tcp: { transport: "tcp", udpSize, keepAlive },
+    };
+  }
+
+  /**
+   * Total: always comes to a reply or to silence. It comes at once where nothing has to be waited for, and then the
+   * bytes are free again; where it returns a promise they must stay as they are until that has settled.
+   */
+  answer(bytes: Uint8Array, client: Client): Reply | Promise<Reply> {
+    // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
+    // servers that answer each other's answers would never stop.
+    if (bytes.length < HEADER) return undefined;
+    const flags = readUint16(bytes, 2);
+    if (flags & Flag.QR) return undefined;
+    if ((flags >> 11 & 0xf) !== Opcode.QUERY) return composeHeaderError(bytes, Rcode.NOTIMP);
+    const message = parse(bytes);
+    if (!message) return composeHeaderError(bytes, Rcode.FORMERR);
+    return this.#refuse(message, client) ?? this.#resolve(message, client);
+  }
+
+  /** What is understood, but not done here. */
+  #refuse(message: Message, client: Client): Reply {
+    const options = this.#replyOptions[client.transport];
+    // RFC 6891 §6.1.3.
+    if (message.edns && message.edns.version > 0) return composeError(message, Rcode.BADVERS, options);
+    const { type } = message;
+    if (type === Type.OPT) return composeError(message, Rcode.FORMERR, options);
+    // A transfer is many messages, and DNS over TLS to a resolver is no place to ask for one (RFC 9103).
+    if (type === Type.AXFR || type === Type.IXFR) {
+      const reason = { code: ExtendedError.NOT_SUPPORTED, text: "zone transfers are not forwarded" };
+      return composeError(message, Rcode.NOTIMP, options, reason);
+    }
+    return undefined;
+  }
+
+  #resolve(message: Message, client: Client): Reply | Promise<Reply> {
+    const start = this.#options.now();
+    const query: Query = { message, client, deadline: start + this.#options.timeout };
+    try {
+      const response = this.#options.resolver.resolve(query);
+      if (response instanceof Message) return this.#reply(query, response, start);
+      return response.then(
+        (response) => this.#reply(query, response, start),
+        (error) => this.#fail(query, error, start),
+      );
+    } catch (error) {
+      return this.#fail(query, error, start);
+    }
+  }
+
+  #reply(query: Query, response: Message, start: number): Reply {
+    try {
+      const reply = composeReply(query.message, response, this.#replyOptions[query.client.transport]);
+      this.#answered(query, response.rcode, start);
+      return reply;
+    } catch (error) {
+      return this.#fail(query, error, start);
+    }
+  }
+
+  #fail(query: Query, error: unknown, start: number): Reply {
+    const options = this.#replyOptions[query.client.transport];
+    if (!(error instanceof UpstreamError)) {
+      this.#options.observe({ kind: "defect", error });
+      return composeError(query.message, Rcode.SERVFAIL, options);
+    }
+    this.#answered(query, error.rcode, start, error);
+    return composeError(query.message, error.rcode, options, {
+      code: error.extendedError,
+      text: error.message,
+    });
+  }
+
+  #answered(query: Query, rcode: number, start: number, error?: UpstreamError): void {
+    const milliseconds = this.#options.now() - start;
+    this.#options.observe({ kind: "answered", query, rcode, milliseconds, ...error && { error } });
+  }
+}
+
+/** A query with one question and an OPT record at most, or undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
+function parse(bytes: Uint8Array): Message | undefined {
+  try {
+    const message = Message.parse(bytes);
+    void message.edns; // throws where the records are malformed
+    return message.hasQuestion ? message : undefined;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}

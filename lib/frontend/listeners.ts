@@ -1,0 +1,169 @@
+import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
+import { UdpFrontend } from "./udp.ts";
+
+/** An address to listen on, over UDP and TCP both. */
+export interface ListenAddress {
+  /** An IP literal without brackets. A wildcard stands for every address of its family that this host has. */
+  readonly hostname: string;
+  readonly port: number;
+  /** Whether it is an error if the host lacks it. */
+  readonly required: boolean;
+}
+
+export type ListenerOptions = Omit<TcpFrontendOptions, "hostname" | "port">;
+
+/** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
+const REFRESH = 5000;
+/** How often a pair of sockets is tried for where any port will do. */
+const PORT_TRIES = 10;
+
+/** A port that cannot be bound; the message says what to do. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/** A UDP and a TCP socket on the same address and port. */
+interface Pair {
+  readonly udp: UdpFrontend;
+  readonly tcp: TcpFrontend;
+}
+
+/**
+ * All listening sockets. A wildcard address becomes one pair for each local address: a socket bound to the wildcard
+ * answers from whatever address the routing table picks, and a client that asked another drops the answer.
+ */
+export class Listeners {
+  readonly #options: ListenerOptions;
+  readonly #pairs = new Map<string, Pair>();
+  readonly #wildcards: readonly ListenAddress[];
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Throws `ListenError`, with nothing left open. */
+  constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
+    this.#options = options;
+    this.#wildcards = addresses.filter(isWildcard);
+    try {
+      for (const address of addresses) if (!isWildcard(address)) this.#open(address);
+      for (const address of this.#wildcards.flatMap(localAddresses)) this.#open(address);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+    if (this.#wildcards.length > 0) this.#timer = setInterval(() => this.#refresh(), REFRESH);
+  }
+
+  /** Where it listens, over UDP and TCP alike. */
+  get addresses(): Deno.NetAddr[] {
+    return [...this.#pairs.values()].map(({ udp }) => udp.address);
+  }
+
+  /** Takes no more queries, answers those it has, then closes. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#pairs.values()].flatMap(({ udp, tcp }) => [udp.stop(), tcp.stop()]));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    for (const pair of this.#pairs.values()) dispose(pair);
+  }
+
+  #open(address: ListenAddress): void {
+    const key = text(address);
+    if (this.#pairs.has(key)) return;
+    try {
+      const pair = openPair(address, this.#options);
+      this.#pairs.set(key, pair);
+      const { observe } = this.#options;
+      observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
+      observe({ kind: "listening", transport: "tcp", address: text(pair.tcp.address) });
+    } catch (error) {
+      if (address.required || !isLacking(error)) throw explain(address, error);
+      this.#skip(address, error);
+    }
+  }
+
+  #skip(address: ListenAddress, error: unknown): void {
+    this.#options.observe({ kind: "skipped", address: text(address), reason: reasonOf(error) });
+  }
+
+  /** Follows the host's addresses as they come and go. */
+  #refresh(): void {
+    const wanted = this.#wildcards.flatMap(localAddresses);
+    const keys = new Set(wanted.map(text));
+    for (const [key, pair] of this.#pairs) {
+      const { hostname, port } = pair.udp.address;
+      const ofWildcard = this.#wildcards.some((each) =>
+        each.port === port && sameFamily(each.hostname, hostname)
+      );
+      if (!ofWildcard || keys.has(key)) continue;
+      this.#pairs.delete(key);
+      dispose(pair);
+    }
+    for (const address of wanted) {
+      try {
+        this.#open(address);
+      } catch (error) {
+        this.#skip(address, error); // tried again at the next refresh
+      }
+    }
+  }
+}
+
+function openPair(address: ListenAddress, options: ListenerOptions): Pair {
+  const { hostname, port } = address;
+  for (let tries = 1;; tries++) {
+    const tcp = new TcpFrontend({ ...options, hostname, port });
+    try {
+      const udp = new UdpFrontend({ ...options, hostname, port: tcp.address.port });
+      return { udp, tcp };
+    } catch (error) {
+      tcp[Symbol.dispose]();
+      // Any port will do, and this one is free for TCP only.
+      if (port !== 0 || tries === PORT_TRIES || !(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+function dispose({ udp, tcp }: Pair): void {
+  udp[Symbol.dispose]();
+  tcp[Symbol.dispose]();
+}
+
+function isWildcard({ hostname }: ListenAddress): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
+function sameFamily(one: string, other: string): boolean {
+  return one.includes(":") === other.includes(":");
+}
+
+/** The addresses a wildcard stands for. Link-local IPv6 needs a zone, which cannot be bound here. */
+function localAddresses({ hostname, port }: ListenAddress): ListenAddress[] {
+  return Deno.networkInterfaces()
+    .map(({ address }) => ({ hostname: address, port, required: false }))
+    .filter((each) => sameFamily(each.hostname, hostname) && !each.hostname.startsWith("fe80"));
+}
+
+function text({ hostname, port }: { hostname: string; port: number }): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+function isLacking(error: unknown): boolean {
+  return error instanceof Deno.errors.AddrNotAvailable || /os error (97|99)\b/.test(String(error));
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) return "another program listens there";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (isLacking(error)) return "this host does not have the address";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function explain(address: ListenAddress, error: unknown): ListenError {
+  const message =
+    `Cannot listen on ${text(address)}: ${reasonOf(error)}. Choose another address with --listen ` +
+    `${text({ ...address, port: 5353 })}, allow the program low ports with ` +
+    `"setcap cap_net_bind_service=+ep dot-proxy", or run it by the systemd unit deploy/dot-proxy.service`;
+  return new ListenError(message, { cause: error });
+}

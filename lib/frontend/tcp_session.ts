@@ -1,0 +1,153 @@
+import { FrameReader } from "../dns/framing.ts";
+import type { Client } from "../resolver/resolver.ts";
+import type { Answerer, Reply } from "./answer.ts";
+
+export interface TcpClientLimits {
+  /** Close after this long without a complete query, in ms (RFC 7766 §6.2.3). */
+  readonly idleTimeout: number;
+  /** Queries of one client that may be waiting, for an answer or for the client to read it, before no more are read. */
+  readonly maxPipelined: number;
+  readonly now: () => number;
+}
+
+/** What an idle client costs, in octets; a query seldom needs more. */
+const READ_BUFFER = 512;
+
+/**
+ * One client's TCP connection: pipelined queries are answered concurrently, in the order in which answers come
+ * (RFC 7766 §6.2.1.1). A client that does not read its answers is not read from either.
+ */
+export class TcpSession implements Disposable {
+  /** Resolves when the connection has been closed. */
+  readonly closed: Promise<void>;
+  readonly #socket: Deno.TcpConn;
+  readonly #client: Client;
+  readonly #answerer: Answerer;
+  readonly #limits: TcpClientLimits;
+  readonly #frames = new FrameReader(READ_BUFFER);
+  readonly #settle: () => void;
+  #replies: Uint8Array[] = [];
+  #resume: (() => void) | undefined;
+  /** Queries read whose replies have not been written yet. */
+  #pipelined = 0;
+  #writing = false;
+  /** No more queries come: the client said so, or we are stopping. */
+  #ended = false;
+  #isClosed = false;
+  /** When the last complete query came or the last write went through. */
+  #activeAt: number;
+
+  constructor(socket: Deno.TcpConn, client: Client, answerer: Answerer, limits: TcpClientLimits) {
+    this.#socket = socket;
+    this.#client = client;
+    this.#answerer = answerer;
+    this.#limits = limits;
+    this.#activeAt = limits.now();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    this.#settle = resolve;
+    void this.#read();
+  }
+
+  /** Reads no more, and closes when all that was asked has been answered. */
+  finish(): Promise<void> {
+    this.#ended = true;
+    this.#closeIfDone();
+    return this.closed;
+  }
+
+  /** Closes if nothing complete has come, or a write has been stuck, for longer than the idle timeout. */
+  expire(now: number): void {
+    const waitsForUs = this.#pipelined > 0 && !this.#writing;
+    if (!waitsForUs && now - this.#activeAt >= this.#limits.idleTimeout) this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#ended = true;
+    this.#resume?.();
+    this.#socket.close();
+    this.#settle();
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while (!this.#ended) {
+        const octets = await this.#socket.read(this.#frames.space());
+        if (octets === null) break;
+        this.#frames.advance(octets);
+        for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
+          this.#take(frame);
+          if (this.#pipelined >= this.#limits.maxPipelined) await this.#room();
+        }
+      }
+      void this.finish();
+    } catch {
+      this[Symbol.dispose](); // reset by the client, or closed here
+    }
+  }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => this.#resume = resolve);
+  }
+
+  #take(frame: Uint8Array): void {
+    this.#activeAt = this.#limits.now();
+    this.#pipelined++;
+    const reply = this.#answerer.answer(frame, this.#client);
+    if (reply instanceof Promise) void reply.then((reply) => this.#reply(reply));
+    else this.#reply(reply);
+  }
+
+  #reply(reply: Reply): void {
+    if (this.#isClosed) return; // RFC 7766 §6.2.4: an answer goes nowhere but where its query came from
+    if (!reply) return this.#written(1);
+    this.#replies.push(reply);
+    if (this.#writing) return;
+    this.#writing = true;
+    // A microtask later all replies of this turn have come together.
+    queueMicrotask(() => void this.#write());
+  }
+
+  async #write(): Promise<void> {
+    try {
+      while (this.#replies.length > 0) {
+        const replies = this.#replies;
+        this.#replies = [];
+        let rest = gather(replies);
+        while (rest.length > 0) {
+          rest = rest.subarray(await this.#socket.write(rest));
+          this.#activeAt = this.#limits.now();
+        }
+        this.#written(replies.length);
+      }
+      this.#writing = false;
+      this.#closeIfDone();
+    } catch {
+      this[Symbol.dispose]();
+    }
+  }
+
+  #written(replies: number): void {
+    this.#pipelined -= replies;
+    this.#resume?.();
+    this.#resume = undefined;
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#ended && this.#pipelined === 0 && !this.#writing) this[Symbol.dispose]();
+  }
+}
+
+function gather(frames: Uint8Array[]): Uint8Array {
+  if (frames.length === 1) return frames[0]!;
+  const gathered = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length, 0));
+  let at = 0;
+  for (const frame of frames) {
+    gathered.set(frame, at);
+    at += frame.length;
+  }
+  return gathered;
+}

@@ -1,0 +1,76 @@
+import type { UpstreamError } from "../errors.ts";
+import type { Query } from "../resolver/resolver.ts";
+
+/** Something worth knowing. One per answer, one per change of state. */
+export type Event =
+  | Listening
+  | Skipped
+  | Answered
+  | Defect
+  | UpstreamChange
+  | ConnectionClosed
+  | ClientRefused
+  | SocketTrouble;
+
+export interface Listening {
+  readonly kind: "listening";
+  readonly transport: "udp" | "tcp";
+  readonly address: string;
+}
+
+/** An address that would have been listened on by default, but cannot be. */
+export interface Skipped {
+  readonly kind: "skipped";
+  readonly address: string;
+  readonly reason: string;
+}
+
+export interface Answered {
+  readonly kind: "answered";
+  readonly query: Query;
+  readonly rcode: number;
+  readonly milliseconds: number;
+  /** Why there is no better answer. */
+  readonly error?: UpstreamError;
+}
+
+/** An exception that says this program is wrong; the client got SERVFAIL. */
+export interface Defect {
+  readonly kind: "defect";
+  readonly error: unknown;
+}
+
+/** An upstream was reached for the first time, failed, or recovered. */
+export interface UpstreamChange {
+  readonly kind: "upstream";
+  readonly upstream: string;
+  readonly state: "up" | "down";
+  readonly error?: UpstreamError;
+}
+
+export interface ConnectionClosed {
+  readonly kind: "connection closed";
+  readonly upstream: string;
+  /** Queries it had answered. */
+  readonly answered: number;
+  /** Undefined where nothing was lost. */
+  readonly error?: UpstreamError;
+}
+
+/** A TCP client that is one too many. */
+export interface ClientRefused {
+  readonly kind: "client refused";
+  readonly address: string;
+  readonly reason: string;
+}
+
+/** A listening socket that failed at one packet or client and goes on. */
+export interface SocketTrouble {
+  readonly kind: "socket trouble";
+  readonly transport: "udp" | "tcp";
+  readonly address: string;
+  readonly error: unknown;
+}
+
+/** Called with each event, at once; it must neither throw nor wait. */
+export type Observe = (event: Event) => void;

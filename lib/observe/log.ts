@@ -1,0 +1,95 @@
+import {
+  configureSync,
+  getLogger,
+  jsonLinesFormatter,
+  type LogLevel,
+  type LogRecord,
+} from "@logtape/logtape";
+import { rcodeName } from "../dns/codes.ts";
+import type { Answered, Event, Observe } from "./event.ts";
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+}
+
+/** Starts logging to standard error and returns the subscriber that says in one line what an event tells. */
+export function startLog({ level, format }: LogOptions): Observe {
+  const line = format === "json" ? jsonLinesFormatter : textLine;
+  configureSync({
+    reset: true,
+    sinks: { stderr: (record) => write(line(record)) },
+    loggers: [
+      { category: "dot-proxy", sinks: ["stderr"], lowestLevel: level },
+      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
+    ],
+  });
+  return observe;
+}
+
+/** For the few lines that are not events. */
+export const log = getLogger("dot-proxy");
+
+function observe(event: Event): void {
+  switch (event.kind) {
+    case "listening":
+      return log.info("listening on {address} ({transport})", { ...event });
+    case "skipped":
+      return log.warning("not listening on {address}: {reason}", { ...event });
+    case "answered":
+      // There is one for every query: not a word is made of it unless somebody reads it.
+      return log.isEnabledFor("debug") ? log.debug(ANSWERED, answerFacts(event)) : undefined;
+    case "upstream":
+      if (event.state === "up") return log.info("upstream {upstream} is up", { upstream: event.upstream });
+      return log.error("upstream is down: {reason}", {
+        upstream: event.upstream,
+        reason: event.error?.message,
+      });
+    case "connection closed":
+      return log.debug("connection to {upstream} closed after {answered} answers: {reason}", {
+        upstream: event.upstream,
+        answered: event.answered,
+        reason: event.error?.message ?? "nothing was lost",
+      });
+    case "client refused":
+      return log.warning("refused the TCP client {address}: {reason}", { ...event });
+    case "socket trouble":
+      return log.warning("trouble with the {transport} socket on {address}: {reason}", {
+        transport: event.transport,
+        address: event.address,
+        reason: String(event.error),
+      });
+    case "defect":
+      return log.error("this is a defect, please report it: {reason}", {
+        reason: event.error instanceof Error ? event.error.stack : String(event.error),
+      });
+  }
+}
+
+const ANSWERED = "{client} {transport} {name} type {type}: {rcode} in {milliseconds} ms";
+
+function answerFacts({ query, rcode, milliseconds, error }: Answered): Record<string, unknown> {
+  const { message, client } = query;
+  return {
+    client: client.address,
+    transport: client.transport,
+    name: message.name,
+    type: message.type,
+    rcode: rcodeName(rcode),
+    milliseconds: Math.round(milliseconds * 10) / 10,
+    ...error && { reason: error.message },
+  };
+}
+
+function textLine({ timestamp, level, message }: LogRecord): string {
+  const text = message.map((part) => typeof part === "string" ? part : String(part)).join("");
+  return `${new Date(timestamp).toISOString()} ${level} ${text}\n`;
+}
+
+const utf8 = new TextEncoder();
+
+function write(line: string): void {
+  try {
+    Deno.stderr.writeSync(utf8.encode(line));
+  } catch { /* whoever read the log has gone: answering goes on */ }
+}

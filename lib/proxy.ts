@@ -1,0 +1,61 @@
+import type { Config } from "./config.ts";
+import { Forwarder } from "./forwarder.ts";
+import { Answerer } from "./frontend/answer.ts";
+import { Listeners } from "./frontend/listeners.ts";
+import type { Observe } from "./observe/event.ts";
+
+/** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */
+const MAX_PIPELINED = 256;
+
+export interface ProxyOptions {
+  readonly config: Config;
+  /** PEM certificates trusted beside the built-in roots. */
+  readonly caCerts: readonly string[];
+  readonly observe: Observe;
+}
+
+/** The only composition: front ends, one forwarder, upstreams. It listens as soon as it is made. */
+export class Proxy implements Disposable {
+  readonly #forwarder: Forwarder;
+  readonly #listeners: Listeners;
+
+  /** Throws `ListenError`, with nothing left open. */
+  constructor({ config, caCerts, observe }: ProxyOptions) {
+    const now = () => performance.now();
+    const idleTimeout = config.tcpIdleTimeout;
+    this.#forwarder = new Forwarder({ config, caCerts, observe, now });
+    const answerer = new Answerer({
+      resolver: this.#forwarder.resolver,
+      timeout: config.timeout,
+      udpSize: config.maxUdpSize,
+      keepAlive: Math.floor(idleTimeout / 100),
+      observe,
+      now,
+    });
+    this.#listeners = new Listeners(config.listen, {
+      answerer,
+      observe,
+      maxClients: config.maxTcpClients,
+      maxClientsPerAddress: config.maxTcpClientsPerAddress,
+      limits: { idleTimeout, maxPipelined: MAX_PIPELINED, now },
+    });
+  }
+
+  /** Where it listens, over UDP and TCP alike. */
+  get addresses(): Deno.NetAddr[] {
+    return this.#listeners.addresses;
+  }
+
+  /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */
+  async stop(limit: number): Promise<void> {
+    const timer = setTimeout(() => this[Symbol.dispose](), limit);
+    await this.#listeners.stop();
+    clearTimeout(timer);
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.#forwarder[Symbol.dispose]();
+    this.#listeners[Symbol.dispose]();
+  }
+}

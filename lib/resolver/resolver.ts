@@ -1,0 +1,28 @@
+import type { Message } from "../dns/message.ts";
+
+/** Who asks. */
+export interface Client {
+  readonly transport: "udp" | "tcp";
+  /** The IP address, without brackets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A question on its way. */
+export interface Query {
+  readonly message: Message;
+  readonly client: Client;
+  /** When the client must have its answer, in ms on the one clock; every layer spends from it. */
+  readonly deadline: number;
+}
+
+/**
+ * Anything that answers: an upstream, a cache, a block list.
+ *
+ * Answers with a message that answers the question; at once where it can, which spares a promise. Rejects or throws
+ * only `UpstreamError`. Never changes the query, and may be called concurrently. The query's bytes stay as they are
+ * until the answer is there; whoever needs them after having answered at once copies them first.
+ */
+export interface Resolver {
+  resolve(query: Query): Message | Promise<Message>;
+}
