@@ -94,7 +94,7 @@ export const OPTIONS = {
     // Half of the 65,536 IDs of a connection: one that is free and random is always found at once.
     ...integer(1, 32_768),
     fallback: "4096",
-    meaning: "Queries that wait for an upstream at one time, from all clients together.",
+    meaning: "Queries that wait for one upstream at a time, from all clients together.",
   },
 } as const satisfies Record<string, Option<unknown>>;
 
