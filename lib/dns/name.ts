@@ -3,23 +3,37 @@ import { FormatError } from "./format_error.ts";
 /** A name takes at most 255 octets, length octets and the root's included (RFC 1035 §3.1). */
 const MAX_NAME = 255;
 const POINTER = 0xc0;
+/** A pointer stands for labels (RFC 1035 §4.1.4), and a name has no more of them than this. */
+const MAX_POINTERS = 127;
+/** Names stand behind the header, in octets. A pointer into it would be read anew with each ID. */
+const HEADER = 12;
 
 /**
- * The offset just behind the name that starts at `offset`.
+ * The offset just behind the name that starts at `offset`. It is read to its root, so that whoever follows it later, we
+ * or the client, comes to an end.
  *
- * A compression pointer ends a name; it "replaces a prior occurrence" (RFC 1035 §4.1.4), so one that does not point
- * backwards is malformed, as are the label types RFC 6891 §5 leaves undefined.
+ * A compression pointer "replaces a prior occurrence" (RFC 1035 §4.1.4), so one that does not lead to before the labels
+ * it ends is malformed, as are the label types RFC 6891 §5 leaves undefined.
  */
 export function skipName(bytes: Uint8Array, offset: number): number {
-  for (let at = offset;;) {
+  let behind = 0;
+  let pointers = 0;
+  let octets = 1;
+  for (let start = offset, at = offset;;) {
     const length = octet(bytes, at);
-    if (length === 0) return at + 1;
-    if (length >= POINTER) {
-      if (pointerTarget(bytes, at) >= offset) throw new FormatError("a compression pointer points forward");
-      return at + 2;
+    if (length === 0) return behind || at + 1;
+    if (length < POINTER) {
+      at = nextLabel(bytes, at, length);
+      octets += length + 1;
+      if (octets > MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+      continue;
     }
-    at = nextLabel(bytes, at, length);
-    if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+    behind ||= at + 2;
+    at = pointerTarget(bytes, at);
+    if (at >= start) throw new FormatError("a compression pointer points forward");
+    if (at < HEADER) throw new FormatError("a compression pointer points into the header");
+    if (++pointers > MAX_POINTERS) throw new FormatError("a name has too many compression pointers");
+    start = at;
   }
 }
 
@@ -33,7 +47,7 @@ export function skipPlainName(bytes: Uint8Array, offset: number): number {
   }
 }
 
-/** Whether two names of one message are the same, ASCII case aside (RFC 4343 §3). */
+/** Whether two names of one message, both skipped before, are the same, ASCII case aside (RFC 4343 §3). */
 export function equalNames(bytes: Uint8Array, one: number, other: number): boolean {
   let a = one;
   let b = other;
@@ -52,7 +66,7 @@ export function equalNames(bytes: Uint8Array, one: number, other: number): boole
   }
 }
 
-/** The name as zone files write it, with a final dot and escapes (RFC 1035 §5.1). For people only. */
+/** A name skipped before as zone files write it, with a final dot and escapes (RFC 1035 §5.1). For people only. */
 export function nameToString(bytes: Uint8Array, offset: number): string {
   let text = "";
   for (let at = follow(bytes, offset);;) {
@@ -75,13 +89,9 @@ function presentation(code: number): string {
   return '."\\;@$()'.includes(character) ? `\\${character}` : character;
 }
 
-/** Where the labels continue: `at` itself, or the end of a chain of pointers that each go further back. */
+/** Where the labels continue: `at` itself, or the end of a chain of pointers. */
 function follow(bytes: Uint8Array, at: number): number {
-  while (octet(bytes, at) >= POINTER) {
-    const target = pointerTarget(bytes, at);
-    if (target >= at) throw new FormatError("a compression pointer points forward");
-    at = target;
-  }
+  while (octet(bytes, at) >= POINTER) at = pointerTarget(bytes, at);
   return at;
 }
 
