@@ -5,7 +5,7 @@ import { readUint16 } from "../dns/records.ts";
 import { composeError, composeHeaderError, composeReply, type ReplyOptions } from "../dns/reply.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
-import type { Client, Query, Resolver } from "../resolver/resolver.ts";
+import type { Client, Query, Resolver, Trace } from "../resolver/resolver.ts";
 
 export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
   readonly resolver: Resolver;
@@ -65,7 +65,8 @@ export class Answerer {
 
   #resolve(message: Message, client: Client): Reply | Promise<Reply> {
     const start = this.#options.now();
-    const query: Query = { message, client, deadline: start + this.#options.timeout };
+    const trace: Trace = { source: "upstream", upstream: undefined };
+    const query: Query = { message, client, deadline: start + this.#options.timeout, trace };
     try {
       const response = this.#options.resolver.resolve(query);
       if (response instanceof Message) return this.#reply(query, response, start);

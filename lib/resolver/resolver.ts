@@ -8,12 +8,23 @@ export interface Client {
   readonly port: number;
 }
 
-/** A question on its way. */
+/** Where an answer came from. */
+export type Source = "upstream" | "cache" | "stale" | "local";
+
+/** Facts gathered on the way, for the one event that tells of the answer. */
+export interface Trace {
+  source: Source;
+  /** The label of the upstream that answered, or the last one that failed. */
+  upstream: string | undefined;
+}
+
+/** A question on its way. Only its trace may be written to. */
 export interface Query {
   readonly message: Message;
   readonly client: Client;
   /** When the client must have its answer, in ms on the one clock; every layer spends from it. */
   readonly deadline: number;
+  readonly trace: Trace;
 }
 
 /**

@@ -39,7 +39,8 @@ export class Upstream implements Resolver, Disposable {
   }
 
   /** Resolves with the upstream's answer; rejects at the deadline at the latest. */
-  async resolve({ message, deadline }: Query): Promise<Message> {
+  async resolve({ message, deadline, trace }: Query): Promise<Message> {
+    trace.upstream = this.#options.upstream;
     for (let attempts = 0;;) {
       try {
         return await this.#connection().exchange(message, deadline);
