@@ -3,7 +3,7 @@ import { DNSSEC_OK, type Edns } from "./edns.ts";
 import { PREFIX } from "./framing.ts";
 import { HEADER, MAX_MESSAGE, type Message } from "./message.ts";
 import { equalNames } from "./name.ts";
-import { readUint16, RecordCursor, writeUint16 } from "./records.ts";
+import { readUint16, RecordCursor, type Section, writeUint16 } from "./records.ts";
 
 /** How one client is to be answered, on top of what its query says. */
 export interface ReplyOptions {
@@ -34,16 +34,14 @@ const utf8 = new TextEncoder();
 export function composeReply(query: Message, response: Message, options: ReplyOptions): Uint8Array {
   const edns = query.edns;
   const rcode = response.rcode;
-  // Fifteen is the highest RCODE that fits a header alone (RFC 6891 §6.1.3).
-  const shown = edns || rcode <= 0xf ? rcode : Rcode.SERVFAIL;
-  let end = startReply(query, flagsFor(query, response), shown);
+  let end = startReply(query, flagsFor(query, response), rcode);
   const limit = PREFIX + sizeLimit(edns, options) - (edns ? OPT_FIXED : 0);
   const fits = end + response.recordsEnd - response.questionEnd <= limit;
   end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit);
   if (edns) {
     const option = composeOptions(edns, response.edns?.extendedErrors() ?? [], options);
     // RFC 8914 §3: extended errors are the first to go when space is short; so are all our options.
-    end = composeOpt(end, edns, shown, options, end + option.length <= limit ? option : NO_OPTIONS);
+    end = composeOpt(end, edns, rcode, options, end + option.length <= limit ? option : NO_OPTIONS);
   }
   return finish(end);
 }
@@ -91,7 +89,9 @@ function flagsFor(query: Message, response: Message): number {
 
 function startReply(query: Message, flags: number, rcode: number): number {
   scratch.set(query.bytes.subarray(0, query.questionEnd), PREFIX);
-  writeUint16(scratch, PREFIX + 2, flags | rcode & 0xf);
+  // Fifteen is the highest RCODE that fits a header alone (RFC 6891 §6.1.3).
+  const shown = query.edns || rcode <= 0xf ? rcode & 0xf : Rcode.SERVFAIL;
+  writeUint16(scratch, PREFIX + 2, flags | shown);
   writeUint16(scratch, PREFIX + 4, query.hasQuestion ? 1 : 0);
   scratch.fill(0, PREFIX + 6, PREFIX + HEADER);
   return PREFIX + query.questionEnd;
@@ -116,12 +116,16 @@ function truncateRecords(response: Message, at: number, limit: number): number {
   let rrset = { ...counts };
   let owner = -1;
   let type = -1;
+  let section: Section = "answer";
   while (cursor.next() && cursor.start < recordsEnd) {
-    if (cursor.type !== type || !equalNames(bytes, cursor.start, owner)) {
+    const sameRrset = cursor.type === type && cursor.section === section &&
+      equalNames(bytes, cursor.start, owner);
+    if (!sameRrset) {
       kept = cursor.start - questionEnd;
       rrset = { ...counts };
       owner = cursor.start;
       type = cursor.type;
+      section = cursor.section;
     }
     if (cursor.end - questionEnd > room) {
       if (cursor.section !== "additional" || isReferral(response)) scratch[PREFIX + 2]! |= Flag.TC >> 8;
