@@ -16,9 +16,9 @@ export interface Credentials extends AsyncDisposable {
 }
 
 /** Makes an authority and lets it issue one certificate, good for the rig's servers unless told otherwise. */
-export async function issueCredentials(subject: Subject = {}): Promise<Credentials> {
+export async function issueCredentials(subject: Subject = {}, issuer = "Test Root"): Promise<Credentials> {
   const { names = [SERVER_NAME], addresses = ["127.0.0.1"], ...validity } = subject;
-  const authority = await Authority.create();
+  const authority = await Authority.create({ name: issuer });
   const { certificate, key } = await authority.issue({ names, addresses, ...validity });
   const directory = await Deno.makeTempDir({ prefix: "dot-proxy-e2e-" });
   const write = async (file: string, text: string) => {

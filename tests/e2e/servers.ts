@@ -30,18 +30,26 @@ export interface AuthoritativeServer extends DotServer {
 
 interface Start {
   readonly name: string;
+  readonly authenticated?: boolean;
   readonly credentials: Credentials;
   /** Writes what the server needs and says how to run it. */
   prepare(directory: string, dotPort: number): Promise<Command>;
 }
 
-/** Starts BIND, authoritative for the zones of the rig, in clear on one port and over TLS on another. */
-export async function startBind(credentials: Credentials): Promise<AuthoritativeServer> {
+/**
+ * Starts BIND, authoritative for the zones of the rig, in clear on one port and over TLS on another. With credentials
+ * that nobody accepts, it must not be asked `authenticated` whether it is ready.
+ */
+export async function startBind(
+  credentials: Credentials,
+  { authenticated = true } = {},
+): Promise<AuthoritativeServer> {
   let port = 0;
   let trustAnchors: TrustAnchors | undefined;
   const server = await start({
     name: "BIND",
     credentials,
+    authenticated,
     async prepare(directory, dotPort) {
       port = freePort();
       trustAnchors = await writeZones(directory);
@@ -86,15 +94,16 @@ export function startKnotResolver(credentials: Credentials, bind: AuthoritativeS
   });
 }
 
-function start({ name, credentials, prepare }: Start): Promise<DotServer> {
+function start({ name, credentials, authenticated = true, prepare }: Start): Promise<DotServer> {
   return onFreePorts(async () => {
     await using stack = new AsyncDisposableStack();
     const directory = await Deno.makeTempDir({ prefix: "dot-proxy-e2e-" });
     stack.defer(() => Deno.remove(directory, { recursive: true }));
     const dotPort = freePort();
     const child = stack.use(new Child(name, await prepare(directory, dotPort)));
-    const overTls = tls(dotPort, { ca: credentials.ca, name: credentials.name });
-    await child.ready(() => answers(overTls, "NOERROR", "example.test", "SOA"));
+    const overTls = tls(dotPort, credentials);
+    const asked = authenticated ? overTls : [...plain(dotPort), "+tls"];
+    await child.ready(() => answers(asked, "NOERROR", "example.test", "SOA"));
     const owned = stack.move();
     return { name, child, dotPort, overTls, [Symbol.asyncDispose]: () => owned.disposeAsync() };
   });
