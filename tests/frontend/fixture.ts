@@ -1,0 +1,59 @@
+/** What the tests of the front ends have in common. */
+import { Answerer } from "../../lib/frontend/answer.ts";
+import type { Event } from "../../lib/observe/event.ts";
+import type { Resolver } from "../../lib/resolver/resolver.ts";
+import { Changes } from "../support/within.ts";
+
+/** Keeps every event. */
+export class Events {
+  readonly all: Event[] = [];
+  readonly #changes = new Changes();
+
+  readonly observe = (event: Event): void => {
+    this.all.push(event);
+    this.#changes.notify();
+  };
+
+  of<K extends Event["kind"]>(kind: K): Extract<Event, { kind: K }>[] {
+    return this.all.filter((event): event is Extract<Event, { kind: K }> => event.kind === kind);
+  }
+
+  /** Resolves when there are so many of this kind. */
+  until(kind: Event["kind"], count = 1): Promise<void> {
+    return this.#changes.until(() => this.of(kind).length >= count, 5_000, `${count} × "${kind}"`);
+  }
+}
+
+/** A clock that stands still until it is moved. */
+export class Clock {
+  time = 1_000;
+  readonly now = () => this.time;
+}
+
+export interface Parts {
+  readonly resolver: Resolver;
+  readonly events?: Events;
+  readonly clock?: Clock;
+}
+
+/** An answerer with the defaults of the command line. */
+export function answererFor({ resolver, events = new Events(), clock = new Clock() }: Parts): Answerer {
+  const { observe } = events;
+  return new Answerer({ resolver, timeout: 4000, udpSize: 1232, keepAlive: 100, observe, now: clock.now });
+}
+
+/** Sets up with every `setInterval` caught: no timer runs, and `tick` does what would be done when they fire. */
+export function withTicks<T>(setUp: () => T): { made: T; tick: () => void } {
+  const { setInterval } = globalThis;
+  const callbacks: (() => void)[] = [];
+  const caught = (callback: () => void) => {
+    callbacks.push(callback);
+    return 0;
+  };
+  globalThis.setInterval = caught as unknown as typeof setInterval;
+  try {
+    return { made: setUp(), tick: () => callbacks.forEach((callback) => callback()) };
+  } finally {
+    globalThis.setInterval = setInterval;
+  }
+}

@@ -1,0 +1,180 @@
+import { UdpFrontend } from "../../lib/frontend/udp.ts";
+import { addressOf } from "../support/answers.ts";
+import { assert, assertEquals, assertRejects } from "../support/assert.ts";
+import { askUdp, UdpClient } from "../support/client.ts";
+import {
+  addressed,
+  atOnce,
+  FakeResolver,
+  HoldingResolver,
+  later,
+  type Respond,
+} from "../support/fake_resolver.ts";
+import { padding, query, type QueryFields, read, txt } from "../support/packets.ts";
+import { answererFor, Events } from "./fixture.ts";
+
+function frontend(resolver: FakeResolver, events = new Events()): UdpFrontend {
+  const answerer = answererFor({ resolver, events });
+  return new UdpFrontend({ hostname: "127.0.0.1", port: 0, answerer, observe: events.observe });
+}
+
+/** The name and the address in a reply, which belong together if it is the right one. */
+function nameAndAddress(reply: Uint8Array): [string, string] {
+  const { question, answers } = read(reply);
+  return [question!.name, answers[0]!.text];
+}
+
+Deno.test("of many concurrent clients each gets the answer to its own query (5452-1)", async () => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver);
+  const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
+  // One ID for all: nothing but the address can tell them apart.
+  const answers = names.map((name) => askUdp(server.address, query(name)));
+  await resolver.until(names.length);
+  resolver.release(resolver.asked.toReversed());
+  const got = await Promise.all(answers);
+  assertEquals(got.map(nameAndAddress), names.map((name) => [name, addressOf(name)]));
+});
+
+Deno.test("of many queries from one socket each is answered under its ID, in whatever order (7766-7)", async () => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver);
+  using client = new UdpClient(server.address);
+  const names = Array.from({ length: 100 }, (_, i) => `query-${i}.example`);
+  for (const [id, name] of names.entries()) await client.send(query(name, "A", { id }));
+  await resolver.until(names.length);
+  resolver.release(resolver.asked.toReversed());
+  for (let i = 0; i < names.length; i++) {
+    const reply = await client.receive();
+    assertEquals(nameAndAddress(reply)[0], names[read(reply).id]);
+  }
+});
+
+Deno.test("the octets of a query that waits are not overwritten by the datagrams after it", async () => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver);
+  const waiting = Array.from({ length: 40 }, (_, i) => large(`waiting-${i}.example`, { id: i }));
+  using client = new UdpClient(server.address);
+  for (const [i, bytes] of waiting.entries()) {
+    await client.send(bytes);
+    await resolver.until(i + 1);
+  }
+  // More than all receive buffers hold, both answered at once and waited for.
+  for (let i = 0; i < 400; i++) {
+    resolver.respond = i % 2 ? atOnce : later;
+    await askUdp(server.address, large(`later-${i}.example`, { id: 0xffff }));
+  }
+  const kept = resolver.asked.slice(0, waiting.length);
+  assertEquals(kept.map(({ message }) => message.bytes.toHex()), waiting.map((bytes) => bytes.toHex()));
+  resolver.release();
+  for (const _ of waiting) {
+    const reply = await client.receive();
+    assertEquals(nameAndAddress(reply)[0], `waiting-${read(reply).id}.example`);
+  }
+});
+
+/** A query of some 3,000 octets. */
+function large(name: string, fields: QueryFields): Uint8Array {
+  return query(name, "A", { ...fields, edns: { options: [padding(3000)] } });
+}
+
+Deno.test("an answer at once does not wait for one that takes longer", async () => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver);
+  using slow = new UdpClient(server.address);
+  await slow.send(query("slow.example"));
+  await resolver.until(1);
+  const [waiting] = resolver.asked;
+  resolver.respond = atOnce;
+  assertEquals(nameAndAddress(await askUdp(server.address, query("fast.example")))[0], "fast.example");
+  resolver.release([waiting!]);
+  assertEquals(nameAndAddress(await slow.receive())[0], "slow.example");
+});
+
+/** TXT records of 100 octets of text each. */
+const texts = (count: number): Respond => (query) =>
+  addressed(query, { answers: Array.from({ length: count }, () => txt("example.com", ["x".repeat(100)])) });
+
+Deno.test("an answer is truncated exactly if the client cannot take it (1035-1, 6891-3, 9715-1, 2181-1)", async () => {
+  const cases: [string, number, QueryFields, number, boolean][] = [
+    ["a small one without EDNS", 3, {}, 512, false],
+    ["4 KB without EDNS", 36, {}, 512, true],
+    ["1 KB without EDNS", 9, {}, 512, true],
+    ["1 KB with 1232 offered", 9, { edns: { size: 1232 } }, 1232, false],
+    ["4 KB with 1232 offered", 36, { edns: { size: 1232 } }, 1232, true],
+    ["4 KB with more offered than this side sends", 36, { edns: { size: 4096 } }, 1232, true],
+    ["1 KB with less than 512 offered, which means 512", 9, { edns: { size: 10 } }, 512, true],
+    ["a small one with less than 512 offered", 3, { edns: { size: 10 } }, 512, false],
+  ];
+  for (const [name, count, fields, limit, truncated] of cases) {
+    using server = frontend(new FakeResolver(texts(count)));
+    const reply = await askUdp(server.address, query("example.com", "TXT", fields));
+    const { flags, answers } = read(reply);
+    assert(reply.length <= limit, `${name}: ${reply.length} octets`);
+    assertEquals([flags.tc, answers.length], [truncated, truncated ? 0 : count], name);
+  }
+});
+
+Deno.test("empty, short, oversized and senseless datagrams hinder nobody", async () => {
+  const [resolver, events] = [new FakeResolver(), new Events()];
+  using server = frontend(resolver, events);
+  using client = new UdpClient(server.address);
+  const junk = [0, 1, 11, 12, 512, 1233, 65_507].map((length) => new Uint8Array(length).fill(0xee));
+  for (const bytes of [...junk, ...junk]) {
+    await client.send(bytes);
+    assertEquals(nameAndAddress(await askUdp(server.address, query("example.com")))[0], "example.com");
+  }
+  assertEquals(resolver.asked.length, 2 * junk.length);
+  assertEquals(events.of("socket trouble"), []);
+});
+
+Deno.test("a client that has gone before its answer hinders nobody", async () => {
+  const [resolver, events] = [new HoldingResolver(), new Events()];
+  using server = frontend(resolver, events);
+  for (let i = 1; i <= 20; i++) {
+    using client = new UdpClient(server.address);
+    await client.send(query("gone.example"));
+    await resolver.until(i);
+  }
+  resolver.release();
+  resolver.respond = atOnce;
+  assertEquals(nameAndAddress(await askUdp(server.address, query("example.com")))[0], "example.com");
+  assertEquals(events.of("socket trouble"), []);
+});
+
+Deno.test("a frontend that stops answers what it was asked, then gives the port back", async () => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver);
+  const answers = Array.from(
+    { length: 20 },
+    (_, i) => askUdp(server.address, query(`under-way-${i}.example`)),
+  );
+  await resolver.until(answers.length);
+  const stopped = server.stop();
+  resolver.release(resolver.asked.slice(0, 10));
+  resolver.release();
+  await stopped;
+  const names = (await Promise.all(answers)).map((reply) => nameAndAddress(reply)[0]);
+  assertEquals(names, answers.map((_, i) => `under-way-${i}.example`));
+  const { hostname, port } = server.address;
+  Deno.listenDatagram({ transport: "udp", hostname, port }).close();
+});
+
+Deno.test("a frontend that waits for nothing stops at once, and may be stopped and disposed of again", async () => {
+  const server = frontend(new FakeResolver());
+  await server.stop();
+  await server.stop();
+  server[Symbol.dispose]();
+});
+
+Deno.test("an answer that comes after all is closed goes nowhere and harms nothing", async () => {
+  const [resolver, events] = [new HoldingResolver(), new Events()];
+  const server = frontend(resolver, events);
+  using client = new UdpClient(server.address);
+  await client.send(query("example.com"));
+  await resolver.until(1);
+  server[Symbol.dispose]();
+  resolver.release();
+  await assertRejects(() => client.receive({ timeout: 50 }), DOMException);
+  assertEquals(events.of("socket trouble"), []);
+});
