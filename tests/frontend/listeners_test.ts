@@ -1,0 +1,154 @@
+import { ListenError, Listeners } from "../../lib/frontend/listeners.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
+import { askTcp, askUdp } from "../support/client.ts";
+import { FakeResolver } from "../support/fake_resolver.ts";
+import { query, read } from "../support/packets.ts";
+import { answererFor, Events } from "./fixture.ts";
+
+const LOOPBACK = { hostname: "127.0.0.1", port: 0, required: true };
+/** TEST-NET-3 of RFC 5737: no host has it. */
+const FOREIGN = "203.0.113.1";
+
+function listenersOn(
+  addresses: ConstructorParameters<typeof Listeners>[0],
+  events = new Events(),
+): Listeners {
+  return new Listeners(addresses, {
+    answerer: answererFor({ resolver: new FakeResolver(), events }),
+    observe: events.observe,
+    maxClients: 10,
+    maxClientsPerAddress: 10,
+    limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
+  });
+}
+
+Deno.test("any free port is the same one for UDP and TCP, and both answer (7766-1, 9210-1)", async () => {
+  const events = new Events();
+  using listeners = listenersOn([LOOPBACK], events);
+  const [address, ...others] = listeners.addresses;
+  assert(address && address.port > 0 && others.length === 0);
+  for (const ask of [askUdp, askTcp]) {
+    assertEquals(read(await ask(address, query("example.com"))).question?.name, "example.com");
+  }
+  const told = `127.0.0.1:${address.port}`;
+  assertEquals(events.of("listening"), [
+    { kind: "listening", transport: "udp", address: told },
+    { kind: "listening", transport: "tcp", address: told },
+  ]);
+});
+
+Deno.test("a port in use is an error that names the address, the reason and three remedies", () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const error = assertThrows(() => listenersOn([{ ...LOOPBACK, port }]), ListenError);
+  assertStringIncludes(error.message, `Cannot listen on 127.0.0.1:${port}: another program listens there.`);
+  for (
+    const remedy of ["--listen 127.0.0.1:5353", "setcap cap_net_bind_service=+ep", "deploy/dot-proxy.service"]
+  ) {
+    assertStringIncludes(error.message, remedy);
+  }
+  assert(error.cause instanceof Deno.errors.AddrInUse);
+});
+
+Deno.test("a port whose UDP half is in use is an error too, and its TCP half is given back", async () => {
+  const taken = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  using _ = { [Symbol.dispose]: () => taken.close() };
+  const { port } = taken.addr as Deno.NetAddr;
+  assertThrows(() => listenersOn([{ ...LOOPBACK, port }]), ListenError, `127.0.0.1:${port}`);
+  await givenBack(port);
+});
+
+/** Resolves when TCP can be listened on again: a closed listener lets go of it in the next turn of the event loop. */
+async function givenBack(port: number): Promise<void> {
+  for (let turns = 1;; turns++) {
+    try {
+      return Deno.listen({ hostname: "127.0.0.1", port }).close();
+    } catch (error) {
+      if (turns === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  }
+}
+
+Deno.test("an error at one address closes what was opened for the others", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const events = new Events();
+  const addresses = [LOOPBACK, { ...LOOPBACK, port: taken.addr.port }];
+  assertThrows(() => listenersOn(addresses, events), ListenError);
+  const port = Number(events.of("listening")[0]?.address.split(":")[1]);
+  await givenBack(port);
+  Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port }).close();
+});
+
+Deno.test("a default address that the host lacks is skipped with one event, and the others are served", async () => {
+  const events = new Events();
+  using listeners = listenersOn([{ hostname: FOREIGN, port: 5353, required: false }, LOOPBACK], events);
+  const [address, ...others] = listeners.addresses;
+  assertEquals([address?.hostname, others.length], ["127.0.0.1", 0]);
+  assertEquals(events.of("skipped"), [
+    { kind: "skipped", address: `${FOREIGN}:5353`, reason: "this host does not have the address" },
+  ]);
+  assertEquals(read(await askUdp(address!, query("example.com"))).rcode, 0);
+});
+
+Deno.test("a requested address that the host lacks is an error", () => {
+  const requested = { hostname: FOREIGN, port: 5353, required: true };
+  assertThrows(
+    () => listenersOn([requested]),
+    ListenError,
+    `Cannot listen on ${FOREIGN}:5353: this host does not have the address.`,
+  );
+});
+
+Deno.test("listeners that stop give back their ports", async () => {
+  const listeners = listenersOn([LOOPBACK]);
+  const [address] = listeners.addresses;
+  await listeners.stop();
+  const { hostname, port } = address!;
+  await givenBack(port);
+  Deno.listenDatagram({ transport: "udp", hostname, port }).close();
+  listeners[Symbol.dispose]();
+});
+
+/** A network namespace of its own, which ends with the child: no address of this host is touched or told. */
+const canUnshare = Deno.build.os === "linux" && Deno.uid() === 0 &&
+  new Deno.Command("unshare", { args: ["--net", "ip", "link"], stdout: "null", stderr: "null" }).outputSync()
+    .success;
+
+Deno.test({
+  name:
+    "a wildcard answers from the address that was asked, and follows the host's addresses (field note 17)",
+  ignore: !canUnshare,
+  async fn() {
+    const script = new URL("wildcard_child.ts", import.meta.url).pathname;
+    const setUp =
+      "ip link set lo up && ip address add 10.9.9.1/32 dev lo && ip address add fd99::1/128 dev lo nodad";
+    const child = new Deno.Command("unshare", {
+      args: [
+        "--net",
+        "sh",
+        "-c",
+        `${setUp} && exec "$0" "$@"`,
+        Deno.execPath(),
+        "run",
+        "--allow-all",
+        script,
+      ],
+    });
+    const { stdout, stderr, success } = await child.output();
+    const [out, complaint] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert(success, complaint);
+    assertEquals(JSON.parse(out!), {
+      answered: {
+        "127.0.0.1": ["udp 127.0.0.1", "tcp 127.0.0.1"],
+        "10.9.9.1": ["udp 10.9.9.1", "tcp 10.9.9.1"],
+        "::1": ["udp ::1", "tcp ::1"],
+        "fd99::1": ["udp fd99::1", "tcp fd99::1"],
+      },
+      afterAdding: ["udp 10.9.9.2", "tcp 10.9.9.2"],
+      afterRemoving: ["udp nobody", "tcp nobody"],
+      stillThere: ["udp 10.9.9.2", "tcp 10.9.9.2"],
+      skipped: [],
+    });
+  },
+});
