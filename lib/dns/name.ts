@@ -12,20 +12,21 @@ const HEADER = 12;
  * The offset just behind the name that starts at `offset`. It is read to its root, so that whoever follows it later, we
  * or the client, comes to an end.
  *
- * A compression pointer "replaces a prior occurrence" (RFC 1035 §4.1.4), so one that does not lead to before the labels
- * it ends is malformed, as are the label types RFC 6891 §5 leaves undefined.
+ * A compression pointer stands for "a prior occurrence" (RFC 1035 §4.1.4), so one is malformed unless it leads to labels
+ * that begin and end before those it follows, as are the label types RFC 6891 §5 leaves undefined.
  */
 export function skipName(bytes: Uint8Array, offset: number): number {
   let behind = 0;
   let pointers = 0;
   let octets = 1;
-  for (let start = offset, at = offset;;) {
+  for (let limit = Infinity, start = offset, at = offset;;) {
     const length = octet(bytes, at);
     if (length === 0) return behind || at + 1;
     if (length < POINTER) {
       at = nextLabel(bytes, at, length);
       octets += length + 1;
       if (octets > MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+      if (at >= limit) throw new FormatError("a compression pointer leads to no name before it");
       continue;
     }
     behind ||= at + 2;
@@ -33,6 +34,7 @@ export function skipName(bytes: Uint8Array, offset: number): number {
     if (at >= start) throw new FormatError("a compression pointer points forward");
     if (at < HEADER) throw new FormatError("a compression pointer points into the header");
     if (++pointers > MAX_POINTERS) throw new FormatError("a name has too many compression pointers");
+    limit = start;
     start = at;
   }
 }

@@ -118,9 +118,14 @@ Deno.test("a pointer leads to before the labels that it ends, so no name goes ro
   assertThrows(at("c00c", 12), FormatError, "forward"); // to itself
   assertThrows(at("c00e 00", 12), FormatError, "forward"); // ahead
   assertThrows(at("01 61 c00c", 12), FormatError, "forward"); // to its own label
-  assertThrows(at("01 61 c00c", 14), FormatError, "forward"); // to a label behind which it stands
+  assertThrows(at("01 61 c00c", 14), FormatError, "no name before it"); // to a label behind which it stands
   assertThrows(at("c00e c00c", 14), FormatError, "forward"); // two that point to each other
-  assertThrows(at("ff 01 61 01 62 c00d", 17), FormatError, "forward"); // the same through two labels
+  assertThrows(at("ff 01 61 01 62 c00d", 17), FormatError, "no name before it"); // the same through two labels
+});
+
+Deno.test("a pointer leads to labels that end before it: what is cut off behind a name never belongs to it", () => {
+  const bytes = hex("00".repeat(12) + "03 6162 c00c 00 0000"); // a label at 12 that runs over the name at 15
+  assertThrows(() => skipName(bytes, 15), FormatError, "no name before it");
 });
 
 Deno.test("a pointer does not lead into the header, which is another one in every hop", () => {
