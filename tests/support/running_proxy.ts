@@ -1,0 +1,79 @@
+import type { Config } from "../../lib/config.ts";
+import type { Event } from "../../lib/observe/event.ts";
+import { Proxy } from "../../lib/proxy.ts";
+import { parseUpstream } from "../../lib/upstream/address.ts";
+import type { Address } from "./client.ts";
+import { Changes } from "./within.ts";
+
+export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> {
+  /** Where to forward to, in order: an address, verified by its IP, or an upstream as a user writes it. */
+  readonly upstreams: readonly (string | { readonly address: Address })[];
+  /** PEM of the authorities to trust. */
+  readonly caCerts?: readonly string[];
+}
+
+/** The whole proxy, on a free port of loopback. */
+export class RunningProxy implements AsyncDisposable {
+  readonly address: Address;
+  /** Everything that it has told of itself. */
+  readonly events: Event[] = [];
+  readonly proxy: Proxy;
+  readonly #changes = new Changes();
+
+  constructor({ upstreams, caCerts = [], ...fields }: RunningProxyOptions) {
+    const config: Config = {
+      upstreams: upstreams.flatMap((each) =>
+        parseUpstream(typeof each === "string" ? each : written(each.address))
+      ),
+      upstreamsByDefault: false,
+      listen: [{ hostname: "127.0.0.1", port: 0, required: true }],
+      ca: undefined,
+      logLevel: "info",
+      logFormat: "text",
+      timeout: 4_000,
+      maxUdpSize: 1232,
+      tcpIdleTimeout: 10_000,
+      maxTcpClients: 100,
+      maxTcpClientsPerAddress: 100,
+      maxInFlight: 4096,
+      ...fields,
+    };
+    this.proxy = new Proxy({ config, caCerts, observe: (event) => this.#observe(event) });
+    this.address = this.proxy.addresses[0]!;
+  }
+
+  /** The changes of the upstreams' states, in order: "up", or "down" and why. */
+  get states(): string[] {
+    return this.events.flatMap((event) =>
+      event.kind === "upstream" ? [event.error ? `${event.state}: ${event.error.failure}` : event.state] : []
+    );
+  }
+
+  count(kind: Event["kind"]): number {
+    return this.events.filter((event) => event.kind === kind).length;
+  }
+
+  /** Resolves as soon as `condition` holds; it is looked at whenever there is an event. */
+  until(condition: (proxy: RunningProxy) => boolean, { timeout = 5_000 } = {}): Promise<void> {
+    return this.#changes.until(() => condition(this), timeout, condition.toString());
+  }
+
+  /** Ends at once; a defect that the proxy has told of is the test's failure. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.proxy[Symbol.dispose]();
+    await Promise.resolve();
+    const defect = this.events.find((event) => event.kind === "defect");
+    if (defect) throw defect.error;
+  }
+
+  #observe(event: Event): void {
+    this.events.push(event);
+    this.#changes.notify();
+  }
+}
+
+/** An upstream as a user writes it. */
+export function written({ hostname, port }: Address, name?: string): string {
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `${host}:${port}${name === undefined ? "" : `#${name}`}`;
+}
