@@ -1,0 +1,249 @@
+import { Child } from "./e2e/child.ts";
+import { proxyCommand } from "./e2e/proxy_process.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "./support/assert.ts";
+import { Authority } from "./support/certificates.ts";
+import { type Address, askTcp, askUdp, TcpClient } from "./support/client.ts";
+import { DotServer, Hold, silent } from "./support/dot_server.ts";
+import { query, read } from "./support/packets.ts";
+
+/** The proxy as users run it. */
+class Running implements AsyncDisposable {
+  readonly child: Child;
+  /** What it listens on, over UDP and TCP. */
+  readonly address: Address;
+
+  private constructor(child: Child, address: Address) {
+    this.child = child;
+    this.address = address;
+  }
+
+  static async start(...args: string[]): Promise<Running> {
+    const command = await proxyCommand(["--listen", "127.0.0.1:0", ...args]);
+    const child = new Child("dot-proxy", command);
+    try {
+      await child.says(/forwarding .*\n/);
+    } catch (error) {
+      await child[Symbol.asyncDispose]();
+      throw error;
+    }
+    const port = Number(/127\.0\.0\.1:(\d+)/.exec(child.log)![1]);
+    return new Running(child, { hostname: "127.0.0.1", port });
+  }
+
+  /** Its log, without the times. */
+  get lines(): string[] {
+    return this.child.log.trimEnd().split("\n").map((line) => line.replace(/^\S+Z /, ""));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child[Symbol.asyncDispose]();
+  }
+}
+
+/** Runs to the end, with what it wrote apart; behind another program where one is given. */
+async function run(args: string[], behind: string[] = []) {
+  const { program, args: all, ...surroundings } = await proxyCommand(args);
+  const [first = "", ...rest] = [...behind, program, ...all];
+  const { code, stdout, stderr } = await new Deno.Command(first, { ...surroundings, args: rest }).output();
+  const [out = "", complaint = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, complaint };
+}
+
+/** A DoT server, and the options that make the proxy trust and use it. */
+async function upstream(behaviour?: DotServer["behaviour"]) {
+  const authority = await Authority.create();
+  const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
+  const server = await DotServer.start({ certificate, ...behaviour && { behaviour } });
+  const ca = await Deno.makeTempFile({ suffix: ".pem" });
+  await Deno.writeTextFile(ca, authority.pem);
+  return {
+    server,
+    label: `127.0.0.1:${server.port}`,
+    args: ["--upstream", `127.0.0.1:${server.port}`, "--ca", ca],
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await Deno.remove(ca);
+    },
+  };
+}
+
+/** An upstream whose port nobody listens on, since this listener closes at once. */
+function away(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return `127.0.0.1:${listener.addr.port}`;
+}
+
+const asked = query("example.com", "A", { edns: {} });
+
+function extendedError(reply: Uint8Array): string {
+  const option = read(reply).edns?.options.find(({ code }) => code === 15);
+  return new TextDecoder().decode(option?.value.subarray(2));
+}
+
+Deno.test("--help and --version print to standard output and exit with 0", async () => {
+  const [help, version] = await Promise.all([run(["--help"]), run(["--version"])]);
+  assertEquals([help.code, help.complaint, version.code, version.complaint], [0, "", 0, ""]);
+  assertMatch(help.out, /^dot-proxy answers plain DNS[^]*--upstream UPSTREAM\n[^]*--version\n/);
+  assertMatch(version.out, /^dot-proxy \d+\.\d+\.\d+\n$/);
+});
+
+Deno.test("what is called wrongly says why in one line and exits with 2", async () => {
+  const noCertificate = await Deno.makeTempFile();
+  const cases: [string[], RegExp][] = [
+    [["--upstrem", "1.1.1.1"], /Unknown option --upstrem; did you mean --upstream\?/],
+    [["--upstream", "1.1.1.1:53"], /port 53, which DNS over TLS cannot use \(RFC 7858 §3\.1\)/],
+    [["--timeout", "4"], /--timeout: "4" is not a duration/],
+    [
+      ["--ca", "/does/not/exist.pem", "--listen", "127.0.0.1:0"],
+      /--ca: cannot read "\/does\/not\/exist\.pem"/,
+    ],
+    [["--ca", noCertificate, "--listen", "127.0.0.1:0"], /--ca: ".*" holds no PEM certificate/],
+  ];
+  await Promise.all(cases.map(async ([args, reason]) => {
+    const { code, out, complaint } = await run(args);
+    assertEquals([code, out], [2, ""], args.join(" "));
+    assertMatch(complaint, reason);
+    assertMatch(complaint, /^dot-proxy: [^\n]+\n$/);
+  }));
+  await Deno.remove(noCertificate);
+});
+
+Deno.test("a port in use is said with the address and three remedies, and it exits with 1", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { code, complaint } = await run(["--listen", `127.0.0.1:${taken.addr.port}`]);
+  assertEquals(code, 1);
+  assertStringIncludes(complaint, `127.0.0.1:${taken.addr.port}: another program listens there`);
+  assertMatch(complaint, /^dot-proxy: [^\n]*--listen [^\n]*cap_net_bind_service[^\n]*dot-proxy\.service\n$/);
+});
+
+/** Linux, root, and low ports for the privileged only. */
+const canDropCapability = Deno.build.os === "linux" && Deno.uid() === 0 &&
+  new Deno.Command("setpriv", { args: ["--version"], stdout: "null" }).outputSync().success &&
+  Deno.readTextFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start").trim() === "1024";
+
+Deno.test({
+  name: "a low port without the capability is said with three remedies, and it exits with 1",
+  ignore: !canDropCapability,
+  async fn() {
+    const drop = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"];
+    const { code, complaint } = await run(["--listen", "127.0.0.1:53"], drop);
+    assertEquals(code, 1);
+    assertStringIncludes(complaint, "Cannot listen on 127.0.0.1:53: permission denied.");
+    for (const remedy of ["--listen 127.0.0.1:5353", "cap_net_bind_service", "dot-proxy.service"]) {
+      assertStringIncludes(complaint, remedy);
+    }
+  },
+});
+
+Deno.test("it says one fact a line: what it listens on, and where it forwards to", async () => {
+  const [one, other] = [away(), away()];
+  await using proxy = await Running.start(
+    "--upstream",
+    `${one},${other}`.split(",")[0]!,
+    "--upstream",
+    other,
+  );
+  const { port } = proxy.address;
+  await proxy.child.says(new RegExp(`TLS to ${other}\n`));
+  assertEquals(proxy.lines, [
+    `info listening on 127.0.0.1:${port} (udp)`,
+    `info listening on 127.0.0.1:${port} (tcp)`,
+    `info forwarding over TLS to ${one}`,
+    `info forwarding over TLS to ${other}`,
+  ]);
+});
+
+Deno.test("without an upstream it forwards to Cloudflare, and says that nobody chose it", async () => {
+  await using proxy = await Running.start();
+  await proxy.child.says(/1001\][^\n]*\n/);
+  const forwarding = proxy.lines.filter((line) => line.includes("forwarding"));
+  assertEquals(forwarding.length, 4);
+  const first = "info forwarding over TLS to 1.1.1.1:853#cloudflare-dns.com";
+  assertEquals(forwarding[0], `${first} (the default; choose with --upstream)`);
+});
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`on ${signal} it answers what is in flight, takes no more, and exits with 0`, async () => {
+    const hold = new Hold();
+    await using dot = await upstream(hold.behaviour);
+    await using proxy = await Running.start(...dot.args);
+    await using client = await TcpClient.connect(proxy.address);
+    await client.send(query("tcp.example"));
+    const overUdp = askUdp(proxy.address, query("udp.example"));
+    await dot.server.until((server) => server.received === 2);
+    const start = performance.now();
+    const stopped = proxy.child.stop(signal);
+    await proxy.child.says(new RegExp(`stopping on ${signal}: `));
+    const refused = await TcpClient.connect(proxy.address).then(() => false, () => true);
+    await hold.release();
+    assertEquals(read(await overUdp).question?.name, "udp.example");
+    assertEquals(read((await client.receive())!).question?.name, "tcp.example");
+    assertEquals([await client.closed(), await stopped, refused], ["fin", 0, true]);
+    assert(performance.now() - start < 5_000);
+    assertEquals(proxy.lines.at(-1), "info stopped");
+  });
+}
+
+// With 30s the limit of stopping comes first, and proxy.ts closes the front ends on those who wait.
+for (const [timeout, ignore] of [["3s", false], ["30s", true]] as const) {
+  Deno.test({
+    name:
+      `it stops within 5 s though the upstream never answers, and clients hear of it (--timeout ${timeout})`,
+    ignore,
+    async fn() {
+      await using dot = await upstream(silent);
+      await using proxy = await Running.start(...dot.args, "--timeout", timeout);
+      const replies = Promise.allSettled([askUdp, askTcp].map((ask) => ask(proxy.address, asked)));
+      await dot.server.until((server) => server.received === 2);
+      const start = performance.now();
+      assertEquals(await proxy.child.stop("SIGTERM"), 0);
+      assert(performance.now() - start < 5_000);
+      for (const each of await replies) {
+        assertEquals(each.status === "fulfilled" && read(each.value).rcode, 2);
+      }
+    },
+  });
+}
+
+Deno.test("while the upstream is away every query is SERVFAIL with the reason, and the log says it once", async () => {
+  const label = away();
+  await using proxy = await Running.start("--upstream", label);
+  for (let i = 0; i < 10; i++) {
+    const reply = await (i % 2 ? askTcp : askUdp)(proxy.address, asked);
+    assertEquals(read(reply).rcode, 2);
+    assertStringIncludes(extendedError(reply), `${label}: connect: connection refused`);
+  }
+  const told = proxy.lines.filter((line) => line.includes("upstream"));
+  assertEquals(told.length, 1, proxy.child.log);
+  assertMatch(told[0]!, new RegExp(`^error upstream is down: ${label}: connect: connection refused`));
+});
+
+Deno.test("an upstream that goes and comes back is one line each", async () => {
+  await using dot = await upstream();
+  await using proxy = await Running.start(...dot.args);
+  for (let i = 0; i < 5; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
+  dot.server.stopListening();
+  for (const connection of dot.server.connections) connection.end();
+  while (read(await askUdp(proxy.address, asked)).rcode === 0);
+  await dot.server.listen();
+  while (read(await askUdp(proxy.address, asked)).rcode !== 0);
+  const told = proxy.lines.filter((line) => line.includes("upstream")).map((line) => line.split(": ")[0]);
+  const up = `info upstream ${dot.label} is up`;
+  assertEquals(told, [up, "error upstream is down", up]);
+});
+
+Deno.test("the JSON log is one object a line", async () => {
+  await using proxy = await Running.start(
+    "--upstream",
+    away(),
+    "--log-format",
+    "json",
+    "--log-level",
+    "debug",
+  );
+  await askUdp(proxy.address, asked);
+  await proxy.child.stop();
+  const records = proxy.child.log.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert(records.some(({ level, properties }) => level === "DEBUG" && properties.rcode === "SERVFAIL"));
+  for (const record of records) assert(!isNaN(Date.parse(record["@timestamp"])) && record.message !== "");
+});
