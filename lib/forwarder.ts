@@ -1,7 +1,9 @@
 import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
-import { Failover } from "./resolver/failover.ts";
+import { Dispatcher } from "./resolver/dispatcher.ts";
 import type { Resolver } from "./resolver/resolver.ts";
+import { strategy } from "./resolver/strategy.ts";
+import type { UpstreamAddress } from "./upstream/address.ts";
 import { dialer } from "./upstream/dial.ts";
 import { Upstream } from "./upstream/upstream.ts";
 
@@ -9,8 +11,8 @@ import { Upstream } from "./upstream/upstream.ts";
 const DIAL_TIMEOUT = 5000;
 /** An idle connection is closed after this long, in ms, where the server does not say how long it keeps one. */
 const IDLE_TIMEOUT = 30_000;
-/** In ms: half of what a stub resolver waits, so that there is time for a second try. */
-const SILENCE = 2000;
+/** In ms; short enough for a second try before a stub resolver gives up, long enough for a name slow to resolve. */
+const SILENCE = 1500;
 
 export interface ForwarderOptions {
   readonly config: Config;
@@ -23,25 +25,41 @@ export interface ForwarderOptions {
 /** The shared chain of resolvers that every front end feeds. */
 export class Forwarder implements Disposable {
   readonly resolver: Resolver;
-  readonly #upstreams: readonly Upstream[];
+  readonly #options: ForwarderOptions;
+  /** By label: what two routes have in common is one upstream, with one connection. */
+  readonly #upstreams = new Map<string, Upstream>();
 
-  constructor({ config, caCerts, observe, now }: ForwarderOptions) {
-    this.#upstreams = config.upstreams.map((address) =>
-      new Upstream({
-        upstream: address.label,
-        dial: dialer(address, { caCerts, timeout: DIAL_TIMEOUT }),
-        maxInFlight: config.maxInFlight,
-        idleTimeout: IDLE_TIMEOUT,
-        silence: SILENCE,
-        observe,
-        now,
-      })
-    );
-    const [only, ...others] = this.#upstreams;
-    this.resolver = only && others.length === 0 ? only : new Failover(this.#upstreams, now);
+  constructor(options: ForwarderOptions) {
+    this.#options = options;
+    this.resolver = this.#choose(options.config.upstreams);
   }
 
   [Symbol.dispose](): void {
-    for (const upstream of this.#upstreams) upstream[Symbol.dispose]();
+    for (const upstream of this.#upstreams.values()) upstream[Symbol.dispose]();
+  }
+
+  #choose(addresses: readonly UpstreamAddress[]): Resolver {
+    const { now } = this.#options;
+    const candidates = addresses.map((address) => this.#upstream(address));
+    if (candidates.length === 1) return candidates[0]!;
+    return new Dispatcher({ candidates, strategy: strategy("fastest", now), now });
+  }
+
+  #upstream(address: UpstreamAddress): Upstream {
+    const known = this.#upstreams.get(address.label);
+    if (known) return known;
+    const { config, caCerts, observe, now } = this.#options;
+    const upstream = new Upstream({
+      label: address.label,
+      weight: 1,
+      dial: dialer(address, { caCerts, timeout: DIAL_TIMEOUT }),
+      maxInFlight: config.maxInFlight,
+      idleTimeout: IDLE_TIMEOUT,
+      silence: SILENCE,
+      observe,
+      now,
+    });
+    this.#upstreams.set(address.label, upstream);
+    return upstream;
   }
 }

@@ -4,57 +4,59 @@ import { FrameReader } from "../dns/framing.ts";
 import { Message } from "../dns/message.ts";
 import { composeQuery, MAX_QUERY_FRAME } from "../dns/query.ts";
 import { readUint16 } from "../dns/records.ts";
-import { type Failure, type Phase, UpstreamError } from "../errors.ts";
+import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../errors.ts";
+import type { Asker } from "../resolver/candidate.ts";
 import type { Channel, Dial } from "./channel.ts";
-import { MessageIds } from "./message_ids.ts";
 import { Outbox } from "./outbox.ts";
+import { type Pending, PendingQueries } from "./pending.ts";
 
 /** How often waiting queries are looked through, in ms: one timer a connection and not one a query. */
-const SWEEP = 100;
-/** IDs given up on stay reserved, since a late answer may still come; with this many the connection is worn out. */
+const SWEEP = 10;
+/** With this many queries given up, a connection is worn out. */
 const MAX_ABANDONED = 4096;
 
 export interface ConnectionOptions {
   /** The upstream's label, for errors. */
   readonly upstream: string;
-  /** How many queries may wait for an answer at once. */
-  readonly maxInFlight: number;
   /** How many queries to send before closing; some servers close after a fixed number. */
   readonly budget: number;
-  /** Close after this long without a query, in ms, unless the server says otherwise (RFC 7828 §3.2.2). */
+  /** After this long without a query, in ms, `onIdle` is called; the server may say otherwise (RFC 7828 §3.2.2). */
   readonly idleTimeout: number;
   /** Give the connection up when its oldest query has seen no answer to any query for this long, in ms. */
   readonly silence: number;
   readonly now: () => number;
+  /** Told of each answer how long it took, in ms. */
+  readonly onAnswer: (latency: number) => void;
+  /** It is time to close; whoever wants a successor opens that first, then drains this one. */
+  readonly onIdle: (connection: Connection) => void;
+  /** By the server's own words a connection may be idle for this long, in ms; the margin is taken off. */
+  readonly onKeepAlive: (idleTimeout: number) => void;
 }
 
 /** connecting → open → draining → closed; every state can go to closed at once. */
 export type ConnectionState = "connecting" | "open" | "draining" | "closed";
 
-interface Pending {
-  readonly message: Message;
-  readonly deadline: number;
-  readonly resolve: (response: Message) => void;
-  readonly reject: (error: UpstreamError) => void;
-  sentAt: number;
+/** How a connection came to its end. */
+export interface Ending {
+  /** Undefined where no query was lost. */
+  readonly error?: UpstreamError;
+  /** How long the connection had been idle when the server closed it, in ms; undefined if it was not the server. */
+  readonly idle?: number;
 }
 
 /**
  * One pipelined connection: many queries out, answers in any order (RFC 7766 §6.2.1.1). Queries may be given to it while
- * it is still connecting. Whoever removes a pending query completes it.
+ * it is still connecting.
  */
 export class Connection implements Disposable {
-  /** Settles when the connection has ended; undefined where it took no query along. */
-  readonly closed: Promise<UpstreamError | undefined>;
+  /** Resolves when the connection has ended. */
+  readonly closed: Promise<Ending>;
   readonly #options: ConnectionOptions;
   readonly #abort = new AbortController();
-  readonly #settleClosed: (error: UpstreamError | undefined) => void;
-  readonly #ids = new MessageIds();
+  readonly #settleClosed: (ending: Ending) => void;
+  readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
   readonly #outbox = new Outbox();
   readonly #frames = new FrameReader(64 * 1024);
-  readonly #sent = new Map<number, Pending>();
-  readonly #abandoned = new Set<number>();
-  #unsent: Pending[] = [];
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
@@ -62,14 +64,14 @@ export class Connection implements Disposable {
   #sweeping = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #idleTimeout: number;
-  #heardAt = 0;
+  #usedAt = 0;
   #sentCount = 0;
   #answered = 0;
 
   constructor(dial: Dial, options: ConnectionOptions) {
     this.#options = options;
     this.#idleTimeout = options.idleTimeout;
-    const { promise, resolve } = Promise.withResolvers<UpstreamError | undefined>();
+    const { promise, resolve } = Promise.withResolvers<Ending>();
     this.closed = promise;
     this.#settleClosed = resolve;
     void this.#open(dial);
@@ -81,7 +83,7 @@ export class Connection implements Disposable {
 
   /** Queries without an answer yet. */
   get inFlight(): number {
-    return this.#sent.size + this.#unsent.length;
+    return this.#pending.size;
   }
 
   /** How many queries it has answered. */
@@ -89,14 +91,29 @@ export class Connection implements Disposable {
     return this.#answered;
   }
 
-  /** Sends the query and resolves with its answer; rejects with `UpstreamError`, at the deadline at the latest. */
-  exchange(message: Message, deadline: number): Promise<Message> {
+  /** How long it may be without queries, in ms. */
+  get idleTimeout(): number {
+    return this.#idleTimeout;
+  }
+
+  /** Whether its queries wait while it says nothing: others had better go elsewhere. */
+  get stalled(): boolean {
+    return this.#pending.stalled;
+  }
+
+  /**
+   * Sends the query and resolves with its answer; rejects with `UpstreamError`, at the deadline at the latest.
+   * If it takes more than `slowAfter` ms, the asker is told, and again when half of its time is over.
+   */
+  exchange(message: Message, deadline: number, asker?: Asker, slowAfter = Infinity): Promise<Message> {
     return new Promise((resolve, reject) => {
       if (this.#state === "draining" || this.#state === "closed") {
         return reject(this.#error("closed", { sent: false }));
       }
-      if (this.inFlight >= this.#options.maxInFlight) return reject(this.#error("overloaded"));
-      this.#unsent.push({ message, deadline, resolve, reject, sentAt: 0 });
+      const now = this.#options.now();
+      const lateAt = now + (deadline - now) / 2;
+      const slowAt = Math.min(now + slowAfter, lateAt);
+      this.#pending.add({ message, deadline, asker, slowAt, lateAt, sentAt: 0, resolve, reject });
       if (this.#state === "open") this.#sendUnsent();
       this.#wake();
     });
@@ -104,16 +121,16 @@ export class Connection implements Disposable {
 
   /** Takes no more queries, finishes those that were sent, then closes. */
   drain(): void {
-    if (this.#state === "connecting") return this.#end(undefined);
+    if (this.#state === "connecting") return this[Symbol.dispose]();
     if (this.#state !== "open") return;
     this.#state = "draining";
-    this.#rejectUnsent(this.#error("closed", { sent: false }));
+    this.#pending.rejectUnsent(this.#error("closed", { sent: false }));
     this.#endIfDrained();
   }
 
-  /** Fails what is under way, and closes now. */
+  /** Closes now; what is under way is rejected as if the server had closed. */
   [Symbol.dispose](): void {
-    this.#end(undefined);
+    this.#end(this.#error("closed"));
   }
 
   async #open(dial: Dial): Promise<void> {
@@ -127,35 +144,27 @@ export class Connection implements Disposable {
     }
     this.#phase = "read";
     this.#state = "open";
+    this.#usedAt = this.#options.now();
     this.#sendUnsent();
     this.#wake();
     await this.#read(this.#channel);
   }
 
   #sendUnsent(): void {
-    const room = this.#options.budget - this.#sentCount;
-    if (this.#unsent.length === 0 || room <= 0) return;
     const now = this.#options.now();
-    for (const pending of this.#unsent.splice(0, room)) this.#send(pending, now);
-    if (!this.#writing) {
-      this.#writing = true;
-      // A microtask later all queries of this turn have come together.
-      queueMicrotask(() => void this.#write(this.#channel!));
+    while (this.#sentCount < this.#options.budget) {
+      const pending = this.#pending.nextUnsent();
+      if (!pending) break;
+      const id = this.#pending.markSent(pending, now);
+      const into = this.#outbox.reserve(MAX_QUERY_FRAME);
+      this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length);
+      this.#usedAt = now;
+      this.#sentCount++;
     }
-  }
-
-  #send(pending: Pending, now: number): void {
-    const id = this.#ids.draw(this);
-    pending.sentAt = now;
-    this.#sentCount++;
-    this.#sent.set(id, pending);
-    const into = this.#outbox.reserve(MAX_QUERY_FRAME);
-    this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length);
-  }
-
-  /** Whether a message ID is in use on this connection. */
-  has(id: number): boolean {
-    return this.#sent.has(id) || this.#abandoned.has(id);
+    if (this.#writing || this.#outbox.length === 0) return;
+    this.#writing = true;
+    // A microtask later all queries of this turn have come together.
+    queueMicrotask(() => void this.#write(this.#channel!));
   }
 
   async #write(channel: Channel): Promise<void> {
@@ -165,9 +174,8 @@ export class Connection implements Disposable {
         while (rest.length > 0) rest = rest.subarray(await channel.write(rest));
       }
       this.#writing = false;
-    } catch (error) {
-      // What the peer said before it closed is still to be read: the reader ends the connection, unless it hangs.
-      if (!(error instanceof Deno.errors.BrokenPipe)) this.#end(this.#error("closed", { cause: error }));
+    } catch {
+      // The reader finds out too, after what the server has still said; if it does not, silence ends the connection.
     }
   }
 
@@ -175,53 +183,64 @@ export class Connection implements Disposable {
     try {
       for (;;) {
         const octets = await channel.read(this.#frames.space());
-        if (octets === null) return this.#end(this.#error("closed"));
+        if (octets === null) return this.#endedByServer();
         this.#frames.advance(octets);
         for (let frame = this.#frames.take(); frame; frame = this.#frames.take()) this.#receive(frame);
       }
     } catch (error) {
-      this.#end(this.#error(error instanceof FormatError ? "malformed" : "closed", { cause: error }));
+      this.#endedByServer(error);
     }
   }
 
-  /** Throws `FormatError` if the frame cannot be told to belong to any query. */
   #receive(frame: Uint8Array): void {
-    const response = Message.parse(frame);
-    const pending = this.#sent.get(response.id);
-    // Late or repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
-    if (!pending) return void this.#abandoned.delete(response.id);
-    if (!response.isResponse || !answersQuestion(response, pending.message)) {
-      return this.#end(this.#error("wrong answer"));
+    const id = frame.length < 2 ? -1 : readUint16(frame, 0);
+    const pending = this.#pending.peek(id);
+    try {
+      const response = Message.parse(frame);
+      // Late or repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
+      if (!pending) return this.#pending.late(id);
+      const keepAlive = response.edns?.option(Option.TCP_KEEPALIVE);
+      if (!answers(response, pending.message)) return this.#distrust(id, this.#error("wrong answer"));
+      this.#complete(id, pending, response);
+      if (keepAlive) this.#heed(keepAlive);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#distrust(id, this.#error("malformed", { detail: error.message }));
     }
-    this.#sent.delete(response.id);
-    this.#heardAt = this.#options.now();
-    this.#answered++;
-    this.#complete(pending, response);
     this.#endIfDrained();
   }
 
-  #complete(pending: Pending, response: Message): void {
-    try {
-      const keepAlive = response.edns?.option(Option.TCP_KEEPALIVE);
-      if (keepAlive) this.#keepAlive(keepAlive);
-      pending.resolve(response);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      pending.reject(this.#error("malformed", { detail: error.message }));
-    }
+  /** One bad answer: its query goes to another connection, and so does all that comes; what was sent may finish here. */
+  #distrust(id: number, error: UpstreamError): void {
+    if (!this.#pending.has(id)) return this.#end(error);
+    this.#pending.abandon(id, error);
+    this.drain();
+  }
+
+  #complete(id: number, pending: Pending, response: Message): void {
+    const now = this.#usedAt = this.#options.now();
+    this.#pending.answered(id, now);
+    this.#answered++;
+    this.#options.onAnswer(now - pending.sentAt);
+    pending.resolve(response);
   }
 
   /** RFC 7828 §3.2.2: close a little before TIMEOUT is over, at once after outstanding answers if it is 0. */
-  #keepAlive(option: Uint8Array): void {
-    if (option.length !== 2) return;
-    const timeout = readUint16(option, 0) * 100;
+  #heed(keepAlive: Uint8Array): void {
+    if (keepAlive.length !== 2) return;
+    const timeout = readUint16(keepAlive, 0) * 100;
     if (timeout === 0) this.drain();
-    else this.#idleTimeout = Math.max(timeout - Math.min(1000, timeout / 4), SWEEP);
+    else this.#options.onKeepAlive(this.#idleTimeout = timeout - Math.min(1000, timeout / 4));
+  }
+
+  #endedByServer(cause?: unknown): void {
+    const isIdle = this.#state === "open" && this.inFlight === 0;
+    this.#end(this.#error("closed", { cause }), isIdle ? this.#options.now() - this.#usedAt : undefined);
   }
 
   #endIfDrained(): void {
-    if (this.#sent.size > 0) return;
-    if (this.#state === "draining") this.#end(undefined);
+    if (this.#pending.sent > 0) return;
+    if (this.#state === "draining") this.#end();
     else if (this.#sentCount >= this.#options.budget) this.drain();
   }
 
@@ -233,61 +252,40 @@ export class Connection implements Disposable {
   }
 
   readonly #sweep = () => {
-    this.#expire(this.#options.now());
-    if (this.#state === "closed") return;
-    this.#sweeping = this.inFlight > 0;
+    const silence = this.#pending.lookThrough(this.#options.now());
+    if (silence >= this.#options.silence) return this.#end(this.#error("silent"));
+    if (this.#pending.abandoned > MAX_ABANDONED) this.drain();
+    else this.#endIfDrained();
+    this.#sweeping = this.inFlight > 0 && this.#state !== "closed";
     if (this.#sweeping) this.#timer = setTimeout(this.#sweep, SWEEP);
-    else if (this.#state === "open") this.#timer = setTimeout(() => this.drain(), this.#idleTimeout);
+    else if (this.#state === "open") this.#timer = setTimeout(this.#onIdle, this.#idleTimeout);
   };
 
-  #expire(now: number): void {
-    // Map keeps the order of insertion, so the first is the one that has waited longest.
-    for (const [, oldest] of this.#sent) {
-      if (now - Math.max(oldest.sentAt, this.#heardAt) < this.#options.silence) break;
-      return this.#end(this.#error("silent"));
-    }
-    for (const [id, pending] of this.#sent) {
-      if (pending.deadline > now) continue;
-      this.#sent.delete(id);
-      this.#abandoned.add(id);
-      pending.reject(this.#error("timed out"));
-    }
-    if (this.#unsent.some(({ deadline }) => deadline <= now)) {
-      const expired = this.#unsent.filter(({ deadline }) => deadline <= now);
-      this.#unsent = this.#unsent.filter(({ deadline }) => deadline > now);
-      for (const pending of expired) pending.reject(this.#error("timed out", { sent: false }));
-    }
-    if (this.#abandoned.size > MAX_ABANDONED) this.drain();
-    else this.#endIfDrained();
-  }
+  readonly #onIdle = () => this.#options.onIdle(this);
 
-  #rejectUnsent(error: UpstreamError): void {
-    for (const pending of this.#unsent.splice(0)) pending.reject(error);
-  }
-
-  #end(error: UpstreamError | undefined): void {
+  #end(error?: UpstreamError, idle?: number): void {
     if (this.#state === "closed") return;
-    const neverOpened = this.#state === "connecting";
+    const lost = this.inFlight > 0 || this.#state === "connecting";
     this.#state = "closed";
     clearTimeout(this.#timer);
     this.#abort.abort();
     this.#channel?.close();
 
-    const lost = this.#sent.size > 0 || neverOpened ? error : undefined;
+    // First, so that whoever opens connections knows before the queries ask for the next one.
+    this.#settleClosed({ ...lost && error && { error }, ...idle !== undefined && { idle } });
     const reason = error ?? this.#error("closed");
     // A connection that has answered nothing has cost everyone an attempt, or they would try for ever.
-    this.#rejectUnsent(this.#answered > 0 ? this.#error("closed", { sent: false }) : reason);
-    for (const pending of this.#sent.values()) pending.reject(reason);
-    this.#sent.clear();
-    this.#settleClosed(lost);
+    this.#pending.rejectUnsent(this.#answered > 0 ? this.#error("closed", { sent: false }) : reason);
+    this.#pending.rejectSent(reason);
   }
 
-  #error(failure: Failure, facts: { sent?: boolean; detail?: string; cause?: unknown } = {}): UpstreamError {
+  #error(failure: Failure, facts: Partial<FailureFacts> = {}): UpstreamError {
     return new UpstreamError(failure, { upstream: this.#options.upstream, phase: this.#phase, ...facts });
   }
 }
 
 /** An answer repeats the question; a refusal may leave it out, and then has nothing but its RCODE (RFC 7766 §7). */
-function answersQuestion(response: Message, query: Message): boolean {
+function answers(response: Message, query: Message): boolean {
+  if (!response.isResponse) return false;
   return response.hasQuestion ? response.sameQuestion(query) : response.recordsEnd === response.questionEnd;
 }

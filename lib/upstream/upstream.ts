@@ -1,134 +1,240 @@
 import type { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
+import type { Asker, Candidate } from "../resolver/candidate.ts";
 import type { Query, Resolver } from "../resolver/resolver.ts";
-import { Backoff } from "./backoff.ts";
-import type { Dial, DialOptions } from "./channel.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import type { Channel, Dial, DialOptions } from "./channel.ts";
+import { Connection, type Ending } from "./connection.ts";
+import { Health } from "./health.ts";
+import { LearnedLimits } from "./learned_limits.ts";
 
 /** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
 const MAX_ATTEMPTS = 3;
 /** With this many connections in a row that answered nothing, the upstream counts as away. */
 const MAX_BARREN = 3;
-/** How long a learned limit of queries per connection is kept to, in ms. */
-const BUDGET_LIFETIME = 30_000;
+/** A connection with this many queries in flight is saturated, and gets company, up to so many (RFC 7766 §6.2.2). */
+const SATURATED = 2000;
+const MAX_CONNECTIONS = 4;
+/** An unused connection is renewed before the server closes it, but only so many times in a row. */
+const MAX_RENEWALS = 3;
+/** What a handshake is taken to cost until one has been seen, in ms. */
+const FIRST_HANDSHAKE = 50;
 
-export interface UpstreamOptions extends Omit<ConnectionOptions, "budget"> {
+export interface UpstreamOptions {
+  readonly label: string;
+  readonly weight: number;
   readonly dial: Dial;
+  /** How many queries may wait for an answer at once. */
+  readonly maxInFlight: number;
+  /** How long to keep a connection without queries, in ms, while the server's own limit is not known. */
+  readonly idleTimeout: number;
+  /** How long a connection may leave its queries without any answer, in ms. */
+  readonly silence: number;
   readonly observe: Observe;
+  readonly now: () => number;
 }
 
 /**
  * One DNS-over-TLS server, reached over one connection that is opened when a query wants it. A close with queries in
  * flight is normal life: they are sent again on a new connection (RFC 7766 §6.2.4), within their deadlines.
  */
-export class Upstream implements Resolver, Disposable {
+export class Upstream implements Resolver, Candidate, Disposable {
+  readonly label: string;
+  readonly weight: number;
+  askedAt = 0;
   readonly #options: UpstreamOptions;
-  readonly #backoff = new Backoff();
-  readonly #open = new Set<Connection>();
-  #current: Connection | undefined;
+  readonly #health = new Health();
+  readonly #limits = new LearnedLimits();
+  readonly #connections = new Set<Connection>();
+  #handshake = FIRST_HANDSHAKE;
   #state: "untried" | "up" | "down" = "untried";
   #lastError: UpstreamError | undefined;
+  /** An idle connection that is closed as soon as its successor is open. */
+  #retiring: Connection | undefined;
+  #disposed = false;
   #barren = 0;
-  #lastCut = 0;
-  #budget = Infinity;
-  #budgetUntil = 0;
+  #renewals = 0;
+  /** Time between the last two queries, in ms. */
+  #gap = Infinity;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.label = options.label;
+    this.weight = options.weight;
   }
 
-  /** Resolves with the upstream's answer; rejects at the deadline at the latest. */
-  async resolve({ message, deadline, trace }: Query): Promise<Message> {
-    trace.upstream = this.#options.upstream;
+  get usable(): boolean {
+    if (this.#isRuledOut) return false;
+    return this.#health.isDue(this.#options.now()) && !this.#best()?.stalled;
+  }
+
+  get expectedLatency(): number {
+    return this.#health.latency + (this.#best()?.state === "open" ? 0 : this.#handshake);
+  }
+
+  async resolve(query: Query, asker?: Asker): Promise<Message> {
+    const { message, deadline, trace } = query;
+    trace.upstream = this.label;
+    this.#noteQuery();
     for (let attempts = 0;;) {
       try {
-        return await this.#connection().exchange(message, deadline);
+        const connection = this.#connection();
+        return await connection.exchange(message, deadline, asker, this.#health.slowAfter);
       } catch (error) {
         if (!(error instanceof UpstreamError) || !error.again) throw error;
+        if (asker && error.failure !== "closed") throw error;
         if (error.sent) attempts++;
         if (attempts === MAX_ATTEMPTS || this.#options.now() >= deadline) throw error;
       }
     }
   }
 
-  /** Closes all connections now; queries under way are rejected. */
-  [Symbol.dispose](): void {
-    for (const connection of this.#open) connection[Symbol.dispose]();
+  /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
+  reset(): void {
+    this.#health.reached();
+    for (const connection of this.#connections) connection[Symbol.dispose]();
   }
 
-  /** The connection to use; throws the reason if the upstream is better left alone for now. */
-  #connection(): Connection {
-    const state = this.#current?.state;
-    if (this.#current && (state === "connecting" || state === "open")) return this.#current;
-    const now = this.#options.now();
-    if (this.#lastError && !this.#backoff.ready(now)) throw this.#lastError;
-    if (now >= this.#budgetUntil) this.#budget = Infinity;
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    for (const connection of this.#connections) connection[Symbol.dispose]();
+  }
 
-    const dial = (options: DialOptions) => this.#dial(options);
-    const connection = new Connection(dial, { ...this.#options, budget: this.#budget });
-    this.#current = connection;
-    this.#open.add(connection);
-    void connection.closed.then((error) => this.#closed(connection, error));
+  /** A wrong pin is no passing trouble (RFC 7858 §4.2: "non-recoverable error"). */
+  get #isRuledOut(): boolean {
+    return this.#lastError?.failure === "pin mismatch";
+  }
+
+  #noteQuery(): void {
+    const now = this.#options.now();
+    this.#gap = now - this.askedAt;
+    this.askedAt = now;
+    this.#renewals = 0;
+  }
+
+  /** The connection to use; throws the reason if there is none and the upstream is better left alone for now. */
+  #connection(): Connection {
+    const best = this.#best();
+    if (!best) return this.#connect();
+    const { maxInFlight } = this.#options;
+    let inFlight = 0;
+    for (const each of this.#connections) inFlight += each.inFlight;
+    if (inFlight >= maxInFlight) {
+      throw new UpstreamError("overloaded", { upstream: this.label, phase: "read", sent: false });
+    }
+    const wantsCompany = best.state === "open" && best.inFlight >= SATURATED;
+    if (wantsCompany && this.#connections.size < MAX_CONNECTIONS && !this.#isConnecting()) this.#connect();
+    return best;
+  }
+
+  /** An open connection rather than one that is connecting, and one that is not stalled, and the least busy. */
+  #best(): Connection | undefined {
+    let best: Connection | undefined;
+    for (const each of this.#connections) {
+      if (each.state !== "open" && each.state !== "connecting") continue;
+      if (!best || rank(each) < rank(best)) best = each;
+    }
+    return best;
+  }
+
+  #isConnecting(): boolean {
+    for (const each of this.#connections) if (each.state === "connecting") return true;
+    return false;
+  }
+
+  #connect(): Connection {
+    const now = this.#options.now();
+    if (this.#disposed) throw new UpstreamError("closed", { upstream: this.label, phase: "connect" });
+    if (this.#lastError && (this.#isRuledOut || !this.#health.isDueAsLastResort(now))) throw this.#lastError;
+    const { silence, idleTimeout } = this.#options;
+    const connection = new Connection((options) => this.#dial(options), {
+      upstream: this.label,
+      budget: this.#limits.budget(now),
+      idleTimeout: this.#limits.idleTimeout(idleTimeout),
+      silence,
+      now: this.#options.now,
+      onAnswer: (latency) => this.#health.answered(latency),
+      onIdle: (idle) => this.#onIdle(idle),
+      onKeepAlive: (timeout) => this.#limits.toldIdle(timeout),
+    });
+    this.#connections.add(connection);
+    void connection.closed.then((ending) => this.#closed(connection, ending));
     return connection;
   }
 
-  async #dial(options: DialOptions) {
+  async #dial(options: DialOptions): Promise<Channel> {
+    const start = this.#options.now();
     try {
       const channel = await this.#options.dial(options);
+      this.#handshake = this.#options.now() - start;
       if (this.#barren < MAX_BARREN) this.#reached();
       return channel;
     } catch (error) {
       if (error instanceof UpstreamError && !options.signal.aborted) this.#away(error);
       throw error;
+    } finally {
+      this.#retiring?.drain();
+      this.#retiring = undefined;
     }
   }
 
-  #closed(connection: Connection, error: UpstreamError | undefined): void {
-    this.#open.delete(connection);
-    const { upstream, observe } = this.#options;
+  /** Make before break: a successor is open before this one is closed, if one is worth it. */
+  #onIdle(connection: Connection): void {
+    if (!this.#renew(connection.idleTimeout)) return connection.drain();
+    this.#retiring = connection;
+  }
+
+  /**
+   * Opens a connection ahead of the next query, where queries come often enough that it would find none otherwise;
+   * but not for ever, if no query comes.
+   */
+  #renew(idleTimeout: number): boolean {
+    const isWorthwhile = idleTimeout < this.#options.idleTimeout &&
+      this.#gap < idleTimeout * (MAX_RENEWALS + 1);
+    if (!isWorthwhile || this.#renewals === MAX_RENEWALS || this.#connections.size > 1) {
+      return false;
+    }
+    this.#renewals++;
+    this.#connect();
+    return true;
+  }
+
+  #closed(connection: Connection, { error, idle }: Ending): void {
+    this.#connections.delete(connection);
+    const { observe, now } = this.#options;
     const { answered } = connection;
-    observe({ kind: "connection closed", upstream, answered, ...error && { error } });
+    observe({ kind: "connection closed", upstream: this.label, answered, ...error && { error } });
+    if (idle !== undefined) this.#limits.closedIdle(idle);
     if (answered > 0) {
       this.#barren = 0;
       this.#reached();
-      if (error) this.#learn(answered);
+      if (error) this.#limits.cutAfter(answered, now());
     } else if (error?.phase === "read" && ++this.#barren >= MAX_BARREN) {
       this.#away(error);
     }
   }
 
-  /** Two connections in a row cut off after the same number of answers: the server has a limit, so keep to it. */
-  #learn(answered: number): void {
-    if (answered === this.#lastCut) {
-      this.#budget = answered;
-      this.#budgetUntil = this.#options.now() + BUDGET_LIFETIME;
-    }
-    this.#lastCut = answered;
-  }
-
   #reached(): void {
-    this.#backoff.succeeded();
+    this.#health.reached();
     this.#lastError = undefined;
     this.#change("up");
   }
 
   #away(error: UpstreamError): void {
-    const news = this.#lastError?.failure !== error.failure;
+    const isNews = this.#lastError?.failure !== error.failure;
     this.#lastError = error;
-    this.#backoff.failed(this.#options.now());
-    if (news) this.#state = "untried";
+    this.#health.failed(this.#options.now());
+    if (isNews) this.#state = "untried";
     this.#change("down", error);
   }
 
   #change(state: "up" | "down", error?: UpstreamError): void {
     if (this.#state === state) return;
     this.#state = state;
-    this.#options.observe({
-      kind: "upstream",
-      upstream: this.#options.upstream,
-      state,
-      ...error && { error },
-    });
+    this.#options.observe({ kind: "upstream", upstream: this.label, state, ...error && { error } });
   }
+}
+
+function rank(connection: Connection): number {
+  return connection.inFlight + (connection.state === "open" ? 0 : 1e6) + (connection.stalled ? 1e7 : 0);
 }
