@@ -16,8 +16,8 @@ export interface ProxyOptions {
   readonly upstreams: readonly string[];
   /** PEM file of the authority that it trusts. */
   readonly ca: string;
-  /** More of its options. */
-  readonly args?: readonly string[];
+  /** `debug` unless told: the log is shown when a test fails. */
+  readonly logLevel?: "debug" | "info";
 }
 
 /** A running proxy. Disposing ends it. */
@@ -50,7 +50,7 @@ export class ProxyProcess implements AsyncDisposable {
 }
 
 /** Starts a proxy and waits until it answers: something of its own, since its upstream may be broken on purpose. */
-export function startProxy({ upstreams, ca, args = [] }: ProxyOptions): Promise<ProxyProcess> {
+export function startProxy({ upstreams, ca, logLevel = "debug" }: ProxyOptions): Promise<ProxyProcess> {
   return onFreePorts(async () => {
     await using stack = new AsyncDisposableStack();
     const port = freePort();
@@ -58,8 +58,7 @@ export function startProxy({ upstreams, ca, args = [] }: ProxyOptions): Promise<
       ...["--listen", `127.0.0.1:${port}`],
       ...upstreams.flatMap((upstream) => ["--upstream", upstream]),
       ...["--ca", ca],
-      ...["--log-level", "debug"],
-      ...args,
+      ...["--log-level", logLevel],
     ];
     const proxy = stack.use(new ProxyProcess(new Child("dot-proxy", await proxyCommand(options)), port));
     // RFC 6895 §2.2: opcode 2 is STATUS, which no proxy forwards. Any answer will do here.

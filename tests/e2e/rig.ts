@@ -1,7 +1,7 @@
 /** Everything that one end-to-end test needs: BIND with the zones, the server in question, the proxy in front of it. */
 import { type Child, withLogs } from "./child.ts";
 import { issueCredentials } from "./credentials.ts";
-import { type ProxyProcess, startProxy } from "./proxy_process.ts";
+import { type ProxyOptions, type ProxyProcess, startProxy } from "./proxy_process.ts";
 import {
   type AuthoritativeServer,
   type DotServer,
@@ -56,10 +56,13 @@ export async function startServers(implementation: Implementation): Promise<Serv
 }
 
 /** Starts the servers and the proxy. */
-export async function startRig(implementation: Implementation): Promise<Rig> {
+export async function startRig(
+  implementation: Implementation,
+  options: Pick<ProxyOptions, "logLevel"> = {},
+): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const servers = stack.use(await startServers(implementation));
-  const proxy = stack.use(await startProxy({ upstreams: [servers.upstream], ca: servers.ca }));
+  const proxy = stack.use(await startProxy({ upstreams: [servers.upstream], ca: servers.ca, ...options }));
   const owned = stack.move();
   const children = [...servers.children, proxy.child];
   return {
