@@ -1,0 +1,60 @@
+/** Connections to a server that is the test itself. */
+import { Message } from "../../lib/dns/message.ts";
+import { UpstreamError } from "../../lib/errors.ts";
+import { Connection, type ConnectionOptions } from "../../lib/upstream/connection.ts";
+import { assertInstanceOf } from "../support/assert.ts";
+import { FakeChannel } from "../support/fake_channel.ts";
+import { FakeTime, settled } from "../support/fake_time.ts";
+import { query } from "../support/packets.ts";
+
+export interface Fixture {
+  readonly connection: Connection;
+  readonly channel: FakeChannel;
+  readonly time: FakeTime;
+}
+
+export function options(time: FakeTime, fields: Partial<ConnectionOptions> = {}): ConnectionOptions {
+  return {
+    upstream: "server",
+    maxInFlight: 65_536,
+    budget: Infinity,
+    idleTimeout: 30_000,
+    silence: 2_000,
+    now: time.now,
+    ...fields,
+  };
+}
+
+/** A test with an open connection, in fake time. */
+export function connected(
+  name: string,
+  body: (fixture: Fixture) => Promise<void>,
+  fields: Partial<ConnectionOptions> = {},
+): void {
+  Deno.test(name, async () => {
+    using time = new FakeTime();
+    const channel = new FakeChannel();
+    using connection = new Connection(() => Promise.resolve(channel), options(time, fields));
+    await settled();
+    await body({ connection, channel, time });
+  });
+}
+
+export function message(name: string): Message {
+  return Message.parse(query(name));
+}
+
+/** Queries for names of their own, and what became of them so far: a name, a failure, or nothing. */
+export function ask(connection: Connection, count: number, deadline = Infinity): string[] {
+  const outcomes = Array<string>(count).fill("waiting");
+  for (let index = 0; index < count; index++) {
+    connection.exchange(message(`name${index}.test`), deadline).then(
+      (answer) => outcomes[index] = answer.name,
+      (error) => {
+        assertInstanceOf(error, UpstreamError);
+        outcomes[index] = `${error.phase}: ${error.failure}${error.sent ? "" : ", not sent"}`;
+      },
+    );
+  }
+  return outcomes;
+}

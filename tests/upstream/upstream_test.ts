@@ -1,0 +1,165 @@
+import type { Event } from "../../lib/observe/event.ts";
+import { UpstreamError } from "../../lib/errors.ts";
+import type { Trace } from "../../lib/resolver/resolver.ts";
+import { Upstream } from "../../lib/upstream/upstream.ts";
+import { assertEquals } from "../support/assert.ts";
+import { FakeChannel } from "../support/fake_channel.ts";
+import { FakeTime, settled } from "../support/fake_time.ts";
+import { message, options } from "./connecting.ts";
+
+/** An upstream whose channels are the test's; while `refusing`, it cannot be reached. */
+class Fixture implements Disposable {
+  readonly time = new FakeTime();
+  readonly channels: FakeChannel[] = [];
+  readonly events: Event[] = [];
+  dials = 0;
+  refusing = false;
+  readonly upstream = new Upstream({
+    ...options(this.time),
+    observe: (event) => this.events.push(event),
+    dial: () => {
+      this.dials++;
+      if (this.refusing) {
+        return Promise.reject(new UpstreamError("refused", { upstream: "server", phase: "connect" }));
+      }
+      this.channels.push(new FakeChannel());
+      return Promise.resolve(this.channels.at(-1)!);
+    },
+  });
+
+  get channel(): FakeChannel {
+    return this.channels.at(-1)!;
+  }
+
+  get states(): string[] {
+    return this.events.flatMap((event) => event.kind === "upstream" ? [event.state] : []);
+  }
+
+  /** What becomes of `count` queries. */
+  async ask(count: number, time = 4_000): Promise<string[]> {
+    const outcomes = Array<string>(count).fill("waiting");
+    const client = { transport: "udp", address: "127.0.0.1", port: 1 } as const;
+    for (let index = 0; index < count; index++) {
+      const trace: Trace = { source: "upstream", upstream: undefined };
+      const query = {
+        trace,
+        message: message(`name${index}.test`),
+        client,
+        deadline: this.time.now() + time,
+      };
+      this.upstream.resolve(query).then(
+        (answer) => outcomes[index] = answer.name,
+        (error) => outcomes[index] = `${error.phase}: ${error.failure}`,
+      );
+    }
+    await settled();
+    return outcomes;
+  }
+
+  [Symbol.dispose](): void {
+    this.upstream[Symbol.dispose]();
+    this.time[Symbol.dispose]();
+  }
+}
+
+Deno.test("nothing is dialled until something is asked, and then once for all (7766-4)", async () => {
+  using fixture = new Fixture();
+  await fixture.time.pass(1_000);
+  assertEquals(fixture.dials, 0);
+  await fixture.ask(500);
+  await fixture.ask(500);
+  assertEquals([fixture.dials, fixture.channel.queries.length], [1, 1_000]);
+});
+
+Deno.test("a query is sent on three connections at most, and then fails (9520-1)", async () => {
+  using fixture = new Fixture();
+  const outcomes = await fixture.ask(3);
+  for (const attempt of [1, 2, 3]) {
+    assertEquals([fixture.dials, fixture.channel.queries.length, outcomes], [
+      attempt,
+      3,
+      Array(3).fill("waiting"),
+    ]);
+    fixture.channel.end();
+    await settled();
+  }
+  assertEquals([fixture.dials, outcomes], [3, Array(3).fill("read: closed")]);
+});
+
+Deno.test("a query is sent again unchanged but for its ID", async () => {
+  using fixture = new Fixture();
+  const outcomes = await fixture.ask(1);
+  fixture.channel.end();
+  await settled();
+  const [first, second] = fixture.channels.map(({ queries }) => queries[0]!.subarray(2));
+  assertEquals(first, second);
+  fixture.channel.answer(fixture.channel.queries);
+  await settled();
+  assertEquals(outcomes, ["name0.test."]);
+});
+
+Deno.test("a server that cuts connections off after the same number of answers twice is not given more than that", async () => {
+  using fixture = new Fixture();
+  const outcomes = await fixture.ask(20);
+  for (const _ of [1, 2, 3, 4]) {
+    fixture.channel.answer(fixture.channel.queries.slice(0, 5));
+    await settled();
+    fixture.channel.end();
+    await settled();
+  }
+  assertEquals(fixture.channels.slice(0, 4).map(({ queries }) => queries.length), [20, 15, 5, 5]);
+  assertEquals(outcomes.filter((outcome) => outcome.startsWith("name")).length, 20);
+});
+
+Deno.test("a query is not sent again after its deadline", async () => {
+  using fixture = new Fixture();
+  const outcomes = await fixture.ask(1, 500);
+  await fixture.time.pass(600);
+  assertEquals([outcomes, fixture.channels.flatMap(({ queries }) => queries).length], [
+    ["read: timed out"],
+    1,
+  ]);
+});
+
+Deno.test("an upstream that cannot be reached is dialled more and more seldom, by a query and never without", async () => {
+  using fixture = new Fixture();
+  fixture.refusing = true;
+  const dials: number[] = [];
+  for (const seconds of [1, 10, 100, 300]) {
+    const before = fixture.dials;
+    for (let passed = 0; passed < seconds * 1_000; passed += 100) {
+      assertEquals(await fixture.ask(1), ["connect: refused"]);
+      await fixture.time.pass(100);
+    }
+    dials.push(fixture.dials - before);
+  }
+  assertEquals(fixture.states, ["down"]);
+  const [first, second, third, last] = dials as [number, number, number, number];
+  const steep = first >= 4 && second <= 20 && third <= 20 && last >= 10 && last <= 16;
+  assertEquals([steep, dials], [true, dials]);
+  const before = fixture.dials;
+  await fixture.time.pass(300_000);
+  assertEquals(fixture.dials, before);
+  fixture.refusing = false;
+  await fixture.ask(1);
+  assertEquals([fixture.dials, fixture.states], [before + 1, ["down", "up"]]);
+});
+
+Deno.test("a server that closes every connection without an answer counts as away, told once", async () => {
+  using fixture = new Fixture();
+  for (const _ of [1, 2, 3, 4, 5, 6]) {
+    await fixture.ask(1);
+    for (const channel of fixture.channels) channel.end();
+    await settled();
+  }
+  assertEquals(fixture.states, ["up", "down"]);
+});
+
+Deno.test("dispose fails what is in flight, and nothing is dialled after it", async () => {
+  using fixture = new Fixture();
+  const outcomes = await fixture.ask(5);
+  fixture.upstream[Symbol.dispose]();
+  await settled();
+  assertEquals([outcomes, fixture.dials], [Array(5).fill("read: closed"), 1]);
+  assertEquals(fixture.channels.map(({ closed }) => closed), [true]);
+});
