@@ -1,0 +1,127 @@
+import { Message } from "../../lib/dns/message.ts";
+import { UpstreamError } from "../../lib/errors.ts";
+import type { Event } from "../../lib/observe/event.ts";
+import { log, type LogOptions, startLog } from "../../lib/observe/log.ts";
+import type { Query } from "../../lib/resolver/resolver.ts";
+import { assertEquals, assertMatch } from "../support/assert.ts";
+import { query } from "../support/packets.ts";
+
+/** What `tell` writes to standard error, with the times left out of text. */
+function logged(options: LogOptions, tell: (observe: (event: Event) => void) => void): string[] {
+  const { writeSync } = Deno.stderr;
+  let written = "";
+  Deno.stderr.writeSync = (bytes) => {
+    written += new TextDecoder().decode(bytes);
+    return bytes.length;
+  };
+  try {
+    tell(startLog(options));
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+  const lines = written.split("\n");
+  assertEquals(lines.pop(), "", "the last line is ended, too");
+  return lines.map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z /, ""));
+}
+
+const upstream = "192.0.2.53:853";
+const error = new UpstreamError("refused", { upstream, phase: "connect" });
+const asked: Query = {
+  message: Message.parse(query("example.com", "AAAA")),
+  client: { transport: "udp", address: "192.0.2.7", port: 5000 },
+  deadline: 0,
+  trace: { source: "upstream", upstream },
+};
+
+/** Each kind of event, and the line it makes. */
+const LINES: [Event, string][] = [
+  [{ kind: "listening", transport: "udp", address: "127.0.0.1:53" }, "info listening on 127.0.0.1:53 (udp)"],
+  [
+    { kind: "skipped", address: "[::1]:53", reason: "this host does not have the address" },
+    "warning not listening on [::1]:53: this host does not have the address",
+  ],
+  [
+    { kind: "answered", query: asked, rcode: 3, milliseconds: 12.345 },
+    "debug 192.0.2.7 udp example.com. type 28: NXDOMAIN in 12.3 ms",
+  ],
+  [{ kind: "upstream", upstream, state: "up" }, `info upstream ${upstream} is up`],
+  [
+    { kind: "upstream", upstream, state: "down", error },
+    `error upstream is down: ${upstream}: connect: connection refused, nothing listens there`,
+  ],
+  [
+    { kind: "connection closed", upstream, answered: 7 },
+    `debug connection to ${upstream} closed after 7 answers: nothing was lost`,
+  ],
+  [
+    { kind: "client refused", address: "192.0.2.7", reason: "it has 100 TCP connections already" },
+    "warning refused the TCP client 192.0.2.7: it has 100 TCP connections already",
+  ],
+  [
+    { kind: "socket trouble", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
+    "warning trouble with the tcp socket on 127.0.0.1: TypeError: so it is",
+  ],
+  [{ kind: "defect", error: "a slip" }, "error this is a defect, please report it: a slip"],
+];
+
+Deno.test("every event is one line that says what happened", () => {
+  const lines = logged({ level: "debug", format: "text" }, (observe) => {
+    for (const [event] of LINES) observe(event);
+  });
+  assertEquals(lines, LINES.map(([, line]) => line));
+});
+
+Deno.test("a level leaves out what is less severe", () => {
+  for (const level of ["debug", "info", "warning", "error"] as const) {
+    const lines = logged({ level, format: "text" }, (observe) => LINES.forEach(([event]) => observe(event)));
+    const levels = ["debug", "info", "warning", "error"];
+    const expected = LINES.map(([, line]) => line).filter((line) =>
+      levels.indexOf(line.split(" ")[0]!) >= levels.indexOf(level)
+    );
+    assertEquals(lines, expected, level);
+  }
+});
+
+Deno.test("a line of JSON holds the facts apart, whatever stands in them", () => {
+  const name = `a"b\\010c.example`;
+  const message = Message.parse(query(name));
+  const event: Event = {
+    kind: "answered",
+    query: { ...asked, message },
+    rcode: 2,
+    milliseconds: 4000.04,
+    error,
+  };
+  const [line, ...others] = logged({ level: "debug", format: "json" }, (observe) => observe(event));
+  const { level, properties } = JSON.parse(line!);
+  assertEquals([level, others.length], ["DEBUG", 0]);
+  assertEquals(properties, {
+    client: "192.0.2.7",
+    transport: "udp",
+    name: 'a\\"b\\010c.example.',
+    type: 1,
+    rcode: "SERVFAIL",
+    milliseconds: 4000,
+    reason: error.message,
+  });
+});
+
+Deno.test("no octet of a name can begin a new line of text or reach a terminal as it is", () => {
+  const message = Message.parse(query("a\\010b\\027[31m.example"));
+  const event: Event = { kind: "answered", query: { ...asked, message }, rcode: 0, milliseconds: 1 };
+  const [line] = logged({ level: "debug", format: "text" }, (observe) => observe(event));
+  assertMatch(line!, /^debug 192\.0\.2\.7 udp a\\010b\\027\[31m\.example\. type 1: NOERROR in 1 ms$/);
+});
+
+Deno.test("a log that nobody can take any more stops nothing", () => {
+  const { writeSync } = Deno.stderr;
+  Deno.stderr.writeSync = () => {
+    throw new Deno.errors.BrokenPipe("nobody reads");
+  };
+  try {
+    startLog({ level: "info", format: "text" })({ kind: "upstream", upstream, state: "up" });
+    log.info("still here");
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+});
