@@ -67,10 +67,10 @@ async function upstream(behaviour?: DotServer["behaviour"]) {
   };
 }
 
-/** An upstream whose port nobody listens on, since this listener closes at once. */
+/** An upstream that nobody listens on: this listener closes at once, and no other test uses the address. */
 function away(): string {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return `127.0.0.1:${listener.addr.port}`;
+  using listener = Deno.listen({ hostname: "127.0.53.2", port: 0 });
+  return `127.0.53.2:${listener.addr.port}`;
 }
 
 const asked = query("example.com", "A", { edns: {} });

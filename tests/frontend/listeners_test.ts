@@ -5,7 +5,9 @@ import { FakeResolver } from "../support/fake_resolver.ts";
 import { query, read } from "../support/packets.ts";
 import { answererFor, Events } from "./fixture.ts";
 
-const LOOPBACK = { hostname: "127.0.0.1", port: 0, required: true };
+/** Of 127/8, and no other test's: nobody else takes a port of it meanwhile. */
+const HOST = "127.0.53.1";
+const LOOPBACK = { hostname: HOST, port: 0, required: true };
 /** TEST-NET-3 of RFC 5737: no host has it. */
 const FOREIGN = "203.0.113.1";
 
@@ -30,7 +32,7 @@ Deno.test("any free port is the same one for UDP and TCP, and both answer (7766-
   for (const ask of [askUdp, askTcp]) {
     assertEquals(read(await ask(address, query("example.com"))).question?.name, "example.com");
   }
-  const told = `127.0.0.1:${address.port}`;
+  const told = `${HOST}:${address.port}`;
   assertEquals(events.of("listening"), [
     { kind: "listening", transport: "udp", address: told },
     { kind: "listening", transport: "tcp", address: told },
@@ -38,12 +40,12 @@ Deno.test("any free port is the same one for UDP and TCP, and both answer (7766-
 });
 
 Deno.test("a port in use is an error that names the address, the reason and three remedies", () => {
-  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using taken = Deno.listen({ hostname: HOST, port: 0 });
   const { port } = taken.addr;
   const error = assertThrows(() => listenersOn([{ ...LOOPBACK, port }]), ListenError);
-  assertStringIncludes(error.message, `Cannot listen on 127.0.0.1:${port}: another program listens there.`);
+  assertStringIncludes(error.message, `Cannot listen on ${HOST}:${port}: another program listens there.`);
   for (
-    const remedy of ["--listen 127.0.0.1:5353", "setcap cap_net_bind_service=+ep", "deploy/dot-proxy.service"]
+    const remedy of [`--listen ${HOST}:5353`, "setcap cap_net_bind_service=+ep", "deploy/dot-proxy.service"]
   ) {
     assertStringIncludes(error.message, remedy);
   }
@@ -51,10 +53,10 @@ Deno.test("a port in use is an error that names the address, the reason and thre
 });
 
 Deno.test("a port whose UDP half is in use is an error too, and its TCP half is given back", async () => {
-  const taken = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  const taken = Deno.listenDatagram({ transport: "udp", hostname: HOST, port: 0 });
   using _ = { [Symbol.dispose]: () => taken.close() };
   const { port } = taken.addr as Deno.NetAddr;
-  assertThrows(() => listenersOn([{ ...LOOPBACK, port }]), ListenError, `127.0.0.1:${port}`);
+  assertThrows(() => listenersOn([{ ...LOOPBACK, port }]), ListenError, `${HOST}:${port}`);
   await givenBack(port);
 });
 
@@ -62,7 +64,7 @@ Deno.test("a port whose UDP half is in use is an error too, and its TCP half is 
 async function givenBack(port: number): Promise<void> {
   for (let turns = 1;; turns++) {
     try {
-      return Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return Deno.listen({ hostname: HOST, port }).close();
     } catch (error) {
       if (turns === 20) throw error;
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -71,20 +73,20 @@ async function givenBack(port: number): Promise<void> {
 }
 
 Deno.test("an error at one address closes what was opened for the others", async () => {
-  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using taken = Deno.listen({ hostname: HOST, port: 0 });
   const events = new Events();
   const addresses = [LOOPBACK, { ...LOOPBACK, port: taken.addr.port }];
   assertThrows(() => listenersOn(addresses, events), ListenError);
   const port = Number(events.of("listening")[0]?.address.split(":")[1]);
   await givenBack(port);
-  Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port }).close();
+  Deno.listenDatagram({ transport: "udp", hostname: HOST, port }).close();
 });
 
 Deno.test("a default address that the host lacks is skipped with one event, and the others are served", async () => {
   const events = new Events();
   using listeners = listenersOn([{ hostname: FOREIGN, port: 5353, required: false }, LOOPBACK], events);
   const [address, ...others] = listeners.addresses;
-  assertEquals([address?.hostname, others.length], ["127.0.0.1", 0]);
+  assertEquals([address?.hostname, others.length], [HOST, 0]);
   assertEquals(events.of("skipped"), [
     { kind: "skipped", address: `${FOREIGN}:5353`, reason: "this host does not have the address" },
   ]);

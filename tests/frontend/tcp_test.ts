@@ -197,3 +197,23 @@ Deno.test("a front end that stops answers what it was asked, closes with FIN and
   const refused = await TcpClient.connect(server.address).then(() => false, () => true);
   assert(refused, "nothing listens any more");
 });
+
+Deno.test({
+  name: "a front end that stops gets its answers through to a client that goes on asking",
+  // tcp_session.ts closes with octets unread: a RST, which takes along the answers on their way (RFC 2525 §2.17).
+  ignore: true,
+  async fn() {
+    const resolver = new HoldingResolver();
+    using server = tcpServer({ resolver });
+    await using client = await TcpClient.connect(server.address);
+    const asked = query("bulky.example", 65_280);
+    await client.send(...Array<Uint8Array>(40).fill(asked));
+    await resolver.until(40);
+    const stopped = server.frontend.stop();
+    await client.send(...Array<Uint8Array>(200).fill(asked));
+    resolver.release(resolver.asked, { answers: [record("bulky.example", 65_280, new Uint8Array(50_000))] });
+    for (let i = 0; i < 40; i++) assertEquals(nameIn(await client.receive()), "bulky.example");
+    client.closeWrite();
+    await stopped;
+  },
+});
