@@ -47,6 +47,12 @@ export class Edns {
     return undefined;
   }
 
+  /** TIMEOUT of the keep-alive option, in ms (RFC 7828 §3.1); undefined where there is none. */
+  get keepAlive(): number | undefined {
+    const timeout = this.option(Option.TCP_KEEPALIVE);
+    return timeout?.length === 2 ? readUint16(timeout, 0) * 100 : undefined;
+  }
+
   /** Each extended error as it stands, option header included (RFC 8914 §2: there may be several). */
   extendedErrors(): Uint8Array[] {
     const found: Uint8Array[] = [];

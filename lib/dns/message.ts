@@ -92,6 +92,15 @@ export class Message {
     return this.#recordsKept - readUint16(this.bytes, 6) - readUint16(this.bytes, 8);
   }
 
+  /**
+   * Whether this is an answer to that query: it repeats the question (RFC 7766 §7); a refusal may leave it out, and then
+   * has nothing but its RCODE. Throws `FormatError`.
+   */
+  answers(query: Message): boolean {
+    if (!this.isResponse) return false;
+    return this.hasQuestion ? this.sameQuestion(query) : this.recordsEnd === this.questionEnd;
+  }
+
   /** Whether both ask the same: QTYPE and QCLASS, and QNAME but for ASCII case (RFC 7766 §7). */
   sameQuestion(other: Message): boolean {
     const end = this.questionEnd;

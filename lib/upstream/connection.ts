@@ -1,4 +1,3 @@
-import { Option } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { FrameReader } from "../dns/framing.ts";
 import { Message } from "../dns/message.ts";
@@ -20,7 +19,7 @@ export interface ConnectionOptions {
   readonly upstream: string;
   /** How many queries to send before closing; some servers close after a fixed number. */
   readonly budget: number;
-  /** After this long without a query, in ms, `onIdle` is called; the server may say otherwise (RFC 7828 §3.2.2). */
+  /** After this long without a query, in ms, `onIdle` is called, unless the server says otherwise. */
   readonly idleTimeout: number;
   /** Give the connection up when its oldest query has seen no answer to any query for this long, in ms. */
   readonly silence: number;
@@ -60,7 +59,6 @@ export class Connection implements Disposable {
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
-  #writing = false;
   #sweeping = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #idleTimeout: number;
@@ -161,22 +159,7 @@ export class Connection implements Disposable {
       this.#usedAt = now;
       this.#sentCount++;
     }
-    if (this.#writing || this.#outbox.length === 0) return;
-    this.#writing = true;
-    // A microtask later all queries of this turn have come together.
-    queueMicrotask(() => void this.#write(this.#channel!));
-  }
-
-  async #write(channel: Channel): Promise<void> {
-    try {
-      while (this.#outbox.length > 0) {
-        let rest = this.#outbox.take();
-        while (rest.length > 0) rest = rest.subarray(await channel.write(rest));
-      }
-      this.#writing = false;
-    } catch {
-      // The reader finds out too, after what the server has still said; if it does not, silence ends the connection.
-    }
+    this.#outbox.flush(this.#channel!);
   }
 
   async #read(channel: Channel): Promise<void> {
@@ -199,10 +182,10 @@ export class Connection implements Disposable {
       const response = Message.parse(frame);
       // Late or repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
       if (!pending) return this.#pending.late(id);
-      const keepAlive = response.edns?.option(Option.TCP_KEEPALIVE);
-      if (!answers(response, pending.message)) return this.#distrust(id, this.#error("wrong answer"));
+      const keepAlive = response.edns?.keepAlive;
+      if (!response.answers(pending.message)) return this.#distrust(id, this.#error("wrong answer"));
       this.#complete(id, pending, response);
-      if (keepAlive) this.#heed(keepAlive);
+      if (keepAlive !== undefined) this.#heedKeepAlive(keepAlive);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#distrust(id, this.#error("malformed", { detail: error.message }));
@@ -225,10 +208,8 @@ export class Connection implements Disposable {
     pending.resolve(response);
   }
 
-  /** RFC 7828 §3.2.2: close a little before TIMEOUT is over, at once after outstanding answers if it is 0. */
-  #heed(keepAlive: Uint8Array): void {
-    if (keepAlive.length !== 2) return;
-    const timeout = readUint16(keepAlive, 0) * 100;
+  /** RFC 7828 §3.2.2: close a little before the time is over, at once after outstanding answers if it is 0. */
+  #heedKeepAlive(timeout: number): void {
     if (timeout === 0) this.drain();
     else this.#options.onKeepAlive(this.#idleTimeout = timeout - Math.min(1000, timeout / 4));
   }
@@ -282,10 +263,4 @@ export class Connection implements Disposable {
   #error(failure: Failure, facts: Partial<FailureFacts> = {}): UpstreamError {
     return new UpstreamError(failure, { upstream: this.#options.upstream, phase: this.#phase, ...facts });
   }
-}
-
-/** An answer repeats the question; a refusal may leave it out, and then has nothing but its RCODE (RFC 7766 §7). */
-function answers(response: Message, query: Message): boolean {
-  if (!response.isResponse) return false;
-  return response.hasQuestion ? response.sameQuestion(query) : response.recordsEnd === response.questionEnd;
 }

@@ -6,29 +6,75 @@ function put(outbox: Outbox, octet: number, count: number): void {
   outbox.length += count;
 }
 
-Deno.test("what was gathered leaves in order, once", () => {
-  const outbox = new Outbox();
-  put(outbox, 1, 3);
-  put(outbox, 2, 2);
-  assertEquals(outbox.take(), Uint8Array.of(1, 1, 1, 2, 2));
-  assertEquals([outbox.length, outbox.take().length], [0, 0]);
-});
+/** Takes at most so many octets a write, each when the test says so. */
+class SlowChannel {
+  readonly writes: Uint8Array[] = [];
+  readonly #most: number;
+  #proceed: (() => void) | undefined;
 
-Deno.test("there is room for however much is gathered, and nothing of it is lost", () => {
-  const outbox = new Outbox();
-  for (let octet = 0; octet < 200; octet++) put(outbox, octet, 386);
-  const gathered = outbox.take();
-  assertEquals(gathered.length, 200 * 386);
-  for (let octet = 0; octet < 200; octet++) {
-    assertEquals([gathered[octet * 386], gathered[octet * 386 + 385]], [octet, octet]);
+  constructor(most = Infinity) {
+    this.#most = most;
   }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    const taken = bytes.slice(0, this.#most);
+    this.writes.push(taken);
+    await new Promise<void>((resolve) => this.#proceed = resolve);
+    return taken.length;
+  }
+
+  async proceed(): Promise<void> {
+    this.#proceed?.();
+    await turn();
+  }
+
+  read(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  close(): void {}
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+Deno.test("what one turn gathers leaves in one write, in order, once (7766-8)", async () => {
+  const [outbox, channel] = [new Outbox(), new SlowChannel()];
+  put(outbox, 1, 3);
+  outbox.flush(channel);
+  put(outbox, 2, 2);
+  outbox.flush(channel);
+  await turn();
+  await channel.proceed();
+  assertEquals(channel.writes, [Uint8Array.of(1, 1, 1, 2, 2)]);
+  assertEquals(outbox.length, 0);
 });
 
-Deno.test("what was taken stays as it is while more is gathered", () => {
-  const outbox = new Outbox();
+Deno.test("what comes while a write is under way leaves in the next, and the first stays as it was", async () => {
+  const [outbox, channel] = [new Outbox(), new SlowChannel(60)];
   put(outbox, 1, 100);
-  const taken = outbox.take();
-  put(outbox, 2, 100);
-  assertEquals(taken, new Uint8Array(100).fill(1));
-  assertEquals(outbox.take(), new Uint8Array(100).fill(2));
+  outbox.flush(channel);
+  await turn();
+  put(outbox, 2, 50);
+  outbox.flush(channel);
+  for (let i = 0; i < 3; i++) await channel.proceed();
+  assertEquals(channel.writes, [
+    new Uint8Array(60).fill(1),
+    new Uint8Array(40).fill(1),
+    new Uint8Array(50).fill(2),
+  ]);
+});
+
+Deno.test("there is room for however much is gathered, and nothing of it is lost", async () => {
+  const [outbox, channel] = [new Outbox(), new SlowChannel()];
+  for (let octet = 0; octet < 200; octet++) put(outbox, octet, 386);
+  outbox.flush(channel);
+  await turn();
+  await channel.proceed();
+  const [gathered] = channel.writes;
+  assertEquals(gathered!.length, 200 * 386);
+  for (let octet = 0; octet < 200; octet++) {
+    assertEquals([gathered![octet * 386], gathered![octet * 386 + 385]], [octet, octet]);
+  }
 });
