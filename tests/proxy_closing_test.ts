@@ -1,4 +1,4 @@
-import { askEach, assertRight, names, question } from "./support/asking.ts";
+import { askEach, assertFailed, assertRight, names, question } from "./support/asking.ts";
 import { assert, assertEquals } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { TcpClient } from "./support/client.ts";
@@ -105,5 +105,18 @@ proxied(
     }
     assertRight(answers);
     assertEquals(answers.map(({ id }) => id).toSorted((a, b) => a - b), Array.from(names(20).keys()));
+  },
+);
+
+proxied(
+  "a query is sent three times at most though each connection answers something (9520-1)",
+  inTurn(...[1, 2, 3, 4, 5, 6].map((count) => endingAfter(count))),
+  async (proxy, server) => {
+    const answers = await askEach(proxy.address, names(50));
+    const failed = answers.filter(({ rcode }) => rcode !== 0);
+    assertFailed(failed, 23, /: read: it closed the connection/);
+    assertRight(answers.filter(({ rcode }) => rcode === 0));
+    for (const { question } of failed) assertEquals(server.receivedFor(question!.name), 3);
+    assertEquals([failed.length, server.handshakes], [50 - 1 - 2 - 3, 3]);
   },
 );
