@@ -16,11 +16,13 @@ export interface Fixture {
 export function options(time: FakeTime, fields: Partial<ConnectionOptions> = {}): ConnectionOptions {
   return {
     upstream: "server",
-    maxInFlight: 65_536,
     budget: Infinity,
     idleTimeout: 30_000,
     silence: 2_000,
     now: time.now,
+    onAnswer: () => {},
+    onIdle: (connection) => connection.drain(),
+    onKeepAlive: () => {},
     ...fields,
   };
 }
