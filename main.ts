@@ -28,6 +28,7 @@ async function run(config: Config): Promise<number> {
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
   log.info(`stopping on ${await signal()}: no new queries, answering those under way`);
+  void signal().then(() => proxy[Symbol.dispose]()); // asked a second time: at once
   await proxy.stop(STOP_LIMIT);
   log.info("stopped");
   return EXIT.stopped;

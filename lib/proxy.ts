@@ -7,6 +7,9 @@ import type { Observe } from "./observe/event.ts";
 /** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */
 const MAX_PIPELINED = 256;
 
+/** The end of the time to stop in, in ms, kept for telling clients that no answer will come. */
+const LAST_WORDS = 200;
+
 export interface ProxyOptions {
   readonly config: Config;
   /** PEM certificates trusted beside the built-in roots. */
@@ -48,9 +51,13 @@ export class Proxy implements Disposable {
 
   /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */
   async stop(limit: number): Promise<void> {
-    const timer = setTimeout(() => this[Symbol.dispose](), limit);
+    // Who still waits then is told SERVFAIL, which needs the front ends a little longer.
+    const timers = [
+      setTimeout(() => this.#forwarder[Symbol.dispose](), limit - LAST_WORDS),
+      setTimeout(() => this[Symbol.dispose](), limit),
+    ];
     await this.#listeners.stop();
-    clearTimeout(timer);
+    timers.forEach(clearTimeout);
     this[Symbol.dispose]();
   }
 

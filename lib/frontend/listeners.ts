@@ -26,6 +26,8 @@ export class ListenError extends Error {
 interface Pair {
   readonly udp: UdpFrontend;
   readonly tcp: TcpFrontend;
+  /** Whether it comes and goes with the host's addresses. */
+  readonly isLocal: boolean;
 }
 
 /**
@@ -36,6 +38,7 @@ export class Listeners {
   readonly #options: ListenerOptions;
   readonly #pairs = new Map<string, Pair>();
   readonly #wildcards: readonly ListenAddress[];
+  readonly #skipped = new Set<string>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Throws `ListenError`, with nothing left open. */
@@ -43,8 +46,11 @@ export class Listeners {
     this.#options = options;
     this.#wildcards = addresses.filter(isWildcard);
     try {
-      for (const address of addresses) if (!isWildcard(address)) this.#open(address);
-      for (const address of this.#wildcards.flatMap(localAddresses)) this.#open(address);
+      for (const address of addresses) if (!isWildcard(address)) this.#open(address, false);
+      for (const address of this.#wildcards.flatMap(localAddresses)) this.#open(address, true);
+      if (this.#pairs.size === 0) {
+        throw new ListenError(`This host has none of ${addresses.map(text).join(", ")}`);
+      }
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -68,55 +74,57 @@ export class Listeners {
     for (const pair of this.#pairs.values()) dispose(pair);
   }
 
-  #open(address: ListenAddress): void {
+  #open(address: ListenAddress, isLocal: boolean): void {
     const key = text(address);
     if (this.#pairs.has(key)) return;
     try {
-      const pair = openPair(address, this.#options);
+      const pair = openPair(address, isLocal, this.#options);
       this.#pairs.set(key, pair);
+      this.#skipped.delete(key);
       const { observe } = this.#options;
       observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
       observe({ kind: "listening", transport: "tcp", address: text(pair.tcp.address) });
     } catch (error) {
       if (address.required || !isLacking(error)) throw explain(address, error);
-      this.#skip(address, error);
+      this.#skip(key, error);
     }
   }
 
-  #skip(address: ListenAddress, error: unknown): void {
-    this.#options.observe({ kind: "skipped", address: text(address), reason: reasonOf(error) });
+  /** Says once that an address is not listened on. */
+  #skip(address: string, error: unknown): void {
+    if (this.#skipped.has(address)) return;
+    this.#skipped.add(address);
+    this.#options.observe({ kind: "skipped", address, reason: reasonOf(error) });
   }
 
   /** Follows the host's addresses as they come and go. */
   #refresh(): void {
-    const wanted = this.#wildcards.flatMap(localAddresses);
-    const keys = new Set(wanted.map(text));
+    const wanted = new Map(
+      this.#wildcards.flatMap(localAddresses).map((address) => [text(address), address]),
+    );
     for (const [key, pair] of this.#pairs) {
-      const { hostname, port } = pair.udp.address;
-      const ofWildcard = this.#wildcards.some((each) =>
-        each.port === port && sameFamily(each.hostname, hostname)
-      );
-      if (!ofWildcard || keys.has(key)) continue;
+      if (!pair.isLocal || wanted.has(key)) continue;
       this.#pairs.delete(key);
       dispose(pair);
     }
-    for (const address of wanted) {
+    for (const key of this.#skipped) if (!wanted.has(key)) this.#skipped.delete(key);
+    for (const [key, address] of wanted) {
       try {
-        this.#open(address);
+        this.#open(address, true);
       } catch (error) {
-        this.#skip(address, error); // tried again at the next refresh
+        this.#skip(key, error instanceof ListenError ? error.cause : error); // tried again at the next refresh
       }
     }
   }
 }
 
-function openPair(address: ListenAddress, options: ListenerOptions): Pair {
+function openPair(address: ListenAddress, isLocal: boolean, options: ListenerOptions): Pair {
   const { hostname, port } = address;
   for (let tries = 1;; tries++) {
     const tcp = new TcpFrontend({ ...options, hostname, port });
     try {
       const udp = new UdpFrontend({ ...options, hostname, port: tcp.address.port });
-      return { udp, tcp };
+      return { udp, tcp, isLocal };
     } catch (error) {
       tcp[Symbol.dispose]();
       // Any port will do, and this one is free for TCP only.

@@ -12,6 +12,10 @@ export interface TcpClientLimits {
 
 /** What an idle client costs, in octets; a query seldom needs more. */
 const READ_BUFFER = 512;
+/** With this many octets that it has not read, a client is not read from. */
+const MAX_QUEUED = 256 * 1024;
+/** How long the FIN of a client that has all its answers is waited for, in ms. */
+const LINGER = 500;
 
 /**
  * One client's TCP connection: pipelined queries are answered concurrently, in the order in which answers come
@@ -30,10 +34,15 @@ export class TcpSession implements Disposable {
   #resume: (() => void) | undefined;
   /** Queries read whose replies have not been written yet. */
   #pipelined = 0;
+  /** Octets of replies that have not been written yet. */
+  #queued = 0;
   #writing = false;
   /** No more queries come: the client said so, or we are stopping. */
   #ended = false;
   #isClosed = false;
+  /** Its FIN has come: nothing is left to be read. */
+  #clientEnded = false;
+  #linger: ReturnType<typeof setTimeout> | undefined;
   /** When the last complete query came or the last write went through. */
   #activeAt: number;
 
@@ -52,7 +61,7 @@ export class TcpSession implements Disposable {
   /** Reads no more, and closes when all that was asked has been answered. */
   finish(): Promise<void> {
     this.#ended = true;
-    this.#closeIfDone();
+    if (this.#pipelined === 0) this[Symbol.dispose]();
     return this.closed;
   }
 
@@ -67,25 +76,33 @@ export class TcpSession implements Disposable {
     this.#isClosed = true;
     this.#ended = true;
     this.#resume?.();
+    clearTimeout(this.#linger);
     this.#socket.close();
     this.#settle();
   }
 
   async #read(): Promise<void> {
     try {
-      while (!this.#ended) {
+      for (;;) {
         const octets = await this.#socket.read(this.#frames.space());
         if (octets === null) break;
+        if (this.#ended) continue; // read all the same: see #part
         this.#frames.advance(octets);
         for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
           this.#take(frame);
-          if (this.#pipelined >= this.#limits.maxPipelined) await this.#room();
+          if (this.#isFull) await this.#room();
         }
       }
-      void this.finish();
+      this.#ended = true;
+      this.#clientEnded = true;
+      this.#closeIfDone();
     } catch {
       this[Symbol.dispose](); // reset by the client, or closed here
     }
+  }
+
+  get #isFull(): boolean {
+    return this.#pipelined >= this.#limits.maxPipelined || this.#queued >= MAX_QUEUED;
   }
 
   #room(): Promise<void> {
@@ -102,8 +119,9 @@ export class TcpSession implements Disposable {
 
   #reply(reply: Reply): void {
     if (this.#isClosed) return; // RFC 7766 §6.2.4: an answer goes nowhere but where its query came from
-    if (!reply) return this.#written(1);
+    if (!reply) return this.#written(1, 0);
     this.#replies.push(reply);
+    this.#queued += reply.length;
     if (this.#writing) return;
     this.#writing = true;
     // A microtask later all replies of this turn have come together.
@@ -115,12 +133,13 @@ export class TcpSession implements Disposable {
       while (this.#replies.length > 0) {
         const replies = this.#replies;
         this.#replies = [];
-        let rest = gather(replies);
+        const gathered = gather(replies);
+        let rest = gathered;
         while (rest.length > 0) {
           rest = rest.subarray(await this.#socket.write(rest));
           this.#activeAt = this.#limits.now();
         }
-        this.#written(replies.length);
+        this.#written(replies.length, gathered.length);
       }
       this.#writing = false;
       this.#closeIfDone();
@@ -129,15 +148,33 @@ export class TcpSession implements Disposable {
     }
   }
 
-  #written(replies: number): void {
+  #written(replies: number, octets: number): void {
     this.#pipelined -= replies;
+    this.#queued -= octets;
+    if (this.#isFull) return;
     this.#resume?.();
     this.#resume = undefined;
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (this.#ended && this.#pipelined === 0 && !this.#writing) this[Symbol.dispose]();
+    if (!this.#ended || this.#pipelined > 0 || this.#writing) return;
+    if (this.#clientEnded) this[Symbol.dispose]();
+    else void this.#part();
+  }
+
+  /**
+   * FIN, then the client's own is waited for. To close with octets unread would be a RST (RFC 2525 §2.17), which takes
+   * along what is still on its way to the client.
+   */
+  async #part(): Promise<void> {
+    if (this.#linger !== undefined) return;
+    this.#linger = setTimeout(() => this[Symbol.dispose](), LINGER);
+    try {
+      await this.#socket.closeWrite();
+    } catch {
+      this[Symbol.dispose]();
+    }
   }
 }
 

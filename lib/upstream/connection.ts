@@ -8,9 +8,8 @@ import type { Asker } from "../resolver/candidate.ts";
 import type { Channel, Dial } from "./channel.ts";
 import { Outbox } from "./outbox.ts";
 import { type Pending, PendingQueries } from "./pending.ts";
+import { SweepTimer } from "./sweep_timer.ts";
 
-/** How often waiting queries are looked through, in ms: one timer a connection and not one a query. */
-const SWEEP = 10;
 /** With this many queries given up, a connection is worn out. */
 const MAX_ABANDONED = 4096;
 
@@ -50,28 +49,28 @@ export interface Ending {
 export class Connection implements Disposable {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<Ending>;
+  readonly #ending = Promise.withResolvers<Ending>();
+  readonly #timer: SweepTimer;
   readonly #options: ConnectionOptions;
   readonly #abort = new AbortController();
-  readonly #settleClosed: (ending: Ending) => void;
   readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
   readonly #outbox = new Outbox();
   readonly #frames = new FrameReader(64 * 1024);
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
-  #sweeping = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #idleTimeout: number;
   #usedAt = 0;
   #sentCount = 0;
   #answered = 0;
 
   constructor(dial: Dial, options: ConnectionOptions) {
     this.#options = options;
-    this.#idleTimeout = options.idleTimeout;
-    const { promise, resolve } = Promise.withResolvers<Ending>();
-    this.closed = promise;
-    this.#settleClosed = resolve;
+    this.#timer = new SweepTimer({
+      sweep: () => this.#sweep(),
+      onIdle: () => this.#state === "open" && options.onIdle(this),
+      idleTimeout: options.idleTimeout,
+    });
+    this.closed = this.#ending.promise;
     void this.#open(dial);
   }
 
@@ -91,7 +90,7 @@ export class Connection implements Disposable {
 
   /** How long it may be without queries, in ms. */
   get idleTimeout(): number {
-    return this.#idleTimeout;
+    return this.#timer.idleTimeout;
   }
 
   /** Whether its queries wait while it says nothing: others had better go elsewhere. */
@@ -113,7 +112,7 @@ export class Connection implements Disposable {
       const slowAt = Math.min(now + slowAfter, lateAt);
       this.#pending.add({ message, deadline, asker, slowAt, lateAt, sentAt: 0, resolve, reject });
       if (this.#state === "open") this.#sendUnsent();
-      this.#wake();
+      this.#timer.wake();
     });
   }
 
@@ -144,7 +143,7 @@ export class Connection implements Disposable {
     this.#state = "open";
     this.#usedAt = this.#options.now();
     this.#sendUnsent();
-    this.#wake();
+    this.#timer.wake();
     await this.#read(this.#channel);
   }
 
@@ -163,16 +162,19 @@ export class Connection implements Disposable {
   }
 
   async #read(channel: Channel): Promise<void> {
+    let cause: unknown;
     try {
       for (;;) {
         const octets = await channel.read(this.#frames.space());
-        if (octets === null) return this.#endedByServer();
+        if (octets === null) break;
         this.#frames.advance(octets);
         for (let frame = this.#frames.take(); frame; frame = this.#frames.take()) this.#receive(frame);
       }
     } catch (error) {
-      this.#endedByServer(error);
+      cause = error;
     }
+    const isIdle = this.#state === "open" && this.inFlight === 0;
+    this.#end(this.#error("closed", { cause }), isIdle ? this.#options.now() - this.#usedAt : undefined);
   }
 
   #receive(frame: Uint8Array): void {
@@ -211,12 +213,7 @@ export class Connection implements Disposable {
   /** RFC 7828 §3.2.2: close a little before the time is over, at once after outstanding answers if it is 0. */
   #heedKeepAlive(timeout: number): void {
     if (timeout === 0) this.drain();
-    else this.#options.onKeepAlive(this.#idleTimeout = timeout - Math.min(1000, timeout / 4));
-  }
-
-  #endedByServer(cause?: unknown): void {
-    const isIdle = this.#state === "open" && this.inFlight === 0;
-    this.#end(this.#error("closed", { cause }), isIdle ? this.#options.now() - this.#usedAt : undefined);
+    else this.#options.onKeepAlive(this.#timer.idleTimeout = timeout - Math.min(1000, timeout / 4));
   }
 
   #endIfDrained(): void {
@@ -225,35 +222,25 @@ export class Connection implements Disposable {
     else if (this.#sentCount >= this.#options.budget) this.drain();
   }
 
-  #wake(): void {
-    if (this.#sweeping || this.#state === "closed") return;
-    clearTimeout(this.#timer);
-    this.#sweeping = true;
-    this.#timer = setTimeout(this.#sweep, SWEEP);
-  }
-
-  readonly #sweep = () => {
+  /** Returns whether queries still wait. */
+  #sweep(): boolean {
     const silence = this.#pending.lookThrough(this.#options.now());
-    if (silence >= this.#options.silence) return this.#end(this.#error("silent"));
+    if (silence >= this.#options.silence) this.#end(this.#error("silent"));
     if (this.#pending.abandoned > MAX_ABANDONED) this.drain();
-    else this.#endIfDrained();
-    this.#sweeping = this.inFlight > 0 && this.#state !== "closed";
-    if (this.#sweeping) this.#timer = setTimeout(this.#sweep, SWEEP);
-    else if (this.#state === "open") this.#timer = setTimeout(this.#onIdle, this.#idleTimeout);
-  };
-
-  readonly #onIdle = () => this.#options.onIdle(this);
+    this.#endIfDrained();
+    return this.inFlight > 0;
+  }
 
   #end(error?: UpstreamError, idle?: number): void {
     if (this.#state === "closed") return;
     const lost = this.inFlight > 0 || this.#state === "connecting";
     this.#state = "closed";
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#abort.abort();
     this.#channel?.close();
 
     // First, so that whoever opens connections knows before the queries ask for the next one.
-    this.#settleClosed({ ...lost && error && { error }, ...idle !== undefined && { idle } });
+    this.#ending.resolve({ ...lost && error && { error }, ...idle !== undefined && { idle } });
     const reason = error ?? this.#error("closed");
     // A connection that has answered nothing has cost everyone an attempt, or they would try for ever.
     this.#pending.rejectUnsent(this.#answered > 0 ? this.#error("closed", { sent: false }) : reason);

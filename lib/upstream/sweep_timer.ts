@@ -1,0 +1,51 @@
+/** How often waiting queries are looked through, in ms. */
+const SWEEP = 10;
+
+export interface SweepTimerOptions {
+  /** Looks through what waits, and returns whether anything still does. */
+  readonly sweep: () => boolean;
+  /** Called when nothing has been waiting for `idleTimeout`. */
+  readonly onIdle: () => void;
+  /** In ms. */
+  readonly idleTimeout: number;
+}
+
+/** The one timer of a connection: it ticks while queries wait, then counts the time without any. */
+export class SweepTimer {
+  /** In ms; counts from the next time that nothing waits. */
+  idleTimeout: number;
+  readonly #options: SweepTimerOptions;
+  #ticking = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: SweepTimerOptions) {
+    this.#options = options;
+    this.idleTimeout = options.idleTimeout;
+  }
+
+  /** Something waits. */
+  wake(): void {
+    if (this.#ticking) return;
+    clearTimeout(this.#timer);
+    this.#tickLater();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#ticking = true; // and so `wake` does nothing any more
+    this.#timer = undefined;
+  }
+
+  #tickLater(): void {
+    this.#ticking = true;
+    this.#timer = setTimeout(this.#tick, SWEEP);
+  }
+
+  readonly #tick = () => {
+    const isWaiting = this.#options.sweep();
+    if (this.#timer === undefined) return; // stopped by the sweep
+    if (isWaiting) return this.#tickLater();
+    this.#ticking = false;
+    this.#timer = setTimeout(this.#options.onIdle, this.idleTimeout);
+  };
+}
