@@ -2,7 +2,13 @@ import { ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, Message } from "../dns/message.ts";
 import { readUint16 } from "../dns/records.ts";
-import { composeError, composeHeaderError, composeReply, type ReplyOptions } from "../dns/reply.ts";
+import {
+  composeError,
+  composeHeaderError,
+  composeReply,
+  type ExtendedErrorText,
+  type ReplyOptions,
+} from "../dns/reply.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
 import type { Client, Query, Resolver, Trace } from "../resolver/resolver.ts";
@@ -39,33 +45,44 @@ export class Answerer {
   answer(bytes: Uint8Array, client: Client): Reply | Promise<Reply> {
     // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
     // servers that answer each other's answers would never stop.
-    if (bytes.length < HEADER) return undefined;
+    if (bytes.length < HEADER) return this.#turnAway(client, undefined);
     const flags = readUint16(bytes, 2);
-    if (flags & Flag.QR) return undefined;
-    if ((flags >> 11 & 0xf) !== Opcode.QUERY) return composeHeaderError(bytes, Rcode.NOTIMP);
+    if (flags & Flag.QR) return this.#turnAway(client, undefined);
+    if ((flags >> 11 & 0xf) !== Opcode.QUERY) {
+      return this.#turnAway(client, Rcode.NOTIMP, composeHeaderError(bytes, Rcode.NOTIMP));
+    }
     const message = parse(bytes);
-    if (!message) return composeHeaderError(bytes, Rcode.FORMERR);
+    if (!message) return this.#turnAway(client, Rcode.FORMERR, composeHeaderError(bytes, Rcode.FORMERR));
     return this.#refuse(message, client) ?? this.#resolve(message, client);
+  }
+
+  #turnAway(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
+    this.#options.observe({ kind: "turned away", client, rcode });
+    return reply;
   }
 
   /** What is understood, but not done here. */
   #refuse(message: Message, client: Client): Reply {
-    const options = this.#replyOptions[client.transport];
     // RFC 6891 §6.1.3.
-    if (message.edns && message.edns.version > 0) return composeError(message, Rcode.BADVERS, options);
+    if (message.edns && message.edns.version > 0) return this.#refuseWith(Rcode.BADVERS, message, client);
     const { type } = message;
-    if (type === Type.OPT) return composeError(message, Rcode.FORMERR, options);
+    if (type === Type.OPT) return this.#refuseWith(Rcode.FORMERR, message, client);
     // A transfer is many messages, and DNS over TLS to a resolver is no place to ask for one (RFC 9103).
     if (type === Type.AXFR || type === Type.IXFR) {
       const reason = { code: ExtendedError.NOT_SUPPORTED, text: "zone transfers are not forwarded" };
-      return composeError(message, Rcode.NOTIMP, options, reason);
+      return this.#refuseWith(Rcode.NOTIMP, message, client, reason);
     }
     return undefined;
   }
 
+  #refuseWith(rcode: number, message: Message, client: Client, reason?: ExtendedErrorText): Reply {
+    const options = this.#replyOptions[client.transport];
+    return this.#turnAway(client, rcode, composeError(message, rcode, options, reason));
+  }
+
   #resolve(message: Message, client: Client): Reply | Promise<Reply> {
     const start = this.#options.now();
-    const trace: Trace = { source: "upstream", upstream: undefined };
+    const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
     const query: Query = { message, client, deadline: start + this.#options.timeout, trace };
     try {
       const response = this.#options.resolver.resolve(query);

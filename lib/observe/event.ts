@@ -1,13 +1,16 @@
 import type { UpstreamError } from "../errors.ts";
-import type { Query } from "../resolver/resolver.ts";
+import type { Client, Query } from "../resolver/resolver.ts";
 
 /** Something worth knowing. One per answer, one per change of state. */
 export type Event =
   | Listening
   | Skipped
   | Answered
+  | TurnedAway
   | Defect
   | UpstreamChange
+  | ConnectionOpened
+  | Exchanged
   | ConnectionClosed
   | ClientRefused
   | SocketTrouble;
@@ -34,6 +37,14 @@ export interface Answered {
   readonly error?: UpstreamError;
 }
 
+/** What came was no query that can be resolved: nobody was asked. */
+export interface TurnedAway {
+  readonly kind: "turned away";
+  readonly client: Client;
+  /** What the client was told; undefined where it was met with silence. */
+  readonly rcode: number | undefined;
+}
+
 /** An exception that says this program is wrong; the client got SERVFAIL. */
 export interface Defect {
   readonly kind: "defect";
@@ -46,6 +57,20 @@ export interface UpstreamChange {
   readonly upstream: string;
   readonly state: "up" | "down";
   readonly error?: UpstreamError;
+}
+
+export interface ConnectionOpened {
+  readonly kind: "connection opened";
+  readonly upstream: string;
+  /** For TCP and TLS. */
+  readonly milliseconds: number;
+}
+
+/** An upstream answered a query, whether or not somebody still waits for it. */
+export interface Exchanged {
+  readonly kind: "exchanged";
+  readonly upstream: string;
+  readonly milliseconds: number;
 }
 
 export interface ConnectionClosed {

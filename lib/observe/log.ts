@@ -6,7 +6,7 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import { rcodeName } from "../dns/codes.ts";
-import type { Answered, Event, Observe } from "./event.ts";
+import type { Answered, Event, Observe, TurnedAway } from "./event.ts";
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -45,12 +45,19 @@ function observe(event: Event): void {
         upstream: event.upstream,
         reason: event.error?.message,
       });
+    case "connection opened":
+      return log.debug("connection to {upstream} opened in {milliseconds} ms", {
+        upstream: event.upstream,
+        milliseconds: tenths(event.milliseconds),
+      });
     case "connection closed":
       return log.debug("connection to {upstream} closed after {answered} answers: {reason}", {
         upstream: event.upstream,
         answered: event.answered,
         reason: event.error?.message ?? "nothing was lost",
       });
+    case "turned away":
+      return log.isEnabledFor("debug") ? log.debug(TURNED_AWAY, turnedAwayFacts(event)) : undefined;
     case "client refused":
       return log.warning("refused the TCP client {address}: {reason}", { ...event });
     case "socket trouble":
@@ -76,9 +83,20 @@ function answerFacts({ query, rcode, milliseconds, error }: Answered): Record<st
     name: message.name,
     type: message.type,
     rcode: rcodeName(rcode),
-    milliseconds: Math.round(milliseconds * 10) / 10,
+    milliseconds: tenths(milliseconds),
     ...error && { reason: error.message },
   };
+}
+
+const TURNED_AWAY = "{client} {transport} sent what is no query to resolve: {rcode}";
+
+function turnedAwayFacts({ client, rcode }: TurnedAway): Record<string, unknown> {
+  const { address, transport } = client;
+  return { client: address, transport, rcode: rcode === undefined ? "no answer" : rcodeName(rcode) };
+}
+
+function tenths(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
 }
 
 function textLine({ timestamp, level, message }: LogRecord): string {

@@ -16,6 +16,8 @@ export interface Trace {
   source: Source;
   /** The label of the upstream that answered, or the last one that failed. */
   upstream: string | undefined;
+  /** How often it was sent to an upstream: 0 where the answer was here, more than 1 after a failure or a long wait. */
+  attempts: number;
 }
 
 /** A question on its way. Only its trace may be written to. */

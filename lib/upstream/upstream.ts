@@ -79,6 +79,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     for (let attempts = 0;;) {
       try {
         const connection = this.#connection();
+        trace.attempts++;
         return await connection.exchange(message, deadline, asker, this.#health.slowAfter);
       } catch (error) {
         if (!(error instanceof UpstreamError) || !error.again) throw error;
@@ -153,7 +154,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       idleTimeout: this.#limits.idleTimeout(idleTimeout),
       silence,
       now: this.#options.now,
-      onAnswer: (latency) => this.#health.answered(latency),
+      onAnswer: (latency) => this.#answered(latency),
       onIdle: (idle) => this.#onIdle(idle),
       onKeepAlive: (timeout) => this.#limits.toldIdle(timeout),
     });
@@ -162,11 +163,17 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return connection;
   }
 
+  #answered(milliseconds: number): void {
+    this.#health.answered(milliseconds);
+    this.#options.observe({ kind: "exchanged", upstream: this.label, milliseconds });
+  }
+
   async #dial(options: DialOptions): Promise<Channel> {
     const start = this.#options.now();
     try {
       const channel = await this.#options.dial(options);
-      this.#handshake = this.#options.now() - start;
+      const milliseconds = this.#handshake = this.#options.now() - start;
+      this.#options.observe({ kind: "connection opened", upstream: this.label, milliseconds });
       if (this.#barren < MAX_BARREN) this.#reached();
       return channel;
     } catch (error) {

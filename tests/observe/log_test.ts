@@ -30,7 +30,7 @@ const asked: Query = {
   message: Message.parse(query("example.com", "AAAA")),
   client: { transport: "udp", address: "192.0.2.7", port: 5000 },
   deadline: 0,
-  trace: { source: "upstream", upstream },
+  trace: { source: "upstream", upstream, attempts: 1 },
 };
 
 /** Each kind of event, and the line it makes. */
@@ -44,7 +44,19 @@ const LINES: [Event, string][] = [
     { kind: "answered", query: asked, rcode: 3, milliseconds: 12.345 },
     "debug 192.0.2.7 udp example.com. type 28: NXDOMAIN in 12.3 ms",
   ],
+  [
+    { kind: "turned away", client: asked.client, rcode: 4 },
+    "debug 192.0.2.7 udp sent what is no query to resolve: NOTIMP",
+  ],
+  [
+    { kind: "turned away", client: asked.client, rcode: undefined },
+    "debug 192.0.2.7 udp sent what is no query to resolve: no answer",
+  ],
   [{ kind: "upstream", upstream, state: "up" }, `info upstream ${upstream} is up`],
+  [
+    { kind: "connection opened", upstream, milliseconds: 20.04 },
+    `debug connection to ${upstream} opened in 20 ms`,
+  ],
   [
     { kind: "upstream", upstream, state: "down", error },
     `error upstream is down: ${upstream}: connect: connection refused, nothing listens there`,

@@ -45,7 +45,7 @@ class Fixture implements Disposable {
     const outcomes = Array<string>(count).fill("waiting");
     const client = { transport: "udp", address: "127.0.0.1", port: 1 } as const;
     for (let index = 0; index < count; index++) {
-      const trace: Trace = { source: "upstream", upstream: undefined };
+      const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
       const query = {
         trace,
         message: message(`name${index}.test`),
