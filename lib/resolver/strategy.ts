@@ -60,14 +60,20 @@ function cost({ expectedLatency, weight }: Candidate): number {
   return expectedLatency / weight;
 }
 
-/** The smooth kind: shares are interleaved, so that 2:1 comes as A B A and not as A A B. */
+/**
+ * The smooth kind: shares are interleaved, so that 2:1 comes as A B A and not as A A B. One that is not usable is owed
+ * nothing, or it would get all of what it has missed when it is back.
+ */
 function roundRobin(): Order {
   const credits = new Map<Candidate, number>();
+  const credit = (each: Candidate) => credits.get(each) ?? 0;
   return (_, candidates) => {
-    for (const each of candidates) credits.set(each, (credits.get(each) ?? 0) + each.weight);
-    const order = usableFirst(candidates.toSorted((a, b) => credits.get(b)! - credits.get(a)!));
+    const usable = candidates.filter(({ usable }) => usable);
+    const sharing = usable.length > 0 ? usable : candidates;
+    for (const each of sharing) credits.set(each, credit(each) + each.weight);
+    const order = usableFirst(candidates.toSorted((a, b) => credit(b) - credit(a)));
     const first = order[0]!;
-    credits.set(first, credits.get(first)! - candidates.reduce((sum, { weight }) => sum + weight, 0));
+    credits.set(first, credit(first) - sharing.reduce((sum, { weight }) => sum + weight, 0));
     return order;
   };
 }
