@@ -82,12 +82,12 @@ class Dispatch implements Asker {
   #answered(response: Message, { label }: Candidate): void {
     this.#running--;
     if (this.#settled) return;
-    if (!this.#poor && isWorthASecondOpinion(response)) {
-      this.#poor = { response, label };
-      // With another attempt under way already, there is nothing to start.
-      if (this.#running > 0 || this.#attempt()) return;
-    }
-    this.#settle(this.#poor && isWorthASecondOpinion(response) ? this.#poor : { response, label });
+    if (!isWorthASecondOpinion(response)) return this.#settle({ response, label });
+    const isFirst = this.#poor === undefined;
+    this.#poor ??= { response, label };
+    // With another attempt under way already, there is nothing to start.
+    if (this.#running > 0 || isFirst && this.#attempt()) return;
+    this.#settle(this.#poor);
   }
 
   #failed(error: unknown, { label }: Candidate): void {
