@@ -1,0 +1,56 @@
+import { Router } from "../../lib/resolver/router.ts";
+import { assertEquals } from "../support/assert.ts";
+import { asking } from "../support/fake_candidate.ts";
+import { FakeResolver } from "../support/fake_resolver.ts";
+
+const OTHERWISE = "otherwise";
+
+/** Which route each name takes. */
+function routes(domains: readonly string[], names: readonly string[]): Record<string, string> {
+  const resolvers = new Map([...domains, OTHERWISE].map((domain) => [domain, new FakeResolver()]));
+  const otherwise = resolvers.get(OTHERWISE)!;
+  const router = new Router(new Map(domains.map((domain) => [domain, resolvers.get(domain)!])), otherwise);
+  return Object.fromEntries(names.map((name) => {
+    const query = asking(name);
+    void router.resolve(query);
+    const [taken, ...others] = [...resolvers].filter(([, { asked }]) => asked.includes(query));
+    assertEquals(others, []);
+    return [name, taken![0]];
+  }));
+}
+
+Deno.test("the longest domain that fits decides, label by label", () => {
+  assertEquals(
+    routes(["corp.example", "lab.corp.example", "example"], [
+      "corp.example",
+      "www.corp.example",
+      "lab.corp.example",
+      "a.b.lab.corp.example",
+      "notcorp.example",
+      "example",
+      "corp.example.org",
+    ]),
+    {
+      "corp.example": "corp.example",
+      "www.corp.example": "corp.example",
+      "lab.corp.example": "lab.corp.example",
+      "a.b.lab.corp.example": "lab.corp.example",
+      "notcorp.example": "example",
+      "example": "example",
+      "corp.example.org": OTHERWISE,
+    },
+  );
+});
+
+Deno.test("the letters' case makes no difference", () => {
+  assertEquals(routes(["corp.example"], ["WWW.Corp.EXAMPLE"]), { "WWW.Corp.EXAMPLE": "corp.example" });
+});
+
+Deno.test("the root as a domain takes what no other does, the root itself included", () => {
+  assertEquals(routes(["", "test"], [".", "com", "name.test"]), { ".": "", "com": "", "name.test": "test" });
+});
+
+Deno.test("without routes, and for the root without one of its own, it is the upstreams for all", () => {
+  assertEquals(routes([], ["name.test"]), { "name.test": OTHERWISE });
+  assertEquals(routes(["test"], ["."]), { ".": OTHERWISE });
+});
