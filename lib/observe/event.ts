@@ -13,7 +13,8 @@ export type Event =
   | Exchanged
   | ConnectionClosed
   | ClientRefused
-  | SocketTrouble;
+  | SocketTrouble
+  | QueryLogTrouble;
 
 export interface Listening {
   readonly kind: "listening";
@@ -95,6 +96,12 @@ export interface SocketTrouble {
   readonly transport: "udp" | "tcp";
   readonly address: string;
   readonly error: unknown;
+}
+
+/** Lines of the query log were lost. */
+export interface QueryLogTrouble {
+  readonly kind: "query log trouble";
+  readonly reason: string;
 }
 
 /** Called with each event, at once; it must neither throw nor wait. */

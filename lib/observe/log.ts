@@ -7,15 +7,19 @@ import {
 } from "@logtape/logtape";
 import { rcodeName } from "../dns/codes.ts";
 import type { Answered, Event, Observe, TurnedAway } from "./event.ts";
+import { Repeats } from "./repeats.ts";
 
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: "text" | "json";
+  /** Whether systemd's journal reads it, which takes the time itself and the level as a prefix (sd-daemon(3)). */
+  readonly journal?: boolean;
 }
 
 /** Starts logging to standard error and returns the subscriber that says in one line what an event tells. */
-export function startLog({ level, format }: LogOptions): Observe {
-  const line = format === "json" ? jsonLinesFormatter : textLine;
+export function startLog({ level, format, journal = false }: LogOptions): Observe {
+  const plain = format === "json" ? jsonLinesFormatter : journal ? textOf : textLine;
+  const line = journal ? (record: LogRecord) => PRIORITY[record.level] + plain(record) : plain;
   configureSync({
     reset: true,
     sinks: { stderr: (record) => write(line(record)) },
@@ -24,13 +28,48 @@ export function startLog({ level, format }: LogOptions): Observe {
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
     ],
   });
-  return observe;
+  const repeats = new Repeats(() => performance.now());
+  return (event) => {
+    const kind = repeatable(event);
+    if (!kind || repeats.isNews(kind, (more) => log.warning(REPEATED, { kind, more }))) say(event);
+  };
+}
+
+/** Whether standard error leads to the journal: systemd says so in the environment, which shells of the user inherit. */
+export function isReadByJournal(environment: Record<string, string>): boolean {
+  return environment.JOURNAL_STREAM !== undefined && !Deno.stderr.isTerminal();
 }
 
 /** For the few lines that are not events. */
 export const log = getLogger("dot-proxy");
 
-function observe(event: Event): void {
+/** As syslog numbers them. */
+const PRIORITY: Record<LogLevel, string> = {
+  trace: "<7>",
+  debug: "<7>",
+  info: "<6>",
+  warning: "<4>",
+  error: "<3>",
+  fatal: "<2>",
+};
+
+const REPEATED = "{kind}: {more} more in the last minute";
+
+/** What a stranger or a broken disk can bring about any number of times, in words. */
+function repeatable(event: Event): string | undefined {
+  switch (event.kind) {
+    case "client refused":
+      return "refused TCP clients";
+    case "socket trouble":
+      return `trouble with the ${event.transport} socket on ${event.address}`;
+    case "query log trouble":
+      return "losses of the query log";
+    case "defect":
+      return "defects";
+  }
+}
+
+function say(event: Event): void {
   switch (event.kind) {
     case "listening":
       return log.info("listening on {address} ({transport})", { ...event });
@@ -66,6 +105,8 @@ function observe(event: Event): void {
         address: event.address,
         reason: String(event.error),
       });
+    case "query log trouble":
+      return log.warning("lines of the query log are lost: {reason}", { ...event });
     case "defect":
       return log.error("this is a defect, please report it: {reason}", {
         reason: event.error instanceof Error ? event.error.stack : String(event.error),
@@ -99,9 +140,12 @@ function tenths(milliseconds: number): number {
   return Math.round(milliseconds * 10) / 10;
 }
 
-function textLine({ timestamp, level, message }: LogRecord): string {
-  const text = message.map((part) => typeof part === "string" ? part : String(part)).join("");
-  return `${new Date(timestamp).toISOString()} ${level} ${text}\n`;
+function textLine(record: LogRecord): string {
+  return `${new Date(record.timestamp).toISOString()} ${record.level} ${textOf(record)}`;
+}
+
+function textOf({ message }: LogRecord): string {
+  return message.map((part) => typeof part === "string" ? part : String(part)).join("") + "\n";
 }
 
 const utf8 = new TextEncoder();

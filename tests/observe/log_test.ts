@@ -4,6 +4,7 @@ import type { Event } from "../../lib/observe/event.ts";
 import { log, type LogOptions, startLog } from "../../lib/observe/log.ts";
 import type { Query } from "../../lib/resolver/resolver.ts";
 import { assertEquals, assertMatch } from "../support/assert.ts";
+import { FakeTime } from "../support/fake_time.ts";
 import { query } from "../support/packets.ts";
 
 /** What `tell` writes to standard error, with the times left out of text. */
@@ -73,6 +74,10 @@ const LINES: [Event, string][] = [
     { kind: "socket trouble", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
     "warning trouble with the tcp socket on 127.0.0.1: TypeError: so it is",
   ],
+  [
+    { kind: "query log trouble", reason: "no space left" },
+    "warning lines of the query log are lost: no space left",
+  ],
   [{ kind: "defect", error: "a slip" }, "error this is a defect, please report it: a slip"],
 ];
 
@@ -136,4 +141,37 @@ Deno.test("a log that nobody can take any more stops nothing", () => {
   } finally {
     Deno.stderr.writeSync = writeSync;
   }
+});
+
+Deno.test("for the journal a line begins with its priority, and leaves out what the journal has itself", () => {
+  const [down] = LINES.filter(([, line]) => line.startsWith("error")).map(([event]) => event);
+  const tell = (observe: (event: Event) => void) => observe(down!);
+  const [text] = logged({ level: "info", format: "text", journal: true }, tell);
+  assertEquals(text, `<3>upstream is down: ${error.message}`);
+  const [json] = logged({ level: "info", format: "json", journal: true }, tell);
+  assertEquals(JSON.parse(json!.replace(/^<3>/, "")).level, "ERROR");
+  for (const [event, line] of LINES) {
+    const [written] = logged({ level: "debug", format: "text", journal: true }, (observe) => observe(event));
+    const priority = { debug: 7, info: 6, warning: 4, error: 3 }[line.split(" ")[0]!];
+    assertEquals(written, `<${priority}>${line.slice(line.indexOf(" ") + 1)}`);
+  }
+});
+
+Deno.test("trouble that comes again and again is said once, and then once a minute how often", async () => {
+  using time = new FakeTime();
+  const refused: Event = { kind: "client refused", address: "192.0.2.7", reason: "too many" };
+  const { writeSync } = Deno.stderr;
+  const lines: string[] = [];
+  Deno.stderr.writeSync = (bytes) => lines.push(new TextDecoder().decode(bytes).replace(/^\S+ /, ""));
+  try {
+    const observe = startLog({ level: "info", format: "text" });
+    for (let i = 0; i < 1000; i++) observe(refused);
+    await time.pass(60_000);
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+  assertEquals(lines, [
+    "warning refused the TCP client 192.0.2.7: too many\n",
+    "warning refused TCP clients: 999 more in the last minute\n",
+  ]);
 });

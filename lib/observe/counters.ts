@@ -1,0 +1,94 @@
+import type { Source } from "../resolver/resolver.ts";
+import type { Answered, ConnectionClosed, Event, TurnedAway } from "./event.ts";
+import { Histogram } from "./histogram.ts";
+
+export const TRANSPORTS = ["udp", "tcp"] as const;
+/** Where answers come from, each with its place in the counts. */
+const PLACES: Readonly<Record<Source, number>> = { upstream: 0, cache: 1, stale: 2, local: 3 };
+export const SOURCES = Object.keys(PLACES) as Source[];
+/** RCODEs with a count of their own: all that are assigned for DNS itself (RFC 6895 §2.3), and the last for others. */
+export const RCODES = 24;
+
+/** What one upstream has come to. */
+export class UpstreamCounters {
+  readonly exchanges = new Histogram();
+  readonly handshakes = new Histogram();
+  /** By the word for the failure, or "done" where nothing was lost. */
+  readonly closed = new Map<string, number>();
+  /** Queries that failed here for good, by phase and failure. */
+  readonly failures = new Map<string, number>();
+}
+
+/**
+ * Counts what happens, for whoever asks later. It runs for every query, so that an answer costs a few additions: numbers
+ * at known places, and no labels put together.
+ */
+export class Counters {
+  /** By transport, source and RCODE: see `answersAt`. */
+  readonly answers = new Float64Array(TRANSPORTS.length * SOURCES.length * RCODES);
+  readonly durations: readonly Histogram[] = SOURCES.map(() => new Histogram());
+  /** By transport and RCODE, the latter "none" for silence. */
+  readonly turnedAway = new Map<string, number>();
+  readonly upstreams = new Map<string, UpstreamCounters>();
+  /** Second and later attempts of answered queries. */
+  retries = 0;
+  clientsRefused = 0;
+  readonly socketTrouble = { udp: 0, tcp: 0 };
+  defects = 0;
+
+  readonly observe = (event: Event): void => {
+    switch (event.kind) {
+      case "answered":
+        return this.#answered(event);
+      case "exchanged":
+        return this.#of(event.upstream).exchanges.add(event.milliseconds);
+      case "turned away":
+        return this.#turnedAway(event);
+      case "connection opened":
+        return this.#of(event.upstream).handshakes.add(event.milliseconds);
+      case "connection closed":
+        return this.#closed(event);
+      case "client refused":
+        return void this.clientsRefused++;
+      case "socket trouble":
+        return void this.socketTrouble[event.transport]++;
+      case "defect":
+        return void this.defects++;
+    }
+  };
+
+  answersAt(transport: number, source: number, rcode: number): number {
+    return this.answers[place(transport, source, rcode)]!;
+  }
+
+  #answered({ query, rcode, milliseconds, error }: Answered): void {
+    const { client, trace } = query;
+    const source = PLACES[trace.source];
+    this.answers[place(client.transport === "udp" ? 0 : 1, source, rcode)]!++;
+    this.durations[source]!.add(milliseconds);
+    if (trace.attempts > 1) this.retries += trace.attempts - 1;
+    if (error) increase(this.#of(error.upstream).failures, `${error.phase}/${error.failure}`);
+  }
+
+  #turnedAway({ client, rcode }: TurnedAway): void {
+    increase(this.turnedAway, `${client.transport}/${rcode ?? "none"}`);
+  }
+
+  #closed({ upstream, error }: ConnectionClosed): void {
+    increase(this.#of(upstream).closed, error?.failure ?? "done");
+  }
+
+  #of(upstream: string): UpstreamCounters {
+    let counters = this.upstreams.get(upstream);
+    if (!counters) this.upstreams.set(upstream, counters = new UpstreamCounters());
+    return counters;
+  }
+}
+
+function place(transport: number, source: number, rcode: number): number {
+  return (transport * SOURCES.length + source) * RCODES + Math.min(rcode, RCODES - 1);
+}
+
+function increase(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}

@@ -1,0 +1,176 @@
+import { rcodeName } from "../dns/codes.ts";
+import { type Counters, RCODES, SOURCES, TRANSPORTS, type UpstreamCounters } from "./counters.ts";
+import { Exposition, only, type Sample, type TimedSample } from "./exposition.ts";
+import type { Histogram } from "./histogram.ts";
+import type { CacheStatus, UpstreamStatus } from "./status.ts";
+
+export interface Watched {
+  readonly counters: Counters;
+  readonly upstreams: () => readonly UpstreamStatus[];
+  /** Undefined where there is no cache. */
+  readonly cache: () => CacheStatus | undefined;
+  /** Lines that the query log had to leave out. */
+  readonly queryLogDropped: () => number;
+  readonly version: string;
+}
+
+/** Every metric of the proxy itself: name, meaning, and where its numbers are. */
+export function metrics(watched: Watched): Exposition {
+  const exposition = new Exposition();
+  exposeAnswers(exposition, watched);
+  exposeUpstreamCounters(exposition, watched.counters);
+  exposeUpstreams(exposition, watched);
+  exposeCache(exposition, watched);
+  return exposition;
+}
+
+function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: Watched): void {
+  to.gauge("dot_proxy_build_info", "Always 1; the labels tell what is running.", () => [
+    { labels: { version, deno: Deno.version.deno }, value: 1 },
+  ]);
+  to.counter("dot_proxy_queries_total", "Queries answered.", () => answers(counters));
+  to.histogram(
+    "dot_proxy_query_duration_seconds",
+    "Time from a query to its answer.",
+    () => SOURCES.map((source, i) => ({ labels: { source }, histogram: counters.durations[i]! })),
+  );
+  to.counter(
+    "dot_proxy_turned_away_total",
+    "Messages that were no queries to resolve, by what their senders were told.",
+    () => byPair(counters.turnedAway, (transport, rcode) => ({ transport, rcode: named(rcode) })),
+  );
+  to.counter(
+    "dot_proxy_query_retries_total",
+    "Second and later attempts of queries, after a failure or because an answer was slow.",
+    () => only(counters.retries),
+  );
+  to.counter(
+    "dot_proxy_tcp_clients_refused_total",
+    "TCP clients that were one too many.",
+    () => only(counters.clientsRefused),
+  );
+  to.counter(
+    "dot_proxy_socket_errors_total",
+    "Failures of listening sockets.",
+    () =>
+      TRANSPORTS.map((transport) => ({ labels: { transport }, value: counters.socketTrouble[transport] })),
+  );
+  to.counter("dot_proxy_defects_total", "Exceptions that should not be.", () => only(counters.defects));
+  to.counter(
+    "dot_proxy_query_log_dropped_total",
+    "Lines left out of the query log because writing was too slow or failed.",
+    () => only(queryLogDropped()),
+  );
+}
+
+function exposeUpstreamCounters(to: Exposition, { upstreams }: Counters): void {
+  to.counter(
+    "dot_proxy_query_failures_total",
+    "Queries without a better answer than SERVFAIL, by how far they came and why.",
+    () => ofEach(upstreams, ({ failures }) => byPair(failures, (phase, failure) => ({ phase, failure }))),
+  );
+  to.histogram(
+    "dot_proxy_upstream_exchange_duration_seconds",
+    "Time from sending a query upstream to its answer.",
+    () => histograms(upstreams, ({ exchanges }) => exchanges),
+  );
+  to.histogram(
+    "dot_proxy_upstream_handshake_duration_seconds",
+    "Time for TCP and TLS of connections that came about.",
+    () => histograms(upstreams, ({ handshakes }) => handshakes),
+  );
+  to.counter(
+    "dot_proxy_upstream_connections_opened_total",
+    "Connections that came about.",
+    () => ofEach(upstreams, ({ handshakes }) => only(handshakes.count)),
+  );
+  to.counter(
+    "dot_proxy_upstream_connections_closed_total",
+    'Connections and tries to connect that ended, by why; "done" where nothing was lost.',
+    () => ofEach(upstreams, ({ closed }) => byPair(closed, (reason) => ({ reason }))),
+  );
+}
+
+function exposeUpstreams(to: Exposition, { upstreams }: Watched): void {
+  const gauges: [string, string, (status: UpstreamStatus) => number | undefined][] = [
+    ["up", "Whether it was reached the last time.", ({ state }) => state === "up" ? 1 : 0],
+    ["in_flight", "Queries that wait for it.", ({ inFlight }) => inFlight],
+    ["connections", "Connections open or opening.", ({ connections }) => connections],
+    [
+      "latency_seconds",
+      "Smoothed time of its answers, by which it is chosen.",
+      ({ latency }) => latency === undefined ? undefined : latency / 1000,
+    ],
+    [
+      "certificate_expiry_timestamp_seconds",
+      "When its certificate expires, since 1970.",
+      ({ certificateExpires }) => certificateExpires === undefined ? undefined : certificateExpires / 1000,
+    ],
+  ];
+  for (const [name, help, read] of gauges) {
+    to.gauge(`dot_proxy_upstream_${name}`, help, () =>
+      upstreams().flatMap((status) => {
+        const value = read(status);
+        return value === undefined ? [] : [{ labels: { upstream: status.label }, value }];
+      }));
+  }
+}
+
+function exposeCache(to: Exposition, { cache }: Watched): void {
+  const ofCache = (read: (status: CacheStatus) => number) => () => {
+    const status = cache();
+    return status ? only(read(status)) : [];
+  };
+  to.gauge("dot_proxy_cache_entries", "Answers kept.", ofCache(({ entries }) => entries));
+  to.gauge("dot_proxy_cache_bytes", "Memory of the answers kept.", ofCache(({ octets }) => octets));
+  to.gauge("dot_proxy_cache_limit_bytes", "Memory they may take.", ofCache(({ maxOctets }) => maxOctets));
+  to.counter(
+    "dot_proxy_cache_evictions_total",
+    "Answers that had to make room before their time.",
+    ofCache(({ evictions }) => evictions),
+  );
+}
+
+/** One for each combination that has occurred: most never do. */
+function* answers(counters: Counters): Iterable<Sample> {
+  for (const [t, transport] of TRANSPORTS.entries()) {
+    for (const [s, source] of SOURCES.entries()) {
+      for (let rcode = 0; rcode < RCODES; rcode++) {
+        const value = counters.answersAt(t, s, rcode);
+        if (value > 0) yield { labels: { transport, source, rcode: label(rcode) }, value };
+      }
+    }
+  }
+}
+
+function label(rcode: number): string {
+  return rcode === RCODES - 1 ? "other" : rcodeName(rcode);
+}
+
+function named(rcode: string): string {
+  return rcode === "none" ? rcode : rcodeName(Number(rcode));
+}
+
+/** Samples of counts whose keys are one or two words with a slash between. */
+function byPair(
+  counts: ReadonlyMap<string, number>,
+  labels: (one: string, other: string) => Record<string, string>,
+): Sample[] {
+  return [...counts].map(([key, value]) => {
+    const [one = "", other = ""] = key.split("/");
+    return { labels: labels(one, other), value };
+  });
+}
+
+type All = ReadonlyMap<string, UpstreamCounters>;
+
+/** The samples of each upstream, with its label among theirs. */
+function ofEach(upstreams: All, samples: (of: UpstreamCounters) => Sample[]): Sample[] {
+  return [...upstreams].flatMap(([upstream, of]) =>
+    samples(of).map(({ labels, value }) => ({ labels: { upstream, ...labels }, value }))
+  );
+}
+
+function histograms(upstreams: All, histogram: (of: UpstreamCounters) => Histogram): TimedSample[] {
+  return [...upstreams].map(([upstream, of]) => ({ labels: { upstream }, histogram: histogram(of) }));
+}

@@ -1,0 +1,26 @@
+import { rcodeName } from "../dns/codes.ts";
+import { typeName } from "../dns/type_names.ts";
+import { clientText, type Detail, nameText } from "./detail.ts";
+import type { Answered } from "./event.ts";
+
+export type QueryFormat = "text" | "json";
+
+/** One answer as one line. No octet of a name can begin a new one: `Message.name` escapes all that is no plain letter. */
+export function queryLine(event: Answered, time: Date, format: QueryFormat, detail: Detail): string {
+  const { query, rcode, milliseconds, error } = event;
+  const { client, message, trace } = query;
+  const facts = {
+    time: time.toISOString(),
+    client: clientText(query, detail),
+    transport: client.transport,
+    name: nameText(query, detail),
+    type: typeName(message.type),
+    rcode: rcodeName(rcode),
+    source: trace.source,
+    milliseconds: Number(milliseconds.toFixed(2)),
+    attempts: trace.attempts,
+    upstream: trace.upstream ?? "-",
+  };
+  if (format === "json") return JSON.stringify(error ? { ...facts, error: error.message } : facts) + "\n";
+  return Object.values(facts).join(" ") + (error ? ` ${error.failure} while ${error.phase}` : "") + "\n";
+}

@@ -1,0 +1,34 @@
+/** Events of answers, for whoever watches them. */
+import { Message } from "../../lib/dns/message.ts";
+import type { UpstreamError } from "../../lib/errors.ts";
+import type { Answered } from "../../lib/observe/event.ts";
+import type { Client, Trace } from "../../lib/resolver/resolver.ts";
+import { query, type Type } from "../support/packets.ts";
+
+export interface AnswerFacts extends Partial<Trace> {
+  readonly name?: string;
+  readonly type?: Type;
+  readonly transport?: Client["transport"];
+  readonly address?: string;
+  readonly rcode?: number;
+  readonly milliseconds?: number;
+  readonly error?: UpstreamError;
+}
+
+/** NOERROR from an upstream in 12.345 ms, but for what is said otherwise. */
+export function answered(facts: AnswerFacts = {}): Answered {
+  const { name = "example.com", type = "AAAA", transport = "udp", address = "192.0.2.7" } = facts;
+  const { source = "upstream", upstream, attempts = 1, error } = facts;
+  return {
+    kind: "answered",
+    query: {
+      message: Message.parse(query(name, type)),
+      client: { transport, address, port: 5000 },
+      deadline: 0,
+      trace: { source, upstream, attempts },
+    },
+    rcode: facts.rcode ?? 0,
+    milliseconds: facts.milliseconds ?? 12.345,
+    ...error && { error },
+  };
+}

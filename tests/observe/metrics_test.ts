@@ -1,0 +1,131 @@
+import { UpstreamError } from "../../lib/errors.ts";
+import { Counters } from "../../lib/observe/counters.ts";
+import { metrics } from "../../lib/observe/metrics.ts";
+import type { CacheStatus, UpstreamStatus } from "../../lib/observe/status.ts";
+import { assertEquals, assertStringIncludes } from "../support/assert.ts";
+import { answered } from "./answers.ts";
+
+const label = "192.0.2.53:853";
+const client = { transport: "tcp", address: "192.0.2.7", port: 1 } as const;
+const up: UpstreamStatus = {
+  label,
+  state: "up",
+  lastError: undefined,
+  latency: 12.5,
+  inFlight: 3,
+  connections: 1,
+  certificateExpires: undefined,
+};
+
+/** Lines of the exposition that are samples and match. */
+async function samples(
+  counters: Counters,
+  pattern: RegExp,
+  { upstreams = [up], cache }: { upstreams?: UpstreamStatus[]; cache?: CacheStatus } = {},
+): Promise<string[]> {
+  const watched = { counters, upstreams: () => upstreams, cache: () => cache, queryLogDropped: () => 4 };
+  const text = await metrics({ ...watched, version: "1.2.3" }).text();
+  return text.split("\n").filter((line) => !line.startsWith("#") && pattern.test(line));
+}
+
+Deno.test("answers are counted by transport, source and RCODE, and only what has occurred is told", async () => {
+  const counters = new Counters();
+  counters.observe(answered());
+  counters.observe(answered());
+  counters.observe(answered({ transport: "tcp", source: "cache", rcode: 3, attempts: 0 }));
+  counters.observe(answered({ rcode: 4000 }));
+  assertEquals(await samples(counters, /^dot_proxy_queries_total/), [
+    'dot_proxy_queries_total{transport="udp",source="upstream",rcode="NOERROR"} 2',
+    'dot_proxy_queries_total{transport="udp",source="upstream",rcode="other"} 1',
+    'dot_proxy_queries_total{transport="tcp",source="cache",rcode="NXDOMAIN"} 1',
+  ]);
+});
+
+Deno.test("times are cumulative histograms in seconds", async () => {
+  const counters = new Counters();
+  for (const milliseconds of [0.2, 3, 20_000]) counters.observe(answered({ source: "cache", milliseconds }));
+  const lines = await samples(counters, /^dot_proxy_query_duration_seconds_.*source="cache"/);
+  assertEquals(lines.filter((line) => /le="(0\.0001|0\.00025|0\.005|10|\+Inf)"|_sum|_count/.test(line)), [
+    'dot_proxy_query_duration_seconds_bucket{source="cache",le="0.0001"} 0',
+    'dot_proxy_query_duration_seconds_bucket{source="cache",le="0.00025"} 1',
+    'dot_proxy_query_duration_seconds_bucket{source="cache",le="0.005"} 2',
+    'dot_proxy_query_duration_seconds_bucket{source="cache",le="10"} 2',
+    'dot_proxy_query_duration_seconds_bucket{source="cache",le="+Inf"} 3',
+    'dot_proxy_query_duration_seconds_sum{source="cache"} 20.0032',
+    'dot_proxy_query_duration_seconds_count{source="cache"} 3',
+  ]);
+});
+
+Deno.test("failures, retries, refusals and trouble are counted, each with its reason", async () => {
+  const counters = new Counters();
+  const error = new UpstreamError("timed out", { upstream: label, phase: "connect" });
+  counters.observe(answered({ rcode: 2, attempts: 3, error }));
+  counters.observe({ kind: "turned away", client, rcode: 4 });
+  counters.observe({ kind: "turned away", client, rcode: undefined });
+  counters.observe({ kind: "client refused", address: "192.0.2.7", reason: "too many" });
+  counters.observe({ kind: "socket trouble", transport: "udp", address: "::1", error });
+  counters.observe({ kind: "defect", error });
+  const expected = [
+    `dot_proxy_query_failures_total{upstream="${label}",phase="connect",failure="timed out"} 1`,
+    "dot_proxy_query_retries_total 2",
+    'dot_proxy_turned_away_total{transport="tcp",rcode="NOTIMP"} 1',
+    'dot_proxy_turned_away_total{transport="tcp",rcode="none"} 1',
+    "dot_proxy_tcp_clients_refused_total 1",
+    'dot_proxy_socket_errors_total{transport="udp"} 1',
+    'dot_proxy_socket_errors_total{transport="tcp"} 0',
+    "dot_proxy_defects_total 1",
+    "dot_proxy_query_log_dropped_total 4",
+    `dot_proxy_build_info{version="1.2.3",deno="${Deno.version.deno}"} 1`,
+  ];
+  const lines = await samples(counters, /./);
+  for (const line of expected) assertStringIncludes(lines.join("\n"), line);
+});
+
+Deno.test("connections are counted with their handshakes and the reasons of their ends", async () => {
+  const counters = new Counters();
+  const error = new UpstreamError("silent", { upstream: label, phase: "read" });
+  counters.observe({ kind: "connection opened", upstream: label, milliseconds: 20 });
+  counters.observe({ kind: "exchanged", upstream: label, milliseconds: 5 });
+  counters.observe({ kind: "connection closed", upstream: label, answered: 1 });
+  counters.observe({ kind: "connection closed", upstream: label, answered: 0, error });
+  assertEquals(await samples(counters, /_connections_|_duration_seconds_(sum|count)\{upstream/), [
+    `dot_proxy_upstream_exchange_duration_seconds_sum{upstream="${label}"} 0.005`,
+    `dot_proxy_upstream_exchange_duration_seconds_count{upstream="${label}"} 1`,
+    `dot_proxy_upstream_handshake_duration_seconds_sum{upstream="${label}"} 0.02`,
+    `dot_proxy_upstream_handshake_duration_seconds_count{upstream="${label}"} 1`,
+    `dot_proxy_upstream_connections_opened_total{upstream="${label}"} 1`,
+    `dot_proxy_upstream_connections_closed_total{upstream="${label}",reason="done"} 1`,
+    `dot_proxy_upstream_connections_closed_total{upstream="${label}",reason="silent"} 1`,
+  ]);
+});
+
+Deno.test("upstreams and cache are told as they stand, without what is not known", async () => {
+  const down: UpstreamStatus = {
+    ...up,
+    label: "b",
+    state: "down",
+    latency: undefined,
+    certificateExpires: 2e12,
+  };
+  const cache = { entries: 5, octets: 1000, maxOctets: 4096, evictions: 7 };
+  assertEquals(await samples(new Counters(), /_upstream_|_cache_/, { upstreams: [up, down], cache }), [
+    `dot_proxy_upstream_up{upstream="${label}"} 1`,
+    'dot_proxy_upstream_up{upstream="b"} 0',
+    `dot_proxy_upstream_in_flight{upstream="${label}"} 3`,
+    'dot_proxy_upstream_in_flight{upstream="b"} 3',
+    `dot_proxy_upstream_connections{upstream="${label}"} 1`,
+    'dot_proxy_upstream_connections{upstream="b"} 1',
+    `dot_proxy_upstream_latency_seconds{upstream="${label}"} 0.0125`,
+    'dot_proxy_upstream_certificate_expiry_timestamp_seconds{upstream="b"} 2000000000',
+    "dot_proxy_cache_entries 5",
+    "dot_proxy_cache_bytes 1000",
+    "dot_proxy_cache_limit_bytes 4096",
+    "dot_proxy_cache_evictions_total 7",
+  ]);
+});
+
+Deno.test("a quote, a backslash or a new line in a label stays within its value", async () => {
+  const label = 'a"b\\c\nd';
+  const lines = await samples(new Counters(), /upstream_up/, { upstreams: [{ ...up, label }] });
+  assertEquals(lines, ['dot_proxy_upstream_up{upstream="a\\"b\\\\c\\nd"} 1']);
+});

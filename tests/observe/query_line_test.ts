@@ -1,0 +1,61 @@
+import { UpstreamError } from "../../lib/errors.ts";
+import { queryLine } from "../../lib/observe/query_line.ts";
+import { assertEquals, assertMatch } from "../support/assert.ts";
+import { answered } from "./answers.ts";
+
+const time = new Date("2026-01-02T03:04:05.678Z");
+const upstream = "192.0.2.53:853";
+const error = new UpstreamError("timed out", { upstream, phase: "connect" });
+
+Deno.test("an answer is a line of words: who, what, RCODE, whence, how long, attempts, upstream", () => {
+  assertEquals(
+    queryLine(answered({ upstream }), time, "text", "full"),
+    `2026-01-02T03:04:05.678Z 192.0.2.7 udp example.com. AAAA NOERROR upstream 12.35 1 ${upstream}\n`,
+  );
+  assertEquals(
+    queryLine(answered({ source: "cache", attempts: 0, rcode: 3, type: "TXT" }), time, "text", "full"),
+    "2026-01-02T03:04:05.678Z 192.0.2.7 udp example.com. TXT NXDOMAIN cache 12.35 0 -\n",
+  );
+});
+
+Deno.test("a failure says why", () => {
+  const event = answered({ rcode: 2, upstream, error });
+  assertMatch(queryLine(event, time, "text", "full"), / SERVFAIL .* timed out while connect\n$/);
+  assertEquals(JSON.parse(queryLine(event, time, "json", "full")), {
+    time: "2026-01-02T03:04:05.678Z",
+    client: "192.0.2.7",
+    transport: "udp",
+    name: "example.com.",
+    type: "AAAA",
+    rcode: "SERVFAIL",
+    source: "upstream",
+    milliseconds: 12.35,
+    attempts: 1,
+    upstream,
+    error: error.message,
+  });
+});
+
+Deno.test("masked lines have networks in place of clients, and others have neither clients nor names", () => {
+  const cases: [address: string, shown: string][] = [
+    ["192.0.2.7", "192.0.2.0/24"],
+    ["::ffff:192.0.2.7", "192.0.2.0/24"],
+    ["2001:db8:1:2345:6:7:8:9", "2001:db8:1:2300::/56"],
+    ["2001:db8::1", "2001:db8:0:0::/56"],
+    ["2001:db8:1:ff::", "2001:db8:1:0::/56"],
+    ["fe80::1%eth0", "fe80:0:0:0::/56"],
+    ["::1", "0:0:0:0::/56"],
+    ["1::2:3:4:5:6:7", "1:0:2:0::/56"],
+  ];
+  for (const [address, shown] of cases) {
+    const event = answered({ address });
+    assertMatch(queryLine(event, time, "text", "masked"), new RegExp(` ${RegExp.escape(shown)} udp example`));
+    assertMatch(queryLine(event, time, "text", "none"), / - udp - AAAA NOERROR /);
+  }
+});
+
+Deno.test("no octet of a name begins another line or another word", () => {
+  const line = queryLine(answered({ name: "a\\010b\\032c\\027\\133.example" }), time, "text", "full");
+  assertMatch(line, / a\\010b\\032c\\027\S*\.example\. AAAA /);
+  assertEquals(line.split("\n").length, 2);
+});

@@ -1,0 +1,96 @@
+import type { Event } from "../../lib/observe/event.ts";
+import { QueryLog } from "../../lib/observe/query_log.ts";
+import type { Sink } from "../../lib/observe/rotating_file.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+import { FakeTime, settled } from "../support/fake_time.ts";
+import { answered } from "./answers.ts";
+
+/** A disk that takes as long as the test wants. */
+class SlowSink implements Sink {
+  readonly written: string[] = [];
+  closed = false;
+  #disk = Promise.withResolvers<void>();
+
+  async write(text: string): Promise<void> {
+    this.written.push(text);
+    await this.#disk.promise;
+  }
+
+  /** Ends the write under way, well or not. */
+  async finish(error?: Error): Promise<void> {
+    const { resolve, reject } = this.#disk;
+    this.#disk = Promise.withResolvers<void>();
+    if (error) reject(error);
+    else resolve();
+    await settled();
+  }
+
+  /** How many lines were handed to it. */
+  get lines(): number {
+    return this.written.join("").split("\n").length - 1;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function logOn(sink: Sink) {
+  const events: Event[] = [];
+  const observe = (event: Event) => void events.push(event);
+  return { events, log: new QueryLog({ sink, format: "text", detail: "full", observe }) };
+}
+
+Deno.test("lines of a moment are one write, and only answers make lines", async () => {
+  using time = new FakeTime();
+  const sink = new SlowSink();
+  const { log } = logOn(sink);
+  for (let i = 0; i < 3; i++) log.observe(answered());
+  log.observe({ kind: "upstream", upstream: "a", state: "up" });
+  assertEquals(sink.written, []);
+  await time.pass(50);
+  assertEquals([sink.written.length, sink.lines], [1, 3]);
+  await sink.finish();
+});
+
+Deno.test("while a write is slow lines wait, up to a bound, and what is beyond it is left out and counted", async () => {
+  using time = new FakeTime();
+  const sink = new SlowSink();
+  const { log, events } = logOn(sink);
+  log.observe(answered());
+  await time.pass(50);
+  for (let i = 0; i < 20_007; i++) log.observe(answered());
+  assertEquals([sink.lines, log.dropped, events.length], [1, 7, 7]);
+  assertEquals(events[0], { kind: "query log trouble", reason: "writing it is too slow" });
+  await sink.finish();
+  assertEquals([sink.written.length, sink.lines], [2, 20_001]);
+  await sink.finish();
+});
+
+Deno.test("lines that cannot be written are counted, and those after them are tried", async () => {
+  using time = new FakeTime();
+  const sink = new SlowSink();
+  const { log, events } = logOn(sink);
+  log.observe(answered());
+  log.observe(answered());
+  await time.pass(50);
+  await sink.finish(new Error("no space left"));
+  assertEquals([log.dropped, events], [2, [{ kind: "query log trouble", reason: "no space left" }]]);
+  log.observe(answered());
+  await time.pass(50);
+  assertEquals(sink.lines, 3);
+  await sink.finish();
+});
+
+Deno.test("closing writes what waits first", async () => {
+  using time = new FakeTime();
+  const sink = new SlowSink();
+  const { log } = logOn(sink);
+  log.observe(answered());
+  const closed = log.close();
+  await settled();
+  assert(!sink.closed);
+  await sink.finish();
+  await closed;
+  assertEquals([sink.lines, sink.closed, time.waiting], [1, true, 0]);
+});
