@@ -25,7 +25,7 @@ export type Reject = (failure: Failure, facts: { readonly sent: boolean }) => Up
 
 /** The queries of one connection that have no answer yet. Whoever removes one completes it. */
 export class PendingQueries {
-  /** Whether queries wait while no answer comes at all: others had better go elsewhere. */
+  /** Whether a query is slow and nothing has been heard since it was sent: others had better go elsewhere. */
   stalled = false;
   readonly #error: Reject;
   readonly #ids = new MessageIds();
@@ -35,6 +35,8 @@ export class PendingQueries {
   #unsent: Pending[] = [];
   /** Since when a query waits and nothing is heard, in ms; given-up queries count on. */
   #silentSince: number | undefined;
+  /** The first query sent since an answer was heard: older ones can be slow on a connection that is alive. */
+  #unheard: Pending | undefined;
 
   constructor(error: Reject) {
     this.#error = error;
@@ -66,6 +68,7 @@ export class PendingQueries {
     const id = this.#ids.draw(this);
     pending.sentAt = now;
     this.#silentSince ??= now;
+    this.#unheard ??= pending;
     this.#sent.set(id, pending);
     return id;
   }
@@ -83,6 +86,7 @@ export class PendingQueries {
   answered(id: number, now: number): void {
     this.#sent.delete(id);
     this.#silentSince = this.#sent.size > 0 ? now : undefined;
+    this.#unheard = undefined;
     this.stalled = false;
   }
 
@@ -104,6 +108,9 @@ export class PendingQueries {
    * answer to any of them, in ms: liveness follows that, whatever has been written since.
    */
   lookThrough(now: number): number {
+    // First, because to tell an asker moves `slowAt`.
+    const first = this.#unheard;
+    if (first && now >= first.slowAt && now - first.sentAt >= YOUNG) this.stalled = true;
     for (const [id, pending] of this.#sent) {
       // Map keeps the order of insertion: all that follow are younger.
       if (pending.sentAt > now - YOUNG) break;
@@ -114,7 +121,7 @@ export class PendingQueries {
       this.abandon(id, this.#error("timed out", { sent: true }));
     }
     if (this.#unsent.length > 0) this.#lookThroughUnsent(now);
-    return this.#silence(now);
+    return now - (this.#silentSince ?? now);
   }
 
   rejectUnsent(error: UpstreamError): void {
@@ -133,13 +140,6 @@ export class PendingQueries {
       if (pending.deadline <= now) pending.reject(this.#error("timed out", { sent: false }));
       else remind(pending, now, false);
     }
-  }
-
-  #silence(now: number): number {
-    const oldest = this.#sent.values().next().value;
-    const silence = now - (this.#silentSince ?? now);
-    this.stalled = oldest !== undefined && now > oldest.slowAt && silence >= YOUNG;
-    return silence;
   }
 }
 
