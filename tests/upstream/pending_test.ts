@@ -1,0 +1,210 @@
+import { UpstreamError } from "../../lib/errors.ts";
+import { type Pending, PendingQueries } from "../../lib/upstream/pending.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+import { settled } from "../support/fake_time.ts";
+import { message } from "./connecting.ts";
+
+const DEADLINE = 4_000;
+
+interface Fate {
+  readonly pending: Pending;
+  outcome: string;
+  /** What its asker was told: whether another attempt would be free. */
+  readonly told: boolean[];
+}
+
+function newPending(): PendingQueries {
+  return new PendingQueries((failure, facts) =>
+    new UpstreamError(failure, { upstream: "server", phase: "read", ...facts })
+  );
+}
+
+/** Adds a query that came at `now`. */
+function add(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): Fate {
+  const told: boolean[] = [];
+  const fate = {
+    outcome: "waiting",
+    told,
+    pending: {
+      message: message("name.test"),
+      deadline: now + DEADLINE,
+      asker: { overdue: ({ isFree }: { isFree: boolean }) => void told.push(isFree) },
+      slowAt: now + 100,
+      lateAt: now + DEADLINE / 2,
+      sentAt: 0,
+      resolve: () => fate.outcome = "answered",
+      reject: (error: UpstreamError) => fate.outcome = `${error.failure}${error.sent ? "" : ", not sent"}`,
+      ...fields,
+    },
+  };
+  queries.add(fate.pending);
+  return fate;
+}
+
+/** Adds a query and sends it; gives back its ID, too. */
+function send(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): Fate & { id: number } {
+  const fate = add(queries, now, fields);
+  const id = queries.markSent(queries.nextUnsent()!, now);
+  return Object.assign(fate, { id });
+}
+
+Deno.test("silence counts from the oldest query without an answer, whatever is written later (field note 3)", () => {
+  const queries = newPending();
+  send(queries, 0);
+  for (let now = 10; now <= 1_000; now += 10) {
+    send(queries, now);
+    assertEquals(queries.lookThrough(now), now);
+  }
+});
+
+Deno.test("an answer to any query ends the silence; with none waiting there is none", () => {
+  const queries = newPending();
+  const [first, second] = [send(queries, 0), send(queries, 0)];
+  queries.answered(second.id, 700);
+  assertEquals([queries.lookThrough(700), queries.lookThrough(1_000)], [0, 300]);
+  queries.answered(first.id, 1_000);
+  assertEquals([queries.lookThrough(5_000), queries.size], [0, 0]);
+  send(queries, 6_000);
+  assertEquals(queries.lookThrough(6_100), 100);
+});
+
+Deno.test("giving queries up is no sign of life: silence counts on, and later queries do not hide it", () => {
+  const queries = newPending();
+  send(queries, 0, { deadline: 500 });
+  send(queries, 400);
+  assertEquals(queries.lookThrough(600), 600);
+  assertEquals([queries.size, queries.abandoned], [1, 1]);
+});
+
+Deno.test("what has not been sent makes no silence: the connection may still be opening", () => {
+  const queries = newPending();
+  add(queries, 0);
+  assertEquals(queries.lookThrough(3_000), 0);
+});
+
+Deno.test("a query is given up at its deadline, sent or not, and says which", async () => {
+  const queries = newPending();
+  const sent = send(queries, 0);
+  const unsent = add(queries, 0);
+  queries.lookThrough(DEADLINE - 1);
+  assertEquals([sent.outcome, unsent.outcome], ["waiting", "waiting"]);
+  queries.lookThrough(DEADLINE);
+  await settled();
+  assertEquals([sent.outcome, unsent.outcome], ["timed out", "timed out, not sent"]);
+  assertEquals([queries.size, queries.abandoned], [0, 1]);
+});
+
+Deno.test("an asker is told of a slow answer once, and once more when half of the time is over: then it is free", () => {
+  const queries = newPending();
+  const { told } = send(queries, 0);
+  for (let now = 0; now < 4_000; now += 10) {
+    queries.lookThrough(now);
+    assertEquals(told, now < 100 ? [] : now < 2_000 ? [false] : [false, true], `${now}`);
+  }
+});
+
+Deno.test("what waits to be sent may go elsewhere for free", () => {
+  const queries = newPending();
+  const { told } = add(queries, 0);
+  queries.lookThrough(99);
+  assertEquals(told, []);
+  for (const now of [100, 200, 2_000, 2_100]) queries.lookThrough(now);
+  assertEquals(told, [true, true]);
+});
+
+Deno.test("where half of the time comes before what is slow, the asker is told once", () => {
+  const queries = newPending();
+  const { told } = send(queries, 0, { slowAt: 2_000 });
+  for (const now of [1_999, 2_000, 2_010, 3_000]) queries.lookThrough(now);
+  assertEquals(told, [true]);
+});
+
+Deno.test("without an asker there is nobody to tell, and an answered query tells no more", () => {
+  const queries = newPending();
+  send(queries, 0, { asker: undefined });
+  const { told, id } = send(queries, 0);
+  queries.answered(id, 50);
+  queries.lookThrough(3_000);
+  assertEquals(told, []);
+});
+
+Deno.test("stalled: a query is slow and nothing has come since it was sent, until an answer comes", () => {
+  const queries = newPending();
+  const first = send(queries, 0);
+  queries.lookThrough(99);
+  assert(!queries.stalled);
+  for (let now = 100; now < 1_500; now += 10) {
+    queries.lookThrough(now);
+    assert(queries.stalled, `${now}`);
+  }
+  queries.answered(first.id, 1_500);
+  assert(!queries.stalled);
+});
+
+Deno.test("slow names do not make a connection stalled on which others are answered, many or few", () => {
+  for (const gap of [10, 500]) {
+    const queries = newPending();
+    send(queries, 0);
+    for (let now = 0; now < 1_900; now += 10) {
+      if (now % gap === 0) queries.answered(send(queries, now).id, now);
+      queries.lookThrough(now);
+      assert(!queries.stalled, `${now}`);
+    }
+  }
+});
+
+Deno.test("what was slow to be sent does not make a connection stalled as soon as it is", () => {
+  const queries = newPending();
+  add(queries, 0);
+  queries.markSent(queries.nextUnsent()!, 95);
+  queries.lookThrough(105);
+  assert(!queries.stalled);
+  queries.lookThrough(135);
+  assert(queries.stalled);
+});
+
+Deno.test("a connection that dies after an answer is stalled as soon as the next query is slow", () => {
+  const queries = newPending();
+  send(queries, 0);
+  queries.answered(send(queries, 50).id, 60);
+  send(queries, 200);
+  queries.lookThrough(299);
+  assert(!queries.stalled);
+  queries.lookThrough(300);
+  assert(queries.stalled);
+});
+
+Deno.test("the ID of a query given up stays taken until its answer has come after all (7766-2)", () => {
+  const queries = newPending();
+  const { id, outcome } = send(queries, 0);
+  queries.abandon(id, new UpstreamError("timed out", { upstream: "server", phase: "read" }));
+  assertEquals([outcome, queries.has(id), queries.peek(id), queries.abandoned], [
+    "waiting",
+    true,
+    undefined,
+    1,
+  ]);
+  queries.late(id);
+  assertEquals([queries.has(id), queries.abandoned], [false, 0]);
+});
+
+Deno.test("queries are sent in the order in which they came, under IDs of their own", () => {
+  const queries = newPending();
+  const fates = Array.from({ length: 500 }, () => add(queries));
+  const ids = fates.map(({ pending }) => {
+    assertEquals(queries.nextUnsent(), pending);
+    return queries.markSent(pending, 5);
+  });
+  assertEquals([queries.nextUnsent(), new Set(ids).size, queries.sent], [undefined, 500, 500]);
+  assertEquals(ids.map((id) => queries.peek(id)), fates.map(({ pending }) => pending));
+});
+
+Deno.test("the end rejects what waits, each part with its reason", () => {
+  const queries = newPending();
+  const sent = send(queries);
+  const unsent = add(queries);
+  const facts = { upstream: "server", phase: "read" } as const;
+  queries.rejectUnsent(new UpstreamError("closed", { ...facts, sent: false }));
+  queries.rejectSent(new UpstreamError("silent", facts));
+  assertEquals([sent.outcome, unsent.outcome, queries.size], ["silent", "closed, not sent", 0]);
+});
