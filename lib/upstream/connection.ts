@@ -137,7 +137,7 @@ export class Connection implements Disposable {
       if (this.#state === "closed") return channel.close();
       this.#channel = channel;
     } catch (error) {
-      return this.#end(error instanceof UpstreamError ? error : this.#error("protocol", { cause: error }));
+      return this.#end(error as UpstreamError);
     }
     this.#phase = "read";
     this.#state = "open";

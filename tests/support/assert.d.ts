@@ -16,7 +16,11 @@ export declare function assertRejects<E extends Error = Error>(
   errorClass?: Class<E>,
   messageIncludes?: string,
 ): Promise<E>;
-export declare function assertStrictEquals<T>(actual: unknown, expected: T, message?: string): asserts actual is T;
+export declare function assertStrictEquals<T>(
+  actual: unknown,
+  expected: T,
+  message?: string,
+): asserts actual is T;
 export declare function assertStringIncludes(actual: string, expected: string, message?: string): void;
 export declare function assertThrows<E extends Error = Error>(
   body: () => unknown,
