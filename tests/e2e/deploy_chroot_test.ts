@@ -1,0 +1,131 @@
+/**
+ * The program where its image puts it: a root that holds less than gcr.io/distroless/cc does, and an unprivileged user.
+ * From source, deno takes the executable's place; it is linked against the same libraries. Needs root, for chroot.
+ */
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals, assertMatch } from "../support/assert.ts";
+import { Authority } from "../support/certificates.ts";
+import { askTcp, askUdp } from "../support/client.ts";
+import { DotServer } from "../support/dot_server.ts";
+import { query, read } from "../support/packets.ts";
+import { Child, withLogs } from "./child.ts";
+import { proxyCommand } from "./proxy_process.ts";
+
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
+/** What the executable is linked against, of the Debian packages that distroless/cc is made of (its cc/ and base/config.bzl). */
+const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
+/** distroless calls this user nonroot. */
+const USER = 65532;
+
+Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unprivileged user, it answers and stops", async () => {
+  assertEquals(Deno.uid(), 0, "chroot needs root");
+  const authority = await Authority.create();
+  const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
+  await using server = await DotServer.start({ certificate });
+  await using image = await buildRoot();
+  await Deno.writeTextFile(join(image.root, "ca.pem"), authority.pem);
+  const options = ["--listen", "127.0.0.1:0", "--upstream", `127.0.0.1:${server.port}`, "--ca", "/ca.pem"];
+  await using child = await start(image.root, options);
+  await withLogs([child], async () => {
+    await child.says(/forwarding .*\n/);
+    const address = { hostname: "127.0.0.1", port: Number(/127\.0\.0\.1:(\d+) /.exec(child.log)?.[1]) };
+    for (const ask of [askUdp, askTcp]) {
+      const { rcode, answers } = read(await ask(address, query("www.example.com", "A", { id: 7 })));
+      assertEquals([rcode, answers.length], [0, 1]);
+    }
+    await assertConfined(child, image.root);
+    assertEquals(await child.stop("SIGTERM"), 0);
+    // Libraries or caches that it misses would be told of.
+    for (const line of child.log.trimEnd().split("\n")) assertMatch(line, /^\S+Z info /);
+  });
+});
+
+/** It sees that root, is that user, has no capability and cannot get any: what the checks above are worth. */
+async function assertConfined({ pid }: Child, root: string): Promise<void> {
+  assertEquals(await Deno.readLink(`/proc/${pid}/root`), await Deno.realPath(root));
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  assertMatch(status, new RegExp(`^Uid:(\t${USER}){4}$`, "m"));
+  assertMatch(status, new RegExp(`^Gid:(\t${USER}){4}$`, "m"));
+  assertMatch(status, /^CapEff:\t0+$/m);
+  assertMatch(status, /^NoNewPrivs:\t1$/m);
+}
+
+/**
+ * Runs the proxy in that root. A runtime like Docker mounts /proc, so it is mounted here; in a mount namespace of its
+ * own, which ends with the process: nothing is left to unmount.
+ */
+async function start(root: string, options: readonly string[]): Promise<Child> {
+  const { program, args } = await proxyCommand(options);
+  const inside = join("/usr/local/bin", program === Deno.execPath() ? "deno" : "dot-proxy");
+  const confine = ["--mount", `--root=${root}`, "--mount-proc", "--wd=/src"];
+  return new Child("dot-proxy in its image's root", {
+    program: "setpriv",
+    args: [
+      ...["--no-new-privs", "unshare", ...confine, `--setgid=${USER}`, `--setuid=${USER}`, inside, ...args],
+    ],
+    env: { DENO_DIR: "/deno-dir", NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "" },
+    clearEnv: true,
+  });
+}
+
+/** The image's root, none of it writable for the user. */
+async function buildRoot(): Promise<AsyncDisposable & { readonly root: string }> {
+  await using stack = new AsyncDisposableStack();
+  const root = await Deno.makeTempDir({ prefix: "dot-proxy-e2e-" });
+  stack.defer(() => Deno.remove(root, { recursive: true }));
+  await Deno.chmod(root, 0o755);
+  for (const directory of ["proc", "etc", "src", "usr/lib", "usr/lib64"]) {
+    await Deno.mkdir(join(root, directory), { recursive: true });
+  }
+  for (const name of ["lib", "lib64"]) await Deno.symlink(`usr/${name}`, join(root, name));
+  for (const library of await libraries()) await copy(library, root);
+  await Deno.writeTextFile(join(root, "etc/passwd"), `nonroot:x:${USER}:${USER}::/:/sbin/nologin\n`);
+  const { program } = await proxyCommand([]);
+  if (program === Deno.execPath()) await copySource(root);
+  else await copy(resolve(program), root, "usr/local/bin/dot-proxy");
+  const owned = stack.move();
+  return { root, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Paths of the shared libraries in the packages, the loader included. */
+async function libraries(): Promise<string[]> {
+  const paths = (await output("dpkg", ["--listfiles", ...PACKAGES])).split("\n");
+  const found = paths.filter((path) => /\.so(\.\d+)*$/.test(path) && !path.includes("/gconv/"));
+  assert(found.length > 10, `${PACKAGES.join(", ")} hold only ${found}`);
+  return found;
+}
+
+/**
+ * deno, the project and the packages that it imports, in a DENO_DIR that cannot be written to. The repository's lock would
+ * make deno want what only tests import, too; a new one, from what is in the cache, knows no more than main.ts does.
+ */
+async function copySource(root: string): Promise<void> {
+  await copy(Deno.execPath(), root, "usr/local/bin/deno");
+  for (const path of ["main.ts", "deno.json", "lib"]) {
+    await output("cp", ["--recursive", join(PROJECT, path), join(root, "src")]);
+  }
+  const main = join(root, "src/main.ts");
+  await output(Deno.execPath(), ["run", "--allow-env", "--cached-only", "--frozen=false", main, "--version"]);
+  const { npmCache } = JSON.parse(await output(Deno.execPath(), ["info", "--json"]));
+  const graph = JSON.parse(await output(Deno.execPath(), ["info", "--json", main]));
+  for (const { localPath } of Object.values<{ localPath: string }>(graph.npmPackages)) {
+    const inside = join(root, "deno-dir/npm", relative(npmCache, localPath));
+    await Deno.mkdir(dirname(inside), { recursive: true });
+    await output("cp", ["--recursive", localPath, inside]);
+    await Deno.copyFile(join(localPath, "../registry.json"), join(inside, "../registry.json"));
+  }
+}
+
+/** Copies a file, through symbolic links, to the same path or another one in the root. */
+async function copy(path: string, root: string, inside = path): Promise<void> {
+  await Deno.mkdir(dirname(join(root, inside)), { recursive: true });
+  await Deno.copyFile(path, join(root, inside));
+}
+
+async function output(program: string, args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+  const [said = "", complaint = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (!success) throw new Error(`${program} ${args.join(" ")}: ${complaint}`);
+  return said;
+}
