@@ -36,12 +36,22 @@ export interface Config {
   readonly maxTcpClients: number;
   readonly maxTcpClientsPerAddress: number;
   readonly maxInFlight: number;
+  readonly admin: Value<"admin"> | undefined;
+  readonly adminTokenFile: string | undefined;
+  /** A path, or "-" for standard output. */
+  readonly queryLog: string | undefined;
+  /** In octets. */
+  readonly queryLogSize: number;
+  readonly queryDetail: Value<"query-detail">;
 }
 
 /** What the caller wrote is wrong; the message names the value, the reason and the remedy. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
+
+/** Options without a default. */
+type Optional = "ca" | "admin" | "admin-token-file" | "query-log";
 
 /** A text and who gave it, so that an error can name both. */
 interface Given {
@@ -67,8 +77,8 @@ export function parseConfig(
     const texts = given(name);
     return (texts.length > 0 ? texts : byDefault(name)).flatMap((each) => parseValue(name, each));
   }
-  function value<N extends Exclude<Name, "ca">>(name: N): Value<N> {
-    return values(name)[0] as Value<N>; // all but --ca have a default
+  function value<N extends Exclude<Name, Optional>>(name: N): Value<N> {
+    return values(name)[0] as Value<N>; // all others have a default
   }
 
   return {
@@ -84,7 +94,25 @@ export function parseConfig(
     maxTcpClients: value("max-tcp-clients"),
     maxTcpClientsPerAddress: value("max-tcp-clients-per-address"),
     maxInFlight: value("max-in-flight"),
+    ...admin(values("admin")[0], values("admin-token-file")[0]),
+    queryLog: values("query-log")[0],
+    queryLogSize: value("query-log-size"),
+    queryDetail: value("query-detail"),
   };
+}
+
+/** What is served there tells who asks for what, and empties the cache: not to everybody who can connect. */
+function admin(
+  admin: Value<"admin"> | undefined,
+  adminTokenFile: string | undefined,
+): Pick<Config, "admin" | "adminTokenFile"> {
+  if (admin && !adminTokenFile && !/^127\.|^::1$/.test(admin.hostname)) {
+    const address = formatHostPort(admin.hostname, admin.port);
+    throw new UsageError(
+      `--admin: other hosts can reach ${address}; protect it with --admin-token-file FILE, or use localhost`,
+    );
+  }
+  return { admin, adminTokenFile };
 }
 
 function parseLine(args: string[]) {

@@ -1,15 +1,10 @@
 /** The one table of options, and what is written from it for people: `--help` and the README's table. */
 import { isIP } from "node:net";
 import type { ListenAddress } from "./frontend/listeners.ts";
+import { duration, integer, type Kind, oneOf, size } from "./option_kinds.ts";
 import { parseHostPort, parseUpstream } from "./upstream/address.ts";
 
 export type { ListenAddress };
-
-interface Kind<Value> {
-  readonly accepts: string;
-  /** A list, because a preset is several values. Throws a `TypeError` that names the text, the reason and the remedy. */
-  readonly parse: (text: string) => Value[];
-}
 
 export interface Option<Value> extends Kind<Value> {
   readonly placeholder: string;
@@ -96,6 +91,40 @@ export const OPTIONS = {
     fallback: "4096",
     meaning: "Queries that wait for one upstream at a time, from all clients together.",
   },
+  admin: {
+    placeholder: "ADDR[:PORT]",
+    accepts: "an IP address or localhost; port 9153 unless given",
+    parse: parseAdmin,
+    fallback: undefined,
+    meaning: "Where to serve metrics, health, status and the dashboard, over HTTP.",
+  },
+  "admin-token-file": {
+    placeholder: "FILE",
+    accepts: "a file",
+    parse: (text: string) => [text],
+    fallback: undefined,
+    meaning: "Holds the token that --admin asks for: needed where other hosts can reach it.",
+  },
+  "query-log": {
+    placeholder: "FILE",
+    accepts: "a file, or - for standard output",
+    parse: (text: string) => [text],
+    fallback: undefined,
+    meaning: "Where to write a line for each answer, in the form of --log-format.",
+  },
+  "query-log-size": {
+    placeholder: "SIZE",
+    ...size("1MB", "10GB"),
+    fallback: "100MB",
+    meaning: "When to put the query log's file aside and begin another; four old ones are kept.",
+  },
+  "query-detail": {
+    placeholder: "DETAIL",
+    ...oneOf("full", "masked", "none"),
+    fallback: "full",
+    meaning:
+      "What query log and dashboard tell of clients and names: all; clients cut to /24 and /56; neither.",
+  },
 } as const satisfies Record<string, Option<unknown>>;
 
 export type Name = keyof typeof OPTIONS;
@@ -158,39 +187,10 @@ function parseListen(text: string): ListenAddress[] {
   return [{ hostname: host, port, required: true }];
 }
 
-function oneOf<const Word extends string>(...words: Word[]): Kind<Word> {
-  function parse(text: string): Word[] {
-    const word = words.find((each) => each === text);
-    if (word === undefined) throw new TypeError(`"${text}" is not one of ${words.join(", ")}`);
-    return [word];
+function parseAdmin(text: string): { hostname: string; port: number }[] {
+  const { host, port } = parseHostPort(text, 9153);
+  if (host !== "localhost" && isIP(host) === 0) {
+    throw new TypeError(`"${text}" is not an address of this host; write an IP address or localhost`);
   }
-  return { accepts: words.join(", "), parse };
-}
-
-function integer(least: number, most: number): Kind<number> {
-  function parse(text: string): number[] {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) {
-      throw new TypeError(`"${text}" is not a whole number from ${least} to ${most}`);
-    }
-    return [value];
-  }
-  return { accepts: `${least} to ${most}`, parse };
-}
-
-function duration(least: string, most: string): Kind<number> {
-  function parse(text: string): number[] {
-    const value = milliseconds(text);
-    if (!(value >= milliseconds(least) && value <= milliseconds(most))) {
-      throw new TypeError(`"${text}" is not a duration from ${least} to ${most}, with its unit (ms, s or m)`);
-    }
-    return [value];
-  }
-  return { accepts: `${least} to ${most}`, parse };
-}
-
-/** NaN unless a whole number with its unit. */
-function milliseconds(text: string): number {
-  const [, count, unit = ""] = /^(\d+)(ms|s|m)$/.exec(text) ?? [];
-  return Number(count) * ({ ms: 1, s: 1000, m: 60_000 }[unit] ?? NaN);
+  return [{ hostname: host === "localhost" ? "127.0.0.1" : host, port }];
 }

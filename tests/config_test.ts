@@ -34,6 +34,11 @@ Deno.test("without a word from anybody there is a complete configuration, on bot
     maxTcpClients: 1000,
     maxTcpClientsPerAddress: 100,
     maxInFlight: 4096,
+    admin: undefined,
+    adminTokenFile: undefined,
+    queryLog: undefined,
+    queryLogSize: 100_000_000,
+    queryDetail: "full",
   });
 });
 
@@ -41,7 +46,8 @@ const LINE = [
   ...["--upstream", "1.1.1.1:853", "--upstream=quad9", "--listen", "[::]:5353", "--listen=0.0.0.0"],
   ...["--ca", "ca.pem", "--log-level", "debug", "--log-format=json", "--timeout", "1500ms"],
   ...["--max-udp-size", "512", "--tcp-idle-timeout", "1m", "--max-tcp-clients", "7"],
-  ...["--max-tcp-clients-per-address=3", "--max-in-flight", "9"],
+  ...["--max-tcp-clients-per-address=3", "--max-in-flight", "9", "--admin", "[::]", "--query-log=-"],
+  ...["--admin-token-file", "token", "--query-log-size", "1GB", "--query-detail", "masked"],
 ];
 
 const ENVIRONMENT = {
@@ -56,6 +62,11 @@ const ENVIRONMENT = {
   DOT_PROXY_MAX_TCP_CLIENTS: "7",
   DOT_PROXY_MAX_TCP_CLIENTS_PER_ADDRESS: "3",
   DOT_PROXY_MAX_IN_FLIGHT: "9",
+  DOT_PROXY_ADMIN: "[::]:9153",
+  DOT_PROXY_ADMIN_TOKEN_FILE: "token",
+  DOT_PROXY_QUERY_LOG: "-",
+  DOT_PROXY_QUERY_LOG_SIZE: "1000MB",
+  DOT_PROXY_QUERY_DETAIL: "masked",
   PATH: "/bin",
 };
 
@@ -83,6 +94,11 @@ Deno.test("the command line and the environment say the same things", () => {
     maxTcpClients: 7,
     maxTcpClientsPerAddress: 3,
     maxInFlight: 9,
+    admin: { hostname: "::", port: 9153 },
+    adminTokenFile: "token",
+    queryLog: "-",
+    queryLogSize: 1e9,
+    queryDetail: "masked",
   });
   assertEquals(parsed([], ENVIRONMENT), parsed(LINE));
 });
@@ -148,6 +164,15 @@ const LINES_REFUSED: [args: string[], message: string][] = [
   [["--max-in-flight", "1e3"], `"1e3" is not a whole number`],
   [["--max-in-flight", "0x10"], `"0x10" is not a whole number`],
   [["--max-tcp-clients", "0"], "is not a whole number from 1 to 50000"],
+  [
+    ["--admin", "0.0.0.0"],
+    "--admin: other hosts can reach 0.0.0.0:9153; protect it with --admin-token-file FILE, or use localhost",
+  ],
+  [["--admin", "192.0.2.1:80"], "other hosts can reach 192.0.2.1:80"],
+  [["--admin", "example.net"], `--admin: "example.net" is not an address of this host`],
+  [["--query-log-size", "999kB"], `"999kB" is not a size from 1MB to 10GB, with its unit (kB, MB or GB)`],
+  [["--query-log-size", "100"], `"100" is not a size`],
+  [["--query-detail", "some"], `"some" is not one of full, masked, none`],
 ];
 
 Deno.test("a command line that cannot be meant is refused with the value, the reason and the remedy", () => {

@@ -36,6 +36,11 @@ export class RunningProxy implements AsyncDisposable {
       maxTcpClients: 100,
       maxTcpClientsPerAddress: 100,
       maxInFlight: 4096,
+      admin: undefined,
+      adminTokenFile: undefined,
+      queryLog: undefined,
+      queryLogSize: 100_000_000,
+      queryDetail: "full",
       ...fields,
     };
     this.proxy = new Proxy({ config, caCerts, observe: (event) => this.#observe(event) });

@@ -1,0 +1,61 @@
+/** What an option's value can be, other than an address: how it is described and read. */
+
+export interface Kind<Value> {
+  readonly accepts: string;
+  /** A list, because a preset is several values. Throws a `TypeError` that names the text, the reason and the remedy. */
+  readonly parse: (text: string) => Value[];
+}
+
+export function oneOf<const Word extends string>(...words: Word[]): Kind<Word> {
+  function parse(text: string): Word[] {
+    const word = words.find((each) => each === text);
+    if (word === undefined) throw new TypeError(`"${text}" is not one of ${words.join(", ")}`);
+    return [word];
+  }
+  return { accepts: words.join(", "), parse };
+}
+
+export function integer(least: number, most: number): Kind<number> {
+  function parse(text: string): number[] {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new TypeError(`"${text}" is not a whole number from ${least} to ${most}`);
+    }
+    return [value];
+  }
+  return { accepts: `${least} to ${most}`, parse };
+}
+
+export function duration(least: string, most: string): Kind<number> {
+  function parse(text: string): number[] {
+    const value = milliseconds(text);
+    if (!(value >= milliseconds(least) && value <= milliseconds(most))) {
+      throw new TypeError(`"${text}" is not a duration from ${least} to ${most}, with its unit (ms, s or m)`);
+    }
+    return [value];
+  }
+  return { accepts: `${least} to ${most}`, parse };
+}
+
+export function size(least: string, most: string): Kind<number> {
+  function parse(text: string): number[] {
+    const value = octets(text);
+    if (!(value >= octets(least) && value <= octets(most))) {
+      throw new TypeError(`"${text}" is not a size from ${least} to ${most}, with its unit (kB, MB or GB)`);
+    }
+    return [value];
+  }
+  return { accepts: `${least} to ${most}`, parse };
+}
+
+/** NaN unless a whole number with its unit. */
+function octets(text: string): number {
+  const [, count, unit = ""] = /^(\d+)(kB|MB|GB)$/.exec(text) ?? [];
+  return Number(count) * ({ kB: 1e3, MB: 1e6, GB: 1e9 }[unit] ?? NaN);
+}
+
+/** NaN unless a whole number with its unit. */
+function milliseconds(text: string): number {
+  const [, count, unit = ""] = /^(\d+)(ms|s|m)$/.exec(text) ?? [];
+  return Number(count) * ({ ms: 1, s: 1000, m: 60_000 }[unit] ?? NaN);
+}
