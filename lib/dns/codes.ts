@@ -25,7 +25,17 @@ export const Rcode = {
   BADVERS: 16,
 } as const;
 
-export const Type = { NS: 2, SOA: 6, OPT: 41, IXFR: 251, AXFR: 252 } as const;
+export const Type = {
+  NS: 2,
+  SOA: 6,
+  OPT: 41,
+  RRSIG: 46,
+  NSEC: 47,
+  NSEC3: 50,
+  IXFR: 251,
+  AXFR: 252,
+  ANY: 255,
+} as const;
 
 /** EDNS option codes. */
 export const Option = {
@@ -38,6 +48,11 @@ export const Option = {
 /** INFO-CODEs of extended DNS errors (RFC 8914 §4). */
 export const ExtendedError = {
   OTHER: 0,
+  STALE_ANSWER: 3,
+  DNSSEC_BOGUS: 6,
+  NSEC_MISSING: 12,
+  CACHED_ERROR: 13,
+  STALE_NXDOMAIN: 19,
   NOT_SUPPORTED: 21,
   NO_REACHABLE_AUTHORITY: 22,
   NETWORK_ERROR: 23,

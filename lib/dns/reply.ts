@@ -167,7 +167,8 @@ function composeOptions(edns: Edns, extendedErrors: Uint8Array[], options: Reply
   return whole;
 }
 
-function composeReason({ code, text }: ExtendedErrorText): Uint8Array {
+/** The option, header included. */
+export function composeReason({ code, text }: ExtendedErrorText): Uint8Array {
   const extraText = utf8.encode(text);
   const option = new Uint8Array(6 + extraText.length);
   writeUint16(option, 0, Option.EXTENDED_ERROR);

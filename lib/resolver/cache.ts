@@ -1,0 +1,203 @@
+import { ExtendedError } from "../dns/codes.ts";
+import { readUint16 } from "../dns/records.ts";
+import { Message } from "../dns/message.ts";
+import { UpstreamError } from "../errors.ts";
+import type { Observe } from "../observe/event.ts";
+import type { TtlLimits } from "./appraisal.ts";
+import { freshMessage, messageBelow, staleMessage } from "./cached_message.ts";
+import { Coalescer } from "./coalesce.ts";
+import { FailureCache } from "./failure_cache.ts";
+import { type Flush, flush } from "./flush.ts";
+import { NONE, type Ref } from "./hash_index.ts";
+import { findAnswer, findCut, ticks } from "./lookup.ts";
+import { Patience } from "./patience.ts";
+import { tagOf } from "./question_key.ts";
+import { isAnswer, RECHECK, Recorder } from "./recorder.ts";
+import type { Query, Resolver, Trace } from "./resolver.ts";
+import { Store, TICKS_PER_SECOND } from "./store.ts";
+
+/** How long a client waits for the upstream while there is stale data, in ms (RFC 8767 §5: "1.8 seconds"). */
+const CLIENT_RESPONSE = 1800;
+/** How long a failed attempt counts as recent, so that nobody has to wait for the next one (RFC 8767 §7), in ticks. */
+const RECENT = 300 * TICKS_PER_SECOND;
+
+export interface CacheOptions extends TtlLimits {
+  readonly next: Resolver;
+  /** In octets, all told but the failures. */
+  readonly maxBytes: number;
+  /** How long data may be used after its time, in ms; 0 if not at all. */
+  readonly serveStale: number;
+  readonly observe: Observe;
+  readonly now: () => number;
+}
+
+/**
+ * Answers at once what it knows, and makes one query of all that ask for what it does not. An entry is
+ * fresh → due (the last tenth of its life: it is asked for again in the background, once) → stale (asked for while the
+ * client waits a little, or in the background where that failed a moment ago) → gone.
+ */
+export class Cache implements Resolver, Disposable {
+  /** Queries answered with fresh data, with stale data, with a failure remembered, and passed on. */
+  hits = 0;
+  staleHits = 0;
+  failureHits = 0;
+  misses = 0;
+  /** Entries that were asked for again before their end. */
+  prefetches = 0;
+  readonly store: Store;
+  readonly #failures = new FailureCache();
+  readonly #coalescer: Coalescer;
+  readonly #patience: Patience;
+  readonly #staleTicks: number;
+  readonly #options: CacheOptions;
+
+  constructor(options: CacheOptions) {
+    const { now, maxBytes, serveStale } = options;
+    this.#options = options;
+    this.store = new Store(maxBytes);
+    this.#coalescer = new Coalescer(
+      new Recorder({ ...options, store: this.store, failures: this.#failures }),
+      now,
+    );
+    this.#patience = new Patience(CLIENT_RESPONSE, now);
+    this.#staleTicks = ticks(serveStale);
+  }
+
+  /** Queries that were answered by another's. */
+  get joined(): number {
+    return this.#coalescer.joined;
+  }
+
+  resolve(query: Query): Message | Promise<Message> {
+    const { message } = query;
+    const tag = tagOf(message);
+    const milliseconds = this.#options.now();
+    const now = ticks(milliseconds);
+    const ref = findAnswer(this.store, message, tag, now);
+    if (ref !== NONE && now < this.store.entries.expiresAt(ref)) return this.#fresh(query, ref, now);
+    const below = this.#below(query, tag, now);
+    if (below) return below;
+    if (this.#isServable(ref, now)) return this.#stale(query, ref, now);
+    const failure = this.#failures.find(message, milliseconds);
+    if (failure) {
+      this.failureHits++;
+      query.trace.source = "cache";
+      return failure;
+    }
+    this.misses++;
+    return this.#coalescer.resolve(query);
+  }
+
+  /** Forgets answers, and all failures; returns how many answers. Throws a `TypeError` where the name is none. */
+  flush(what: Flush): number {
+    this.#failures.clear();
+    return flush(this.store, what);
+  }
+
+  [Symbol.dispose](): void {
+    this.#patience[Symbol.dispose]();
+  }
+
+  #fresh(query: Query, ref: Ref, now: number): Message {
+    const { entries } = this.store;
+    this.hits++;
+    query.trace.source = "cache";
+    entries.use(ref);
+    const age = toSeconds(now - entries.storedAt(ref));
+    if (now >= entries.refreshAt(ref)) {
+      this.prefetches++;
+      this.#refresh(query, ref, entries.expiresAt(ref));
+    }
+    return freshMessage(entries, ref, query.message, age);
+  }
+
+  #below(query: Query, tag: number, now: number): Message | undefined {
+    const { entries } = this.store;
+    const ref = findCut(this.store, query.message, tag, now);
+    if (ref === NONE) return undefined;
+    const message = messageBelow(entries, ref, query.message, toSeconds(now - entries.storedAt(ref)));
+    if (!message) return undefined;
+    this.hits++;
+    query.trace.source = "cache";
+    entries.use(ref);
+    return message;
+  }
+
+  #isServable(ref: Ref, now: number): boolean {
+    return ref !== NONE && now < this.store.entries.expiresAt(ref) + this.#staleTicks;
+  }
+
+  /** RFC 8767 §5: first the upstream is tried; where that is known to be in vain, the client need not wait for it. */
+  #stale(query: Query, ref: Ref, now: number): Message | Promise<Message> {
+    const { entries } = this.store;
+    const refreshAt = entries.refreshAt(ref);
+    const hasFailed = refreshAt > entries.expiresAt(ref);
+    if (!hasFailed || now >= refreshAt + RECENT) return this.#answerOrStale(query);
+    if (now >= refreshAt) this.#refresh(query, ref, now + RECHECK);
+    return this.#serveStale(query, ref);
+  }
+
+  /** The answer if it comes in time, else stale data. The upstream is waited for all the same, as others may ask. */
+  async #answerOrStale(query: Query): Promise<Message> {
+    this.misses++;
+    const own = withOwnBytes(query);
+    const answer = this.#ask(own);
+    try {
+      const response = await this.#patience.within(answer);
+      if (response && (isAnswer(response) || isBogus(response))) return response;
+      return this.#staleInstead(query) ?? response ?? await answer;
+    } catch (error) {
+      const stale = error instanceof UpstreamError ? this.#staleInstead(query) : undefined;
+      if (!stale) throw error;
+      return stale;
+    } finally {
+      query.trace.upstream = own.trace.upstream;
+      query.trace.attempts = own.trace.attempts;
+    }
+  }
+
+  /** Undefined where the entry has gone meanwhile. Those who ask next need not wait. */
+  #staleInstead(query: Query): Message | undefined {
+    const { entries } = this.store;
+    const now = ticks(this.#options.now());
+    const ref = findAnswer(this.store, query.message, tagOf(query.message), now);
+    if (!this.#isServable(ref, now)) return undefined;
+    if (entries.refreshAt(ref) <= now) entries.refreshLater(ref, now + RECHECK);
+    return this.#serveStale(query, ref);
+  }
+
+  #serveStale(query: Query, ref: Ref): Message {
+    this.staleHits++;
+    query.trace.source = "stale";
+    this.store.entries.use(ref);
+    return staleMessage(this.store.entries, ref, query.message);
+  }
+
+  /** Asks the upstream on nobody's behalf, and not again before `nextAt`, in ticks. */
+  #refresh(query: Query, ref: Ref, nextAt: number): void {
+    this.store.entries.refreshLater(ref, nextAt);
+    this.#ask(withOwnBytes(query)).catch((error) => {
+      if (!(error instanceof UpstreamError)) this.#options.observe({ kind: "defect", error });
+    });
+  }
+
+  async #ask(query: Query): Promise<Message> {
+    return await this.#coalescer.resolve(query);
+  }
+}
+
+/** The query as somebody may use it when the client has its answer, and so its buffer may be used again. */
+function withOwnBytes({ message, client, deadline }: Query): Query {
+  const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
+  return { message: Message.parse(message.bytes.slice()), client, deadline, trace };
+}
+
+function toSeconds(ticks: number): number {
+  return Math.floor(ticks / TICKS_PER_SECOND);
+}
+
+/** Data that fails validation (RFC 8914 §4.7 to §4.13): what was there before must not cover that up. */
+function isBogus({ edns }: Message): boolean {
+  const codes = edns?.extendedErrors().map((option) => readUint16(option, 4)) ?? [];
+  return codes.some((code) => code >= ExtendedError.DNSSEC_BOGUS && code <= ExtendedError.NSEC_MISSING);
+}

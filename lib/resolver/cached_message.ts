@@ -1,0 +1,75 @@
+/** Messages made of entries: what the cache answers. */
+import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
+import { HEADER, Message } from "../dns/message.ts";
+import { composeOptRecord } from "../dns/opt.ts";
+import { readUint16, writeUint16 } from "../dns/records.ts";
+import { composeReason } from "../dns/reply.ts";
+import type { Entries } from "./entries.ts";
+import type { Ref } from "./hash_index.ts";
+
+/** What a stale record says of itself, in seconds: "RECOMMENDED to be set to 30" (RFC 8767 §4). */
+const STALE_TTL = 30;
+/** As far as a compression pointer reaches (RFC 1035 §4.1.4). */
+const MAX_POINTER = 0x3fff;
+
+/** The entry as the answer to a query for its name, its TTLs counted down by its age in seconds. */
+export function freshMessage(entries: Entries, ref: Ref, query: Message, age: number): Message {
+  const { questionEnd } = query;
+  const bytes = new Uint8Array(questionEnd + entries.recordsLength(ref));
+  startMessage(entries, ref, query, bytes);
+  entries.copyRecords(ref, bytes, questionEnd, age);
+  return Message.parse(bytes);
+}
+
+const STALE = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_ANSWER, text: "" })]);
+const STALE_NXDOMAIN = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_NXDOMAIN, text: "" })]);
+
+/** The same past its time, which it says (RFC 8767 §4, RFC 8914 §4.4 and §4.20). */
+export function staleMessage(entries: Entries, ref: Ref, query: Message): Message {
+  const opt = (entries.flags(ref) & 0xf) === Rcode.NXDOMAIN ? STALE_NXDOMAIN : STALE;
+  const { questionEnd } = query;
+  const bytes = new Uint8Array(questionEnd + entries.recordsLength(ref) + opt.length);
+  startMessage(entries, ref, query, bytes);
+  const end = entries.copyRecordsWithTtl(ref, bytes, questionEnd, STALE_TTL);
+  bytes.set(opt, end);
+  writeUint16(bytes, 10, readUint16(bytes, 10) + 1);
+  return Message.parse(bytes);
+}
+
+/**
+ * The entry of a name, a cut, as the answer to a query for a name below (RFC 8020 §2). The longer question moves all that
+ * compression pointers lead to by as much as itself is longer, its own labels at the end included.
+ */
+export function messageBelow(entries: Entries, ref: Ref, query: Message, age: number): Message | undefined {
+  const message = freshMessage(entries, ref, query, age);
+  const { bytes, questionEnd } = message;
+  if (bytes.length > MAX_POINTER) return undefined;
+  const longer = questionEnd - 4 - HEADER - (entries.nameEnd(ref) - entries.nameAt(ref));
+  for (let at = questionEnd; at < bytes.length;) {
+    const fixed = moveName(bytes, at, longer);
+    const data = fixed + 10;
+    // The others that a cut may have, RRSIG, NSEC and NSEC3, have no compressed names in their data (RFC 4034 §3.1.7, §4.1.1).
+    if (readUint16(bytes, fixed) === Type.SOA) moveName(bytes, moveName(bytes, data, longer), longer);
+    at = data + readUint16(bytes, fixed + 8);
+  }
+  return message;
+}
+
+function startMessage(entries: Entries, ref: Ref, query: Message, into: Uint8Array): void {
+  const { bytes, questionEnd } = query;
+  for (let i = 0; i < questionEnd; i++) into[i] = bytes[i]!;
+  entries.copyHeader(ref, into, 0);
+}
+
+/** Adds to the pointer that a name ends with, if it ends with one, and returns the offset behind the name. */
+function moveName(bytes: Uint8Array, start: number, by: number): number {
+  for (let at = start;;) {
+    const length = bytes[at]!;
+    if (length === 0) return at + 1;
+    if (length >= 0xc0) {
+      writeUint16(bytes, at, readUint16(bytes, at) + by);
+      return at + 2;
+    }
+    at += length + 1;
+  }
+}

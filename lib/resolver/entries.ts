@@ -1,0 +1,159 @@
+import { lowerCase } from "../dns/name.ts";
+import { readUint16, writeUint16 } from "../dns/records.ts";
+import { readTtl, writeTtl } from "../dns/ttl.ts";
+import type { Arena } from "./arena.ts";
+import { CUT, ENTRY_HEADER, entryLength, USED, Word } from "./entry.ts";
+import type { Ref } from "./hash_index.ts";
+
+/** A longer copy is left to the platform; to set one up costs more than to copy this many octets one by one. */
+const LONG = 256;
+
+/** What the store's entries say, read in place and without an object for any of them. */
+export class Entries {
+  readonly #arena: Arena;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  /** In ticks, as all times here. */
+  storedAt(ref: Ref): number {
+    return this.#word(ref, Word.STORED_AT);
+  }
+
+  expiresAt(ref: Ref): number {
+    return this.#word(ref, Word.EXPIRES_AT);
+  }
+
+  /** When it is time to ask the upstream again. */
+  refreshAt(ref: Ref): number {
+    return this.#word(ref, Word.REFRESH_AT);
+  }
+
+  refreshLater(ref: Ref, at: number): void {
+    this.#arena.wordsOf(ref)[this.#arena.wordOf(ref) + Word.REFRESH_AT] = at;
+  }
+
+  /** Notes that somebody wanted it. */
+  use(ref: Ref): void {
+    this.#arena.wordsOf(ref)[this.#arena.wordOf(ref)]! |= USED;
+  }
+
+  isUsed(ref: Ref): boolean {
+    return (this.#word(ref, Word.SIZE) & USED) !== 0;
+  }
+
+  hash(ref: Ref): number {
+    return this.#word(ref, Word.HASH);
+  }
+
+  /** The second word of the response's header. */
+  flags(ref: Ref): number {
+    return this.#word(ref, Word.FLAGS) & 0xffff;
+  }
+
+  /** Whether it denies all names below. */
+  isCut(ref: Ref): boolean {
+    return (this.#word(ref, Word.FLAGS) & CUT) !== 0;
+  }
+
+  /** Octets of its records. */
+  recordsLength(ref: Ref): number {
+    return this.#word(ref, Word.LENGTHS) & 0xffff;
+  }
+
+  /** Whether it is about this plain name, whose case does not matter, and this type, class and tag. */
+  isAbout(
+    ref: Ref,
+    bytes: Uint8Array,
+    name: number,
+    nameEnd: number,
+    typeAndClass: number,
+    tag: number,
+  ): boolean {
+    const words = this.#arena.wordsOf(ref);
+    const word = this.#arena.wordOf(ref);
+    const length = nameEnd - name;
+    if (words[word + Word.TYPE_AND_CLASS] !== typeAndClass) return false;
+    if (words[word + Word.LENGTHS]! >>> 16 !== length || (words[word + Word.FLAGS]! >> 16 & 0xff) !== tag) {
+      return false;
+    }
+    const own = this.#arena.bytesOf(ref);
+    const ownName = this.nameAt(ref);
+    for (let i = 0; i < length; i++) {
+      if (own[ownName + i] !== lowerCase(bytes[name + i]!)) return false;
+    }
+    return true;
+  }
+
+  /** The buffer that its octets are in. */
+  bytesOf(ref: Ref): Uint8Array {
+    return this.#arena.bytesOf(ref);
+  }
+
+  /** Offset of its name there. */
+  nameAt(ref: Ref): number {
+    return this.#arena.byteOf(ref) + ENTRY_HEADER + 2 * this.#records(ref);
+  }
+
+  nameEnd(ref: Ref): number {
+    return this.nameAt(ref) + (this.#word(ref, Word.LENGTHS) >>> 16);
+  }
+
+  /** All of it as it stands. */
+  octets(ref: Ref): Uint8Array {
+    const lengths = this.#word(ref, Word.LENGTHS);
+    const at = this.#arena.byteOf(ref);
+    const length = entryLength(this.#records(ref), lengths >>> 16, lengths & 0xffff);
+    return this.#arena.bytesOf(ref).subarray(at, at + length);
+  }
+
+  /** Writes the flags and the counts of records into the header that begins at `at`. */
+  copyHeader(ref: Ref, into: Uint8Array, at: number): void {
+    writeUint16(into, at + 2, this.flags(ref));
+    const counts = this.#word(ref, Word.COUNTS);
+    writeUint16(into, at + 6, counts >>> 16);
+    writeUint16(into, at + 8, counts & 0xffff);
+    writeUint16(into, at + 10, this.#word(ref, Word.MORE_COUNTS) >>> 16);
+  }
+
+  /** Writes the records, `age` seconds taken off their TTLs, and returns the offset behind them. */
+  copyRecords(ref: Ref, into: Uint8Array, at: number, age: number): number {
+    const end = this.#copy(ref, into, at);
+    const own = this.#arena.bytesOf(ref);
+    let offset = this.#arena.byteOf(ref) + ENTRY_HEADER;
+    for (let left = this.#records(ref); left > 0; left--, offset += 2) {
+      const ttl = at + readUint16(own, offset);
+      writeTtl(into, ttl, Math.max(readTtl(into, ttl) - age, 0));
+    }
+    return end;
+  }
+
+  /** As `copyRecords`, with the same TTL for all of them. */
+  copyRecordsWithTtl(ref: Ref, into: Uint8Array, at: number, ttl: number): number {
+    const end = this.#copy(ref, into, at);
+    const own = this.#arena.bytesOf(ref);
+    let offset = this.#arena.byteOf(ref) + ENTRY_HEADER;
+    for (let left = this.#records(ref); left > 0; left--, offset += 2) {
+      writeTtl(into, at + readUint16(own, offset), ttl);
+    }
+    return end;
+  }
+
+  #copy(ref: Ref, into: Uint8Array, at: number): number {
+    const own = this.#arena.bytesOf(ref);
+    const from = this.nameEnd(ref);
+    const length = this.recordsLength(ref);
+    if (length > LONG) into.set(own.subarray(from, from + length), at);
+    else for (let i = 0; i < length; i++) into[at + i] = own[from + i]!;
+    return at + length;
+  }
+
+  #records(ref: Ref): number {
+    return this.#word(ref, Word.MORE_COUNTS) & 0xffff;
+  }
+
+  #word(ref: Ref, word: number): number {
+    return this.#arena.wordsOf(ref)[this.#arena.wordOf(ref) + word]!;
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * How an entry of the store is laid out: ten words of header, then two octets for each TTL that say where it stands, the
+ * name in lower case, and the records as they stand behind the question, without OPT (RFC 6891 §6.1.1: "MUST NOT be cached").
+ */
+
+/** Words of the header. */
+export const Word = {
+  /** The arena's, but for the bit `USED`, which is cleared when the entry is moved. */
+  SIZE: 0,
+  HASH: 1,
+  /** When it came, when its lifetime ends, and when it is time to ask again, in ticks. */
+  STORED_AT: 2,
+  EXPIRES_AT: 3,
+  REFRESH_AT: 4,
+  /** Low 16 bits: the response's flags with its RCODE. Above them: the tag, eight bits, and `CUT`. */
+  FLAGS: 5,
+  /** QTYPE above QCLASS; a QTYPE of zero where the entry denies the name. */
+  TYPE_AND_CLASS: 6,
+  /** Records in the answer section above those in the authority section. */
+  COUNTS: 7,
+  /** Records in the additional section above records in all. */
+  MORE_COUNTS: 8,
+  /** Octets of the name above octets of the records. */
+  LENGTHS: 9,
+} as const;
+
+/** Octets of the header. */
+export const ENTRY_HEADER = 40;
+
+/** Was asked for since it was written. */
+export const USED = 1 << 16;
+/** Denies all names below. */
+export const CUT = 1 << 24;
+
+/** Octets of an entry. */
+export function entryLength(records: number, nameLength: number, recordsLength: number): number {
+  return ENTRY_HEADER + 2 * records + nameLength + recordsLength;
+}
+
+/** Whether the words and what follows them add up, as they may not where they come from a file. */
+export function isSound(words: Int32Array, bytes: Uint8Array): boolean {
+  const lengths = words[Word.LENGTHS]!;
+  const more = words[Word.MORE_COUNTS]!;
+  const [nameLength, recordsLength, records] = [lengths >>> 16, lengths & 0xffff, more & 0xffff];
+  if (nameLength === 0 || nameLength > 255) return false;
+  if (entryLength(records, nameLength, recordsLength) > bytes.length) return false;
+  for (let i = 0; i < records; i++) {
+    const at = ENTRY_HEADER + 2 * i;
+    if ((bytes[at]! << 8 | bytes[at + 1]!) + 4 > recordsLength) return false;
+  }
+  return true;
+}

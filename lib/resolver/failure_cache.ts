@@ -1,0 +1,100 @@
+import { ExtendedError, Flag } from "../dns/codes.ts";
+import { Message } from "../dns/message.ts";
+import { composeOptRecord } from "../dns/opt.ts";
+import { writeUint16 } from "../dns/records.ts";
+import { composeReason } from "../dns/reply.ts";
+import type { UpstreamError } from "../errors.ts";
+import { hashQuestion, tagOf } from "./question_key.ts";
+
+/** RFC 9520 §3.2: "MUST be cached for at least 1 second", "MUST NOT cache a resolution failure for longer than 5 minutes". */
+const LEAST = 1000;
+const MOST = 300_000;
+/** "The amount of storage used … MUST be bounded" (RFC 9520 §5): at most about four megabytes. */
+const MAX_FAILURES = 10_000;
+
+interface Failed {
+  /** What clients are told; its question is the one that failed. */
+  readonly message: Message;
+  readonly tag: number;
+  /** For how long, in ms; doubled at each further failure. */
+  readonly duration: number;
+  readonly until: number;
+}
+
+/**
+ * Questions that could not be answered, and are not asked again for a while. Kept apart from data: a failure neither
+ * pushes an answer out nor is looked for where there is one, stale ones included.
+ */
+export class FailureCache {
+  /** By hash of question and tag. Of two questions with the same hash the later one is kept: nothing is lost by that. */
+  readonly #failed = new Map<number, Failed>();
+
+  get size(): number {
+    return this.#failed.size;
+  }
+
+  /** What to tell a client whose question failed a moment ago. */
+  find(query: Message, now: number): Message | undefined {
+    if (this.#failed.size === 0) return undefined;
+    const failed = this.#about(query);
+    return failed && now < failed.until ? failed.message : undefined;
+  }
+
+  /** Notes that the question failed, by an error or by a response such as SERVFAIL. */
+  note(query: Message, failure: UpstreamError | Message, now: number): void {
+    const hash = hashQuestion(query, tagOf(query));
+    const before = this.#about(query);
+    const isRepeated = before !== undefined && now < before.until + MOST;
+    const duration = isRepeated && isAboutTheName(failure) ? Math.min(2 * before.duration, MOST) : LEAST;
+    this.#failed.delete(hash); // so that it counts as the latest
+    this.#failed.set(hash, {
+      message: composeFailure(query, failure),
+      tag: tagOf(query),
+      duration,
+      until: now + duration,
+    });
+    if (this.#failed.size > MAX_FAILURES) this.#failed.delete(this.#failed.keys().next().value!);
+  }
+
+  /** The question has been answered. */
+  forget(query: Message): void {
+    if (this.#failed.size > 0 && this.#about(query)) this.#failed.delete(hashQuestion(query, tagOf(query)));
+  }
+
+  clear(): void {
+    this.#failed.clear();
+  }
+
+  #about(query: Message): Failed | undefined {
+    const tag = tagOf(query);
+    const failed = this.#failed.get(hashQuestion(query, tag));
+    return failed?.tag === tag && failed.message.sameQuestion(query) ? failed : undefined;
+  }
+}
+
+/** An upstream out of reach has its own pauses, and must not cost a name more than one second when it is back. */
+function isAboutTheName(failure: UpstreamError | Message): boolean {
+  return failure instanceof Message || failure.phase === "read";
+}
+
+/** The failure as it was told, with "Cached Error" beside the reasons (RFC 8914 §4.14). */
+function composeFailure(query: Message, failure: UpstreamError | Message): Message {
+  const isResponse = failure instanceof Message;
+  const reasons = isResponse
+    ? failure.edns?.extendedErrors() ?? []
+    : [composeReason({ code: failure.extendedError, text: failure.message })];
+  const rcode = failure.rcode;
+  const opt = composeOptRecord(rcode, [
+    ...reasons,
+    composeReason({ code: ExtendedError.CACHED_ERROR, text: "" }),
+  ]);
+  const { questionEnd } = query;
+  const bytes = new Uint8Array(questionEnd + opt.length);
+  bytes.set(query.bytes.subarray(0, questionEnd));
+  const ra = isResponse ? failure.flags & Flag.RA : Flag.RA;
+  writeUint16(bytes, 2, Flag.QR | ra | rcode & 0xf);
+  bytes.fill(0, 6, 12);
+  writeUint16(bytes, 10, 1);
+  bytes.set(opt, questionEnd);
+  return Message.parse(bytes);
+}

@@ -1,0 +1,77 @@
+import { Rcode } from "../dns/codes.ts";
+import type { Message } from "../dns/message.ts";
+import { UpstreamError } from "../errors.ts";
+import { Appraisal, type TtlLimits } from "./appraisal.ts";
+import type { FailureCache } from "./failure_cache.ts";
+import { NONE } from "./hash_index.ts";
+import { denialKey, findAnswer, findExact, ticks } from "./lookup.ts";
+import { tagOf, typeAndClass, wantsProofs } from "./question_key.ts";
+import type { Query, Resolver } from "./resolver.ts";
+import { type Store, TICKS_PER_SECOND } from "./store.ts";
+
+/** How long an entry whose refresh has failed is left alone, in ticks (RFC 8767 §5: "no more frequently than … 30 seconds"). */
+export const RECHECK = 30 * TICKS_PER_SECOND;
+
+export interface RecorderOptions extends TtlLimits {
+  readonly next: Resolver;
+  readonly store: Store;
+  readonly failures: FailureCache;
+  readonly now: () => number;
+}
+
+/** Passes queries on and keeps what comes back: answers in the store, failures in their own place. */
+export class Recorder implements Resolver {
+  readonly #options: RecorderOptions;
+  readonly #appraisal: Appraisal;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#appraisal = new Appraisal(options);
+  }
+
+  async resolve(query: Query): Promise<Message> {
+    try {
+      const response = await this.#options.next.resolve(query);
+      if (isAnswer(response)) this.#keep(query.message, response);
+      else this.#fail(query.message, response);
+      return response;
+    } catch (error) {
+      // To be overloaded is our own trouble, and may be over with the next answer.
+      if (error instanceof UpstreamError && error.failure !== "overloaded") this.#fail(query.message, error);
+      throw error;
+    }
+  }
+
+  /** What has just been answered is the truth: it takes the place of what was there, also where it cannot be kept. */
+  #keep(query: Message, response: Message): void {
+    const { store, failures, now } = this.#options;
+    const tag = tagOf(query);
+    const { lifetime, deniesName } = this.#appraisal.appraise(response, wantsProofs(tag));
+    const [exact, denial] = [typeAndClass(query), denialKey(query)];
+    failures.forget(query);
+    if (lifetime === 0 || deniesName) this.#remove(query, tag, exact);
+    if (lifetime === 0 || !deniesName) this.#remove(query, tag, denial);
+    if (lifetime === 0) return;
+    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, this.#appraisal, ticks(now()));
+  }
+
+  #remove(query: Message, tag: number, key: number): void {
+    const { store } = this.#options;
+    const ref = findExact(store, query, tag, key);
+    if (ref !== NONE) store.remove(ref);
+  }
+
+  /** RFC 8767 §4: other RCODEs leave what is there as it is; there is no hurry to ask again. */
+  #fail(query: Message, failure: UpstreamError | Message): void {
+    const { store, failures, now } = this.#options;
+    const tick = ticks(now());
+    const ref = findAnswer(store, query, tagOf(query), tick);
+    if (ref !== NONE) store.entries.refreshLater(ref, tick + RECHECK);
+    failures.note(query, failure, now());
+  }
+}
+
+/** RFC 8767 §4: "only NOERROR and NXDOMAIN" tell something of the data. */
+export function isAnswer({ rcode }: Message): boolean {
+  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
+}
