@@ -6,6 +6,8 @@
 import { parseArgs } from "@std/cli/parse-args";
 // @ts-types="./std.d.ts"
 import { closestString } from "@std/text/closest-string";
+import { UsageError } from "./errors.ts";
+import { formatHostPort } from "./host_port.ts";
 import {
   isRepeatable,
   type ListenAddress,
@@ -17,8 +19,10 @@ import {
   type Value,
   variable,
 } from "./options.ts";
-import { formatHostPort, type UpstreamAddress } from "./upstream/address.ts";
+import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
+import { mergeRoutes, type Route } from "./upstream/route.ts";
 
+export { UsageError } from "./errors.ts";
 export { helpText, type ListenAddress, optionTable } from "./options.ts";
 
 /** Durations are in milliseconds. */
@@ -26,6 +30,12 @@ export interface Config {
   readonly upstreams: readonly UpstreamAddress[];
   /** Nobody chose the upstreams: worth a word in the start-up line. */
   readonly upstreamsByDefault: boolean;
+  readonly strategy: Value<"strategy">;
+  /** One for each domain. */
+  readonly routes: readonly Route[];
+  /** None: the system looks up the names of upstreams. */
+  readonly bootstrap: readonly BootstrapAddress[];
+  readonly opportunistic: boolean;
   readonly listen: readonly ListenAddress[];
   readonly ca: string | undefined;
   readonly logLevel: Value<"log-level">;
@@ -45,13 +55,8 @@ export interface Config {
   readonly queryDetail: Value<"query-detail">;
 }
 
-/** What the caller wrote is wrong; the message names the value, the reason and the remedy. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
-
 /** Options without a default. */
-type Optional = "ca" | "admin" | "admin-token-file" | "query-log";
+type Optional = "ca" | "route" | "bootstrap" | "admin" | "admin-token-file" | "query-log";
 
 /** A text and who gave it, so that an error can name both. */
 interface Given {
@@ -70,7 +75,7 @@ export function parseConfig(
   refuseUnknownVariables(environment);
 
   function given(name: Name): Given[] {
-    const fromLine = line[name].map((text) => ({ source: `--${name}`, text }));
+    const fromLine = line[name].map((text) => ({ source: `--${name}`, text: text || aloneOf(name) }));
     return single(name, fromLine.length > 0 ? fromLine : fromEnvironment(name, environment));
   }
   function values<N extends Name>(name: N): Value<N>[] {
@@ -81,9 +86,13 @@ export function parseConfig(
     return values(name)[0] as Value<N>; // all others have a default
   }
 
-  return {
+  const config: Config = {
     upstreams: distinct("upstream", values("upstream"), (each) => each.label),
     upstreamsByDefault: given("upstream").length === 0,
+    strategy: value("strategy"),
+    routes: distinctRoutes(mergeRoutes(values("route"))),
+    bootstrap: distinct("bootstrap", values("bootstrap"), labelOf),
+    opportunistic: value("opportunistic") === "true",
     listen: distinct("listen", values("listen"), (each) => formatHostPort(each.hostname, each.port)),
     ca: values("ca")[0],
     logLevel: value("log-level"),
@@ -99,6 +108,8 @@ export function parseConfig(
     queryLogSize: value("query-log-size"),
     queryDetail: value("query-detail"),
   };
+  refuseContradictions(config);
+  return config;
 }
 
 /** What is served there tells who asks for what, and empties the cache: not to everybody who can connect. */
@@ -175,6 +186,11 @@ function byDefault(name: Name): Given[] {
   return fallback === undefined ? [] : [{ source: `--${name}`, text: fallback }];
 }
 
+function aloneOf(name: Name): string {
+  const { alone = "" }: Option<unknown> = OPTIONS[name];
+  return alone;
+}
+
 function single(name: Name, given: Given[]): Given[] {
   if (given.length > 1 && !isRepeatable(name)) {
     throw new UsageError(`--${name} is given ${given.length} times; keep one of them`);
@@ -200,4 +216,26 @@ function distinct<T>(name: Name, values: T[], label: (value: T) => string): T[] 
   const twice = labels.find((each, index) => labels.indexOf(each) !== index);
   if (twice !== undefined) throw new UsageError(`--${name} names ${twice} twice; keep one of them`);
   return values;
+}
+
+function distinctRoutes(routes: Route[]): Route[] {
+  for (const { domain, upstreams } of routes) {
+    distinct("route", [...upstreams], (each) => `${each.label} for ${domain}`);
+  }
+  return routes;
+}
+
+function labelOf(bootstrap: BootstrapAddress): string {
+  return bootstrap.kind === "tls" ? bootstrap.upstream.label : formatHostPort(bootstrap.host, bootstrap.port);
+}
+
+/** One upstream in several routes is one connection, so that all must say the same of it. */
+function refuseContradictions({ upstreams, routes }: Config): void {
+  const all = [...upstreams, ...routes.flatMap((route) => route.upstreams)];
+  for (const [label, same] of Map.groupBy(all, (each) => each.label)) {
+    if (new Set(same.map((each) => JSON.stringify(each))).size === 1) continue;
+    throw new UsageError(
+      `${label} is given twice, and not with the same parameters; write the same each time`,
+    );
+  }
 }

@@ -1,5 +1,10 @@
 import { ExtendedError, Rcode } from "./dns/codes.ts";
 
+/** What the caller wrote is wrong; the message names the value, the reason and the remedy. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
 /** How far an attempt had come when it failed. */
 export type Phase = "resolve" | "connect" | "TLS" | "authentication" | "read";
 

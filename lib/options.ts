@@ -2,7 +2,9 @@
 import { isIP } from "node:net";
 import type { ListenAddress } from "./frontend/listeners.ts";
 import { duration, integer, type Kind, oneOf, size } from "./option_kinds.ts";
-import { parseHostPort, parseUpstream } from "./upstream/address.ts";
+import { parseHostPort } from "./host_port.ts";
+import { parseBootstrap, parseUpstream } from "./upstream/address.ts";
+import { parseRoute } from "./upstream/route.ts";
 
 export type { ListenAddress };
 
@@ -11,17 +13,48 @@ export interface Option<Value> extends Kind<Value> {
   /** As the user would write it. */
   readonly fallback: string | undefined;
   readonly repeatable?: true;
+  /** What the option means on a command line where it stands alone; none: it needs a value. */
+  readonly alone?: string;
   readonly meaning: string;
 }
 
 export const OPTIONS = {
   upstream: {
     placeholder: "UPSTREAM",
-    accepts: "[tls://]HOST[:PORT][#AUTHNAME], cloudflare, google, quad9",
+    accepts: "[tls://]HOST[:PORT][#AUTHNAME][?PARAMETERS], cloudflare, google, quad9",
     parse: parseUpstream,
     fallback: "cloudflare",
     repeatable: true,
     meaning: "DNS-over-TLS server to forward to; its certificate must name AUTHNAME, or else HOST.",
+  },
+  strategy: {
+    placeholder: "STRATEGY",
+    ...oneOf("fastest", "failover", "round-robin", "random", "race", "sharded"),
+    fallback: "fastest",
+    meaning: "How one of several upstreams is chosen for a query.",
+  },
+  route: {
+    placeholder: "DOMAIN=UPSTREAM",
+    accepts: "a domain, =, and an upstream as above; once for each upstream of the domain",
+    parse: parseRoute,
+    fallback: undefined,
+    repeatable: true,
+    meaning: "Upstreams of their own for the names under a domain; the longest domain that fits decides.",
+  },
+  bootstrap: {
+    placeholder: "ADDR[:PORT]",
+    accepts: "an IP address, port 53 unless given, or tls://ADDR[:PORT][#AUTHNAME]",
+    parse: parseBootstrap,
+    fallback: undefined,
+    repeatable: true,
+    meaning: "DNS server that alone looks up the names of upstreams, in place of the system's.",
+  },
+  opportunistic: {
+    placeholder: "BOOLEAN",
+    ...oneOf("true", "false"),
+    fallback: "false",
+    alone: "true",
+    meaning: "Use upstreams that cannot prove who they are, rather than none (RFC 8310); pins still hold.",
   },
   listen: {
     placeholder: "ADDR[:PORT]",

@@ -1,4 +1,5 @@
 import { type Config, helpText, optionTable, parseConfig, UsageError } from "../lib/config.ts";
+import { parseUpstream } from "../lib/upstream/address.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
 
 function parsed(args: string[], environment: Record<string, string> = {}): Config {
@@ -21,6 +22,10 @@ Deno.test("without a word from anybody there is a complete configuration, on bot
   ]);
   assertEquals(rest, {
     upstreamsByDefault: true,
+    strategy: "fastest",
+    routes: [],
+    bootstrap: [],
+    opportunistic: false,
     listen: [
       { hostname: "127.0.0.1", port: 53, required: false },
       { hostname: "::1", port: 53, required: false },
@@ -47,11 +52,18 @@ const LINE = [
   ...["--ca", "ca.pem", "--log-level", "debug", "--log-format=json", "--timeout", "1500ms"],
   ...["--max-udp-size", "512", "--tcp-idle-timeout", "1m", "--max-tcp-clients", "7"],
   ...["--max-tcp-clients-per-address=3", "--max-in-flight", "9", "--admin", "[::]", "--query-log=-"],
+  ...["--strategy", "sharded", "--route", "Corp.Example.=10.0.0.53#a.corp.example", "--opportunistic"],
+  ...["--route", "lab=10.1.0.1", "--route=corp.example=10.0.0.54?weight=2", "--bootstrap", "9.9.9.9"],
+  ...["--bootstrap=tls://[2620:fe::fe]#dns.quad9.net"],
   ...["--admin-token-file", "token", "--query-log-size", "1GB", "--query-detail", "masked"],
 ];
 
 const ENVIRONMENT = {
   DOT_PROXY_UPSTREAM: "1.1.1.1:853, quad9",
+  DOT_PROXY_STRATEGY: "sharded",
+  DOT_PROXY_ROUTE: "corp.example=10.0.0.53#a.corp.example, lab=10.1.0.1, corp.example=10.0.0.54?weight=2",
+  DOT_PROXY_BOOTSTRAP: "9.9.9.9:53,tls://[2620:fe::fe]:853#dns.quad9.net",
+  DOT_PROXY_OPPORTUNISTIC: "true",
   DOT_PROXY_LISTEN: "[::]:5353,0.0.0.0",
   DOT_PROXY_CA: "ca.pem",
   DOT_PROXY_LOG_LEVEL: "debug",
@@ -81,6 +93,19 @@ Deno.test("the command line and the environment say the same things", () => {
   ]);
   assertEquals(rest, {
     upstreamsByDefault: false,
+    strategy: "sharded",
+    routes: [
+      {
+        domain: "corp.example",
+        upstreams: [...parseUpstream("10.0.0.53#a.corp.example"), ...parseUpstream("10.0.0.54?weight=2")],
+      },
+      { domain: "lab", upstreams: parseUpstream("10.1.0.1") },
+    ],
+    bootstrap: [
+      { kind: "plain", host: "9.9.9.9", port: 53 },
+      { kind: "tls", upstream: parseUpstream("[2620:fe::fe]#dns.quad9.net")[0]! },
+    ],
+    opportunistic: true,
     listen: [
       { hostname: "::", port: 5353, required: true },
       { hostname: "0.0.0.0", port: 53, required: true },
@@ -153,6 +178,28 @@ const LINES_REFUSED: [args: string[], message: string][] = [
     `--listen: "example.net" is not an address of this host; write an IP address or localhost`,
   ],
   [["--listen", "::1:53"], `--listen: "::1:53" can be read in two ways`],
+  [["--strategy", "fast"], `--strategy: "fast" is not one of fastest, failover, round-robin`],
+  [["--opportunistic=no"], `--opportunistic: "no" is not one of true, false`],
+  [["--opportunistic", "1.1.1.1"], `--opportunistic: "1.1.1.1" is not one of true, false`],
+  [["--route", "10.0.0.53"], `--route: "10.0.0.53" has no domain; write DOMAIN=UPSTREAM for each`],
+  [["--route", `1.1.1.1?pin=sha256/x`], "has no domain"],
+  [["--route", "=10.0.0.53"], `"" in "=10.0.0.53" is not a domain`],
+  [["--route", ".=10.0.0.53"], "is not a domain"],
+  [["--route", "a..b=10.0.0.53"], "is not a domain"],
+  [["--route", "corp="], "--route: HOST is empty"],
+  [["--route", "corp=10.0.0.53,10.0.0.54"], `--route: "10.0.0.53,10.0.0.54" is neither`],
+  [
+    ["--route", "corp=10.0.0.53", "--route", "corp=10.0.0.53"],
+    "--route names 10.0.0.53:853 for corp twice; keep one of them",
+  ],
+  [
+    ["--upstream", "10.0.0.53?weight=2", "--route", "corp=10.0.0.53"],
+    "10.0.0.53:853 is given twice, and not with the same parameters",
+  ],
+  [["--bootstrap", "dns.google"], `--bootstrap: "dns.google" would have to be looked up itself`],
+  [["--bootstrap", "tls://dns.google"], "would have to be looked up itself"],
+  [["--bootstrap", "tls://9.9.9.9:53"], "has the port 53, which DNS over TLS cannot use"],
+  [["--bootstrap", "9.9.9.9", "--bootstrap", "9.9.9.9:53"], "--bootstrap names 9.9.9.9:53 twice"],
   [["--listen", "127.0.0.1:x"], `--listen: "127.0.0.1:x" has the port "x"`],
   [["--log-level", "warn"], `--log-level: "warn" is not one of debug, info, warning, error`],
   [["--timeout", "4"], `--timeout: "4" is not a duration from 500ms to 30s, with its unit (ms, s or m)`],
@@ -191,6 +238,8 @@ const ENVIRONMENTS_REFUSED: [environment: Record<string, string>, message: strin
   ],
   [{ DOT_PROXY_UPSTREAM: "1.1.1.1,," }, "DOT_PROXY_UPSTREAM needs a value"],
   [{ DOT_PROXY_TIMEOUT: "1s,2s" }, `DOT_PROXY_TIMEOUT: "1s,2s" is not a duration`],
+  [{ DOT_PROXY_OPPORTUNISTIC: "" }, "DOT_PROXY_OPPORTUNISTIC needs a value"],
+  [{ DOT_PROXY_ROUTE: "corp=10.0.0.53,10.0.0.54" }, `DOT_PROXY_ROUTE: "10.0.0.54" has no domain`],
   [{ DOT_PROXY_LISTEN: "nowhere" }, `DOT_PROXY_LISTEN: "nowhere" is not an address of this host`],
 ];
 

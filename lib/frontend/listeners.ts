@@ -1,3 +1,4 @@
+import { formatHostPort } from "../host_port.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
 import { UdpFrontend } from "./udp.ts";
 
@@ -154,7 +155,7 @@ function localAddresses({ hostname, port }: ListenAddress): ListenAddress[] {
 }
 
 function text({ hostname, port }: { hostname: string; port: number }): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return formatHostPort(hostname, port);
 }
 
 function isLacking(error: unknown): boolean {

@@ -1,5 +1,10 @@
-/** Where an upstream is and what its certificate must name: `[tls://]HOST[:PORT][#AUTHNAME]` or a preset. */
-import { isIP, isIPv6 } from "node:net";
+/**
+ * Where an upstream is and how it proves who it is: a preset, or
+ * `[tls://]HOST[:PORT][#AUTHNAME][?pin=sha256/BASE64&cert=FILE&key=FILE&weight=N]`.
+ */
+import { isIP } from "node:net";
+import { formatHostPort, type HostPort, parseHost, parseHostPort } from "../host_port.ts";
+import { parsePin } from "./pins.ts";
 
 export interface UpstreamAddress {
   /** An IP literal without brackets, or a host name. */
@@ -7,17 +12,32 @@ export interface UpstreamAddress {
   readonly port: number;
   /** What the certificate must name, in its subjectAltName only (RFC 8310 §8.1). */
   readonly authName: string;
-  /** For messages: `1.1.1.1:853#cloudflare-dns.com`, `[::1]:853`. */
+  /** Whether somebody wrote that name, and not only a host: then it is asked for beside a pin (RFC 8310 §6.4). */
+  readonly isNamed: boolean;
+  /** Base64 of SHA-256 over keys, one of which must be in the validated chain (RFC 7858 §4.2); none: any will do. */
+  readonly pins: readonly string[];
+  readonly clientCertificate: CertificateFiles | undefined;
+  /** Its share of the queries in relation to others, where they are shared out. */
+  readonly weight: number;
+  /** For messages, and as the upstream's identity: `1.1.1.1:853#cloudflare-dns.com`, `[::1]:853`. */
   readonly label: string;
 }
 
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
+/** Paths of PEM files. */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
 }
+
+/** What to look up the names of upstreams with: a DNS-over-TLS server, or plain DNS. */
+export type BootstrapAddress =
+  | { readonly kind: "tls"; readonly upstream: UpstreamAddress }
+  | { readonly kind: "plain"; readonly host: string; readonly port: number };
 
 /** RFC 7858 §3.1. */
 const DOT_PORT = 853;
+const MAX_WEIGHT = 100;
+const SYNTAX = "HOST[:PORT][#AUTHNAME][?pin=…&cert=…&key=…&weight=…]";
 
 /** The addresses and authentication names that the operators publish. */
 const PRESETS: ReadonlyMap<string, { readonly authName: string; readonly hosts: readonly string[] }> =
@@ -39,45 +59,88 @@ const PRESETS: ReadonlyMap<string, { readonly authName: string; readonly hosts: 
 /** One address, or all of a preset's. Throws a `TypeError` that names the value, the reason and the remedy. */
 export function parseUpstream(text: string): UpstreamAddress[] {
   const preset = PRESETS.get(text);
-  if (preset) return preset.hosts.map((host) => address(host, DOT_PORT, preset.authName));
+  if (!preset) return [parseAddress(text)];
+  const { authName } = preset;
+  return preset.hosts.map((host) => ({
+    ...place({ host, port: DOT_PORT }, authName),
+    ...parseParameters(undefined, text),
+  }));
+}
 
-  const [place = "", ...names] = withoutScheme(text).split("#");
-  const { host, port } = parseHostPort(place, DOT_PORT);
-  if (names.length > 1) throw new TypeError(`"${text}" has more than one "#"; write HOST[:PORT][#AUTHNAME]`);
+/** `ADDR[:PORT]` for plain DNS, or `tls://` and an upstream at an IP address. Throws a `TypeError` likewise. */
+export function parseBootstrap(text: string): BootstrapAddress[] {
+  const [bootstrap, host]: [BootstrapAddress, string] = text.startsWith("tls://")
+    ? tlsBootstrap(parseAddress(text))
+    : plainBootstrap(parseHostPort(text, 53));
+  if (isIP(host) > 0) return [bootstrap];
+  throw new TypeError(
+    `"${text}" would have to be looked up itself; write ADDR[:PORT] or tls://ADDR#AUTHNAME`,
+  );
+}
+
+function tlsBootstrap(upstream: UpstreamAddress): [BootstrapAddress, string] {
+  return [{ kind: "tls", upstream }, upstream.host];
+}
+
+function plainBootstrap({ host, port }: HostPort): [BootstrapAddress, string] {
+  return [{ kind: "plain", host, port }, host];
+}
+
+function parseAddress(text: string): UpstreamAddress {
+  const [, written = "", parameters] = /^([^?]*)(?:\?(.*))?$/s.exec(text) ?? [];
+  const [hostPort = "", ...names] = withoutScheme(written).split("#");
+  if (names.length > 1) throw new TypeError(`"${text}" has more than one "#"; write ${SYNTAX}`);
+  const { host, port } = parseHostPort(hostPort, DOT_PORT);
   // RFC 7858 §3.1 lets the two ends agree on another port than 853, but on any save 53.
   if (port === 0 || port === 53) {
     throw new TypeError(
       `"${text}" has the port ${port}, which DNS over TLS cannot use (RFC 7858 §3.1); leave it out for 853`,
     );
   }
-  return [address(host, port, names[0] === undefined ? host : hostName(names[0], "the name after #"))];
+  const name = names[0] === undefined ? undefined : parseHost(names[0], "the name after #");
+  return { ...place({ host, port }, name), ...parseParameters(parameters, text) };
 }
 
-/** `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT`, or a bare IPv6 literal that cannot be read as one with a port. */
-export function parseHostPort(text: string, defaultPort: number): HostPort {
-  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
-  if (bracketed) {
-    const [, host = "", port] = bracketed;
-    if (!isIPv6(host)) throw new TypeError(`"${text}" has no IPv6 address in its brackets`);
-    return { host: withoutZone(host), port: parsePort(port, text, defaultPort) };
+function place({ host, port }: HostPort, name: string | undefined) {
+  const written = formatHostPort(host, port);
+  const label = name === undefined || name === host ? written : `${written}#${name}`;
+  return { host, port, authName: name ?? host, isNamed: name !== undefined, label };
+}
+
+/** What follows `?`. Nothing is decoded: base64 and paths mean what they say, a path just cannot have an `&`. */
+function parseParameters(text: string | undefined, whole: string) {
+  const given = new Map<string, string[]>();
+  for (const pair of text?.split("&") ?? []) {
+    const [, name = "", value] = /^(pin|cert|key|weight)=(.+)$/s.exec(pair) ?? [];
+    if (value === undefined) throw new TypeError(`"${whole}" has "${pair}" after the "?"; write ${SYNTAX}`);
+    given.set(name, [...given.get(name) ?? [], value]);
   }
-  if (isIPv6(text)) return { host: withoutZone(unambiguous(text)), port: defaultPort };
-
-  const [host = "", port, ...rest] = text.split(":");
-  if (rest.length > 0) {
-    throw new TypeError(`"${text}" is not an IPv6 address; with a port, write [ADDRESS]:PORT`);
+  function single(name: string): string | undefined {
+    const values = given.get(name) ?? [];
+    if (values.length > 1) throw new TypeError(`"${whole}" has more than one ${name}=; keep one of them`);
+    return values[0];
   }
-  return { host: hostName(host, "HOST"), port: parsePort(port, text, defaultPort) };
+  return {
+    pins: given.get("pin")?.map(parsePin) ?? [],
+    clientCertificate: certificateFiles(single("cert"), single("key"), whole),
+    weight: parseWeight(single("weight") ?? "1", whole),
+  };
 }
 
-/** `HOST:PORT`, the host in brackets if it is an IPv6 literal. */
-export function formatHostPort(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+function certificateFiles(
+  certificate: string | undefined,
+  key: string | undefined,
+  whole: string,
+): CertificateFiles | undefined {
+  if (certificate !== undefined && key !== undefined) return { certificate, key };
+  if (certificate === key) return undefined;
+  throw new TypeError(`"${whole}" has only one of cert= and key=; a client certificate needs both`);
 }
 
-function address(host: string, port: number, authName: string): UpstreamAddress {
-  const place = formatHostPort(host, port);
-  return { host, port, authName, label: authName === host ? place : `${place}#${authName}` };
+function parseWeight(text: string, whole: string): number {
+  const weight = Number(text);
+  if (/^\d{1,3}$/.test(text) && weight >= 1 && weight <= MAX_WEIGHT) return weight;
+  throw new TypeError(`"${whole}" has the weight "${text}"; a weight is a number from 1 to ${MAX_WEIGHT}`);
 }
 
 function withoutScheme(text: string): string {
@@ -87,42 +150,4 @@ function withoutScheme(text: string): string {
     throw new TypeError(`"${text}": only DNS over TLS is spoken; write tls://HOST or HOST, not ${scheme}://`);
   }
   return text.slice("tls://".length);
-}
-
-/** `2001:db8::1:853` is an address, and so is `2001:db8::1`: whoever wrote it may have meant a port. */
-function unambiguous(text: string): string {
-  const [, host = "", port = ""] = /^(.*):(\d+)$/.exec(text) ?? [];
-  if (isIPv6(host) && Number(port) <= 65535) {
-    throw new TypeError(`"${text}" can be read in two ways; write [${text}] or [${host}]:${port}`);
-  }
-  return text;
-}
-
-function withoutZone(host: string): string {
-  if (host.includes("%")) {
-    throw new TypeError(`"${host}" has a zone, which Deno cannot bind or dial; use an address without "%"`);
-  }
-  return host;
-}
-
-function parsePort(text: string | undefined, whole: string, defaultPort: number): number {
-  if (text === undefined) return defaultPort;
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) {
-    throw new TypeError(`"${whole}" has the port "${text}"; a port is a number up to 65535`);
-  }
-  return Number(text);
-}
-
-/** RFC 1123 §2.1. The last label is not a number, else `1.1.1.256` would pass for a name. */
-const HOST_NAME =
-  /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*(?!\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
-
-function hostName(text: string, what: string): string {
-  if (text === "") throw new TypeError(`${what} is empty; write an IP address or a host name`);
-  // RFC 6066 §3: a server name is written "without a trailing dot", and so are the names in certificates.
-  const name = text.replace(/\.$/, "");
-  if ((isIP(name) === 0 || name.includes("%")) && !HOST_NAME.test(name)) {
-    throw new TypeError(`"${text}" is neither an IP address nor a host name`);
-  }
-  return name;
 }

@@ -26,6 +26,10 @@ export class RunningProxy implements AsyncDisposable {
         parseUpstream(typeof each === "string" ? each : written(each.address))
       ),
       upstreamsByDefault: false,
+      strategy: "fastest",
+      routes: [],
+      bootstrap: [],
+      opportunistic: false,
       listen: [{ hostname: "127.0.0.1", port: 0, required: true }],
       ca: undefined,
       logLevel: "info",

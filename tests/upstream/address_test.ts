@@ -1,10 +1,13 @@
-import { parseHostPort, parseUpstream, type UpstreamAddress } from "../../lib/upstream/address.ts";
+import { parseHostPort } from "../../lib/host_port.ts";
+import { parseUpstream, type UpstreamAddress } from "../../lib/upstream/address.ts";
 import { assertEquals, assertThrows } from "../support/assert.ts";
 import fc from "fast-check";
 
 function one(host: string, port: number, authName: string, label: string): UpstreamAddress[] {
-  return [{ host, port, authName, label }];
+  return [{ ...PLAIN, host, port, authName, isNamed: authName !== host, label }];
 }
+
+const PLAIN = { pins: [], clientCertificate: undefined, weight: 1 };
 
 const WRITTEN: [text: string, expected: UpstreamAddress[]][] = [
   ["1.1.1.1", one("1.1.1.1", 853, "1.1.1.1", "1.1.1.1:853")],
@@ -13,7 +16,6 @@ const WRITTEN: [text: string, expected: UpstreamAddress[]][] = [
   ["tls://1.1.1.1:443#one.one", one("1.1.1.1", 443, "one.one", "1.1.1.1:443#one.one")],
   ["dns.google", one("dns.google", 853, "dns.google", "dns.google:853")],
   ["dns.google.", one("dns.google", 853, "dns.google", "dns.google:853")],
-  ["dns.google#dns.google.", one("dns.google", 853, "dns.google", "dns.google:853")],
   ["tls://resolver:8853", one("resolver", 8853, "resolver", "resolver:8853")],
   ["tls://google", one("google", 853, "google", "google:853")],
   ["2.pool.1.example", one("2.pool.1.example", 853, "2.pool.1.example", "2.pool.1.example:853")],
@@ -31,6 +33,11 @@ const WRITTEN: [text: string, expected: UpstreamAddress[]][] = [
 
 Deno.test("an upstream is read as written, with port 853 and its host as the authentication name (7858-1)", () => {
   for (const [text, expected] of WRITTEN) assertEquals(parseUpstream(text), expected, text);
+});
+
+Deno.test("a name that is the host is written all the same, which matters beside a pin", () => {
+  const [named] = parseUpstream("dns.google#dns.google.");
+  assertEquals(named, { ...one("dns.google", 853, "dns.google", "dns.google:853")[0]!, isNamed: true });
 });
 
 const REFUSED: [text: string, reason: string][] = [
