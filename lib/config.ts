@@ -1,24 +1,8 @@
-/**
- * Arguments and environment → Config. Nothing is corrected in silence: what is out of range, there twice, or unknown
- * is a `UsageError`.
- */
-// @ts-types="./std.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
-// @ts-types="./std.d.ts"
-import { closestString } from "@std/text/closest-string";
+/** Arguments and environment → Config. Nothing is corrected in silence: what is out of range is a `UsageError`. */
+import { type Given, readArguments } from "./arguments.ts";
 import { UsageError } from "./errors.ts";
 import { formatHostPort } from "./host_port.ts";
-import {
-  isRepeatable,
-  type ListenAddress,
-  type Name,
-  NAMES,
-  type Option,
-  OPTIONS,
-  PREFIX,
-  type Value,
-  variable,
-} from "./options.ts";
+import { type ListenAddress, type Name, type Option, OPTIONS, type Value } from "./options.ts";
 import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { mergeRoutes, type Route } from "./upstream/route.ts";
 
@@ -58,26 +42,16 @@ export interface Config {
 /** Options without a default. */
 type Optional = "ca" | "route" | "bootstrap" | "admin" | "admin-token-file" | "query-log";
 
-/** A text and who gave it, so that an error can name both. */
-interface Given {
-  readonly source: string;
-  readonly text: string;
-}
-
 /** Option by option, the command line wins over the environment, and that over the defaults. */
 export function parseConfig(
   args: string[],
   environment: Record<string, string>,
 ): Config | "help" | "version" {
-  const line = parseLine(args);
-  if (line.help) return "help";
-  if (line.version) return "version";
-  refuseUnknownVariables(environment);
+  const given = readArguments(args, environment);
+  return typeof given === "string" ? given : composeConfig(given);
+}
 
-  function given(name: Name): Given[] {
-    const fromLine = line[name].map((text) => ({ source: `--${name}`, text: text || aloneOf(name) }));
-    return single(name, fromLine.length > 0 ? fromLine : fromEnvironment(name, environment));
-  }
+function composeConfig(given: (name: Name) => Given[]): Config {
   function values<N extends Name>(name: N): Value<N>[] {
     const texts = given(name);
     return (texts.length > 0 ? texts : byDefault(name)).flatMap((each) => parseValue(name, each));
@@ -126,76 +100,9 @@ function admin(
   return { admin, adminTokenFile };
 }
 
-function parseLine(args: string[]) {
-  // parseArgs takes `--no-upstream=x` for `--upstream=x`.
-  const negated = args.find((arg) => arg.startsWith("--no-"));
-  if (negated !== undefined) refuseOption(negated);
-  const line = parseArgs(args, {
-    string: NAMES,
-    collect: NAMES,
-    boolean: ["help", "version"],
-    alias: { h: "help" },
-    unknown: (arg, key) => key === undefined ? refuseArgument(arg) : refuseOption(arg),
-  });
-  if (line._.length > 0) refuseArgument(String(line._[0])); // what follows `--`
-  return line;
-}
-
-function refuseArgument(arg: string): never {
-  const remedy = arg === ""
-    ? "is a variable unset that the command line uses?"
-    : `every value follows its option, as in --upstream ${arg}`;
-  throw new UsageError(`Unexpected argument "${arg}": ${remedy}`);
-}
-
-function refuseOption(arg: string): never {
-  const [option = ""] = arg.split("=");
-  const known = [...NAMES, "help", "version"].map((name) => `--${name}`);
-  throw new UsageError(
-    `Unknown option ${option}; did you mean ${closestString(option, known)}? --help lists them all`,
-  );
-}
-
-function refuseUnknownVariables(environment: Record<string, string>): void {
-  const known = NAMES.map(variable);
-  for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(PREFIX) || known.includes(name) || isServiceLink(name, value)) continue;
-    throw new UsageError(`Unknown environment variable ${name}; did you mean ${closestString(name, known)}?`);
-  }
-}
-
-/**
- * Kubernetes tells every pod of the services in its namespace, and one called `dot-proxy` comes as
- * `DOT_PROXY_SERVICE_HOST`, `DOT_PROXY_PORT=udp://10.0.0.1:53`, `DOT_PROXY_PORT_53_UDP_ADDR` and their like.
- */
-function isServiceLink(name: string, value: string): boolean {
-  return /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name) ||
-    name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
-}
-
-function fromEnvironment(name: Name, environment: Record<string, string>): Given[] {
-  const source = variable(name);
-  const text = environment[source];
-  if (text === undefined) return [];
-  const texts = isRepeatable(name) ? text.split(",").map((each) => each.trim()) : [text];
-  return texts.map((text) => ({ source, text }));
-}
-
 function byDefault(name: Name): Given[] {
   const { fallback }: Option<unknown> = OPTIONS[name];
   return fallback === undefined ? [] : [{ source: `--${name}`, text: fallback }];
-}
-
-function aloneOf(name: Name): string {
-  const { alone = "" }: Option<unknown> = OPTIONS[name];
-  return alone;
-}
-
-function single(name: Name, given: Given[]): Given[] {
-  if (given.length > 1 && !isRepeatable(name)) {
-    throw new UsageError(`--${name} is given ${given.length} times; keep one of them`);
-  }
-  return given;
 }
 
 function parseValue<N extends Name>(name: N, { source, text }: Given): Value<N>[] {
