@@ -2,6 +2,7 @@ import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
 import { Dispatcher } from "./resolver/dispatcher.ts";
 import type { Resolver } from "./resolver/resolver.ts";
+import { Router } from "./resolver/router.ts";
 import { strategy } from "./resolver/strategy.ts";
 import type { UpstreamAddress } from "./upstream/address.ts";
 import { dialer } from "./upstream/dial.ts";
@@ -31,7 +32,11 @@ export class Forwarder implements Disposable {
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
-    this.resolver = this.#choose(options.config.upstreams);
+    const { upstreams, routes } = options.config;
+    const otherwise = this.#choose(upstreams);
+    this.resolver = routes.length === 0
+      ? otherwise
+      : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
   }
 
   [Symbol.dispose](): void {
@@ -39,10 +44,10 @@ export class Forwarder implements Disposable {
   }
 
   #choose(addresses: readonly UpstreamAddress[]): Resolver {
-    const { now } = this.#options;
+    const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstream(address));
     if (candidates.length === 1) return candidates[0]!;
-    return new Dispatcher({ candidates, strategy: strategy("fastest", now), now });
+    return new Dispatcher({ candidates, strategy: strategy(config.strategy, now), now });
   }
 
   #upstream(address: UpstreamAddress): Upstream {
@@ -51,7 +56,7 @@ export class Forwarder implements Disposable {
     const { config, caCerts, observe, now } = this.#options;
     const upstream = new Upstream({
       label: address.label,
-      weight: 1,
+      weight: address.weight,
       dial: dialer(address, { caCerts, timeout: DIAL_TIMEOUT }),
       maxInFlight: config.maxInFlight,
       idleTimeout: IDLE_TIMEOUT,
