@@ -1,11 +1,17 @@
-FROM denoland/deno:2.9.6 AS build
+# Runs on the builder's own processor and compiles for the image's: no emulation.
+FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6 AS build
+ARG TARGETARCH
 WORKDIR /src
 COPY deno.json deno.lock main.ts ./
 COPY lib lib
-RUN deno task compile
+# The mount keeps packages and Deno's runtimes from one build to the next.
+RUN --mount=type=cache,target=/deno-dir \
+  case "$TARGETARCH" in amd64) cpu=x86_64 ;; arm64) cpu=aarch64 ;; *) echo "not for $TARGETARCH" && exit 1 ;; esac && \
+  COMPILE_FLAGS="--target=$cpu-unknown-linux-gnu" deno task compile
 
-# The variant with glibc, libgcc and libstdc++, which the binary is linked against.
-FROM gcr.io/distroless/cc-debian12:nonroot
+# The variant with glibc, libgcc and libstdc++, which the binary is linked against. distroless has no tags of versions; the
+# release's provenance names the digest.
+FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /src/dot-proxy /usr/local/bin/dot-proxy
 
 # The loopback addresses of a container are of no use to anybody outside. A family that it lacks is no error.
