@@ -1,0 +1,121 @@
+/** One scenario: everyone is started, then measured in turn, round after round. */
+import type { Credentials } from "../tests/e2e/credentials.ts";
+import { load, type Outcome } from "./load.ts";
+import type { Native } from "./native.ts";
+import { type Path, startPath } from "./path.ts";
+import type { Peer } from "./peer.ts";
+import { cpuTime, peakMemory } from "./processes.ts";
+import { type RunningPeer, startPeer } from "./running_peer.ts";
+import type { Scenario } from "./scenarios.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** How long and how often. */
+export interface Effort {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+}
+
+/** What one round of one peer came to. */
+export interface Round {
+  readonly outcome: Outcome;
+  /** CPU time of the proxy's process, its threads and children, per answer, in µs. */
+  readonly cpu: number;
+  /** Queries that reached the upstream, over TLS, per answer. */
+  readonly missed: number;
+}
+
+export interface Measured {
+  readonly peer: Peer;
+  readonly rounds: Round[];
+  /** Octets; the most that was resident while the scenario lasted. */
+  memory: number;
+  /** TLS connections that the upstream has seen, from the peer's start on. */
+  connections: number;
+}
+
+export interface Surroundings {
+  readonly native: Native;
+  readonly credentials: Credentials;
+  readonly upstream: Upstream;
+  readonly effort: Effort;
+  readonly say: (text: string) => void;
+}
+
+export async function measure(
+  scenario: Scenario,
+  peers: readonly Peer[],
+  { native, credentials, upstream, effort, say }: Surroundings,
+): Promise<Measured[]> {
+  await using stack = new AsyncDisposableStack();
+  const path: Path = stack.use(await startPath(native, upstream.dotPort, scenario.delay));
+  const { ca, name } = credentials;
+  const running: RunningPeer[] = [];
+  const results: Measured[] = [];
+  for (const peer of peers) {
+    const before = await upstream.seen();
+    const started = stack.use(await startPeer(peer, { dotPort: path.dotPort, ca, name }));
+    if (peer.kind !== "floor") await mustAskUpstream(started, upstream, native);
+    const { connections } = await upstream.seen();
+    running.push(started);
+    results.push({ peer, rounds: [], memory: 0, connections: connections - before.connections });
+  }
+  for (let round = 1; round <= effort.rounds; round++) {
+    // Whoever goes first in one round goes later in the next.
+    for (let turn = 0; turn < running.length; turn++) {
+      const index = (turn + round) % running.length;
+      const [each, result] = [running[index]!, results[index]!];
+      const before = await upstream.seen();
+      result.rounds.push(await measureOne(scenario, each, { native, upstream, effort }));
+      result.connections += (await upstream.seen()).connections - before.connections;
+      result.memory = Math.max(result.memory, peakMemory(each.child.pid));
+      say(`${scenario.id} ${round}/${effort.rounds} ${each.peer.name}: ${brief(result.rounds.at(-1)!)}`);
+    }
+  }
+  return results;
+}
+
+async function measureOne(
+  scenario: Scenario,
+  { child, port }: RunningPeer,
+  { native, upstream, effort }: Pick<Surroundings, "native" | "upstream" | "effort">,
+): Promise<Round> {
+  const { names } = scenario.load;
+  // All names once, however long that takes, before everyone is warmed up in the same way.
+  if (names !== undefined) {
+    await load(native.load, port, { ...scenario.load, window: 20, seconds: 10, once: true });
+  }
+  await load(native.load, port, { ...scenario.load, seconds: effort.warmUpSeconds });
+  const seen = await upstream.seen();
+  const cpu = cpuTime(child.pid);
+  const outcome = await load(native.load, port, { ...scenario.load, seconds: effort.seconds });
+  const used = cpuTime(child.pid) - cpu;
+  const { queries } = await upstream.seen();
+  const answered = Math.max(1, outcome.answered);
+  return { outcome, cpu: used / answered, missed: (queries - seen.queries) / answered };
+}
+
+/** A name that nobody has asked for must be asked for at the upstream, which speaks nothing but TLS. */
+async function mustAskUpstream(
+  { child, port }: RunningPeer,
+  upstream: Upstream,
+  native: Native,
+): Promise<void> {
+  const before = await upstream.seen();
+  const count = 10;
+  const { answered, failed } = await load(native.load, port, {
+    ...{ transport: "udp", seconds: 2, window: 1, rate: count },
+  });
+  const asked = (await upstream.seen()).queries - before.queries;
+  if (asked >= answered && answered >= count && failed === 0) return;
+  throw new Error(
+    child.explain(`answered ${answered} new names, ${failed} badly, and asked the upstream ${asked} times`),
+  );
+}
+
+function brief({ outcome, cpu, missed }: Round): string {
+  const { rate, p50, p99, lost, failed } = outcome;
+  const shown = [`${rate}/s`, `${cpu.toFixed(1)} µs CPU`, `p50 ${p50} µs`, `p99 ${p99} µs`];
+  const trouble = [lost > 0 ? `${lost} lost` : "", failed > 0 ? `${failed} failed` : ""];
+  return [...shown, `${Math.round(100 * missed)} % missed`, ...trouble.filter(Boolean)].join(", ");
+}

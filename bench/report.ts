@@ -1,0 +1,103 @@
+/** Tables as Markdown. */
+import type { Figure, Row, Table } from "./summary.ts";
+import { verdicts } from "./targets.ts";
+
+/** What a run has come to: all that is kept of it. */
+export interface Report {
+  readonly date: string;
+  readonly machine: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly effort: { readonly rounds: number; readonly seconds: number };
+  readonly tables: readonly Table[];
+}
+
+const HEAD = [
+  "| | queries/s | ratio | CPU µs per query | ratio | p50 µs | p99 µs | ratio | lost | peak MB | TLS connections |",
+  "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+];
+
+/** The whole report. */
+export function toMarkdown(report: Report): string {
+  const { date, machine, effort, tables } = report;
+  return [
+    `Measured on ${date}: ${machine}. ${effort.rounds} rounds of ${effort.seconds} s; medians, with the range over the rounds.`,
+    "Ratios are to the best peer of the table; less is better but for queries/s.",
+    ...tables.flatMap((
+      table,
+    ) => ["", `### ${table.title}`, "", table.meaning, "", ...HEAD, ...table.rows.map(line)]),
+    ...footnotes(tables),
+    ...targetLines(tables),
+    "",
+  ].join("\n");
+}
+
+/** One row per proxy, with what counts in each scenario: for the README. */
+export function toOverview({ date, machine, tables }: Report): string {
+  const names = [...new Set(tables.flatMap(({ rows }) => rows.map(({ name }) => name)))];
+  const cell = ({ id, rows }: Table, name: string) => {
+    const row = rows.find((row) => row.name === name);
+    if (!row || !row.counts) return "—";
+    return id === "latency" ? `${whole(row.p99.median)}` : row.cpu.median.toFixed(1);
+  };
+  return [
+    `CPU µs per query of the proxy's process; for the latency, p99 in µs. ${date}, ${machine}.`,
+    "",
+    `| | ${tables.map(({ title }) => title).join(" | ")} |`,
+    `| --- | ${tables.map(() => "--:").join(" | ")} |`,
+    ...names.map((name) => `| ${name} | ${tables.map((table) => cell(table, name)).join(" | ")} |`),
+  ].join("\n");
+}
+
+function line(row: Row): string {
+  const cells = [
+    row.counts ? row.name : `${row.name} (no cache)`,
+    range(row.rate, whole),
+    ratio(row.rate, row),
+    range(row.cpu, (value) => value.toFixed(1)),
+    ratio(row.cpu, row),
+    whole(row.p50.median),
+    range(row.p99, whole),
+    ratio(row.p99, row),
+    row.loss === 0 ? "0" : `${(100 * row.loss).toPrecision(2)} %`,
+    whole(row.memory / 2 ** 20),
+    row.kind === "floor" ? "" : `${row.connections}`,
+  ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+function range({ median, min, max }: Figure, show: (value: number) => string): string {
+  return `${show(median)} (${show(min)}–${show(max)})`;
+}
+
+function ratio({ ratio }: Figure, { counts }: Row): string {
+  return ratio === undefined || !counts ? "" : ratio.toFixed(2);
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+function footnotes(tables: readonly Table[]): string[] {
+  const without = new Set(
+    tables.flatMap(({ rows }) => rows.filter(({ counts }) => !counts).map(({ name }) => name)),
+  );
+  if (without.size === 0) return [];
+  return ["", `"No cache": ${[...without].join(" and ")} asked the upstream for what is to be a hit.`];
+}
+
+function targetLines(tables: readonly Table[]): string[] {
+  const all = verdicts(tables);
+  if (all.length === 0) return [];
+  return [
+    ...[
+      "",
+      "### Targets",
+      "",
+      "| dot-proxy, to the best peer | wanted | measured | |",
+      "| --- | --: | --: | --- |",
+    ],
+    ...all.map(({ what, wanted, measured, reached }) =>
+      `| ${what} | ${wanted} | ${measured} | ${reached ? "reached" : "missed"} |`
+    ),
+  ];
+}
