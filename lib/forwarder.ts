@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
+import type { UpstreamStatus } from "./observe/status.ts";
 import { Dispatcher } from "./resolver/dispatcher.ts";
 import type { Resolver } from "./resolver/resolver.ts";
 import { Router } from "./resolver/router.ts";
@@ -37,6 +38,10 @@ export class Forwarder implements Disposable {
     this.resolver = routes.length === 0
       ? otherwise
       : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
+  }
+
+  get upstreams(): UpstreamStatus[] {
+    return [...this.#upstreams.values()].map(({ status }) => status);
   }
 
   [Symbol.dispose](): void {

@@ -76,9 +76,9 @@ Deno.test("the edges do not import each other", () => {
   assertEquals(arrows(/^lib\/frontend\//, /^lib\/upstream\//), []);
 });
 
-Deno.test("of observe/ the layers import the types of events only", () => {
+Deno.test("of observe/ the layers import the types of events and states only", () => {
   const layers = /^lib\/(resolver|upstream|frontend)\//;
-  assertEquals(arrows(layers, /^lib\/observe\/(?!event\.ts$)/), []);
+  assertEquals(arrows(layers, /^lib\/observe\/(?!(event|status)\.ts$)/), []);
   const values = ofLib.filter(({ typesOnly }) => !typesOnly);
   assertEquals(arrows(layers, /^lib\/observe\//, values), []);
 });

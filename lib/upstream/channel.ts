@@ -2,6 +2,8 @@ import type { Phase } from "../errors.ts";
 
 /** What pipelining needs of a socket; `Deno.TlsConn` fits as it stands. */
 export interface Channel {
+  /** When the certificate that the peer has shown expires, in ms since 1970, where there is one to look at. */
+  readonly certificateExpires?: number;
   /** Resolves with the number of octets read, or null at the end; rejects if the peer or `close` cut it off. */
   read(into: Uint8Array): Promise<number | null>;
   /** Resolves with the number of octets written, which may be fewer than given. */

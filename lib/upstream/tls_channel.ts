@@ -6,6 +6,7 @@ const MAX_UNREAD = 256 * 1024;
 
 /** A connected TLS socket as a channel: reads are asked for, and a server that says too much has to wait. */
 export class TlsChannel implements Channel {
+  readonly certificateExpires: number;
   readonly #socket: TLSSocket;
   #chunks: Uint8Array[] = [];
   #unread = 0;
@@ -15,6 +16,7 @@ export class TlsChannel implements Channel {
 
   constructor(socket: TLSSocket) {
     this.#socket = socket;
+    this.certificateExpires = Date.parse(socket.getPeerCertificate().valid_to);
     socket.on("data", (chunk: Uint8Array) => this.#take(chunk));
     socket.on("end", () => this.#end());
     socket.on("close", () => this.#end());

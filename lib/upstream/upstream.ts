@@ -1,12 +1,15 @@
 import type { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
+import type { UpstreamStatus } from "../observe/status.ts";
 import type { Asker, Candidate } from "../resolver/candidate.ts";
 import type { Query, Resolver } from "../resolver/resolver.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
 import { Connection, type Ending } from "./connection.ts";
 import { Health } from "./health.ts";
 import { LearnedLimits } from "./learned_limits.ts";
+import { leastBusy } from "./least_busy.ts";
+import { Reachability } from "./reachability.ts";
 
 /** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
 const MAX_ATTEMPTS = 3;
@@ -47,8 +50,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
   readonly #limits = new LearnedLimits();
   readonly #connections = new Set<Connection>();
   #handshake = FIRST_HANDSHAKE;
-  #state: "untried" | "up" | "down" = "untried";
-  #lastError: UpstreamError | undefined;
+  readonly #reachability: Reachability;
+  #certificateExpires: number | undefined;
   /** An idle connection that is closed as soon as its successor is open. */
   #retiring: Connection | undefined;
   #disposed = false;
@@ -61,10 +64,14 @@ export class Upstream implements Resolver, Candidate, Disposable {
     this.#options = options;
     this.label = options.label;
     this.weight = options.weight;
+    const { label: upstream, observe } = options;
+    this.#reachability = new Reachability((state, error) =>
+      observe({ kind: "upstream", upstream, state, ...error && { error } })
+    );
   }
 
   get usable(): boolean {
-    if (this.#isRuledOut) return false;
+    if (this.#reachability.isRuledOut) return false;
     return this.#health.isDue(this.#options.now()) && !this.#best()?.stalled;
   }
 
@@ -101,9 +108,23 @@ export class Upstream implements Resolver, Candidate, Disposable {
     for (const connection of this.#connections) connection[Symbol.dispose]();
   }
 
-  /** A wrong pin is no passing trouble (RFC 7858 §4.2: "non-recoverable error"). */
-  get #isRuledOut(): boolean {
-    return this.#lastError?.failure === "pin mismatch";
+  get status(): UpstreamStatus {
+    const { state, lastError } = this.#reachability;
+    return {
+      label: this.label,
+      state,
+      lastError: lastError?.message,
+      latency: this.#health.latency || undefined,
+      inFlight: this.#inFlight,
+      connections: this.#connections.size,
+      certificateExpires: this.#certificateExpires,
+    };
+  }
+
+  get #inFlight(): number {
+    let inFlight = 0;
+    for (const each of this.#connections) inFlight += each.inFlight;
+    return inFlight;
   }
 
   #noteQuery(): void {
@@ -117,10 +138,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #connection(): Connection {
     const best = this.#best();
     if (!best) return this.#connect();
-    const { maxInFlight } = this.#options;
-    let inFlight = 0;
-    for (const each of this.#connections) inFlight += each.inFlight;
-    if (inFlight >= maxInFlight) {
+    if (this.#inFlight >= this.#options.maxInFlight) {
       throw new UpstreamError("overloaded", { upstream: this.label, phase: "read", sent: false });
     }
     const wantsCompany = best.state === "open" && best.inFlight >= SATURATED;
@@ -128,14 +146,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return best;
   }
 
-  /** An open connection rather than one that is connecting, and one that is not stalled, and the least busy. */
   #best(): Connection | undefined {
-    let best: Connection | undefined;
-    for (const each of this.#connections) {
-      if (each.state !== "open" && each.state !== "connecting") continue;
-      if (!best || rank(each) < rank(best)) best = each;
-    }
-    return best;
+    return leastBusy(this.#connections);
   }
 
   #isConnecting(): boolean {
@@ -146,7 +158,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #connect(): Connection {
     const now = this.#options.now();
     if (this.#disposed) throw new UpstreamError("closed", { upstream: this.label, phase: "connect" });
-    if (this.#lastError && (this.#isRuledOut || !this.#health.isDueAsLastResort(now))) throw this.#lastError;
+    const { lastError, isRuledOut } = this.#reachability;
+    if (lastError && (isRuledOut || !this.#health.isDueAsLastResort(now))) throw lastError;
     const { silence, idleTimeout } = this.#options;
     const connection = new Connection((options) => this.#dial(options), {
       upstream: this.label,
@@ -172,6 +185,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     const start = this.#options.now();
     try {
       const channel = await this.#options.dial(options);
+      this.#certificateExpires = channel.certificateExpires;
       const milliseconds = this.#handshake = this.#options.now() - start;
       this.#options.observe({ kind: "connection opened", upstream: this.label, milliseconds });
       if (this.#barren < MAX_BARREN) this.#reached();
@@ -223,25 +237,11 @@ export class Upstream implements Resolver, Candidate, Disposable {
 
   #reached(): void {
     this.#health.reached();
-    this.#lastError = undefined;
-    this.#change("up");
+    this.#reachability.reached();
   }
 
   #away(error: UpstreamError): void {
-    const isNews = this.#lastError?.failure !== error.failure;
-    this.#lastError = error;
     this.#health.failed(this.#options.now());
-    if (isNews) this.#state = "untried";
-    this.#change("down", error);
+    this.#reachability.away(error);
   }
-
-  #change(state: "up" | "down", error?: UpstreamError): void {
-    if (this.#state === state) return;
-    this.#state = state;
-    this.#options.observe({ kind: "upstream", upstream: this.label, state, ...error && { error } });
-  }
-}
-
-function rank(connection: Connection): number {
-  return connection.inFlight + (connection.state === "open" ? 0 : 1e6) + (connection.stalled ? 1e7 : 0);
 }
