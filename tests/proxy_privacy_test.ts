@@ -98,10 +98,11 @@ for (const [what, certificate, name, cause] of REFUSED) {
       new RegExp(`^${RegExp.escape(upstream)}: authentication: its certificate .*${cause.source}`),
     );
     await server.until(({ open }) => open === 0);
-    assertEquals([server.received, relay.links.length], [0, 1]);
-    assertEncrypted(relay.links[0]!.up);
+    // With an issuer that --ca does not name, the public ones are tried in a second handshake.
+    assertEquals([server.received, relay.links.length], [0, what === "comes from another issuer" ? 2 : 1]);
+    for (const { up } of relay.links) assertEncrypted(up);
     // The handshake and the alert that ends it, not one record of data but those.
-    assertEquals(server.connections[0]!.received, 0);
+    for (const { received } of server.connections) assertEquals(received, 0);
   });
 }
 

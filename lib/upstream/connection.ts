@@ -42,10 +42,7 @@ export interface Ending {
   readonly idle?: number;
 }
 
-/**
- * One pipelined connection: many queries out, answers in any order (RFC 7766 §6.2.1.1). Queries may be given to it while
- * it is still connecting.
- */
+/** One pipelined connection: answers come in any order (RFC 7766 §6.2.1.1). It takes queries while it connects. */
 export class Connection implements Disposable {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<Ending>;
