@@ -2,6 +2,7 @@ import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
 import { Dispatcher } from "./resolver/dispatcher.ts";
+import { probeQuery } from "./resolver/probe.ts";
 import type { Resolver } from "./resolver/resolver.ts";
 import { Router } from "./resolver/router.ts";
 import { strategy } from "./resolver/strategy.ts";
@@ -42,6 +43,13 @@ export class Forwarder implements Disposable {
 
   get upstreams(): UpstreamStatus[] {
     return [...this.#upstreams.values()].map(({ status }) => status);
+  }
+
+  /** Asks every upstream, past all that may know the answer already; whether one answers in so many ms. */
+  async probe(timeout: number): Promise<boolean> {
+    const deadline = this.#options.now() + timeout;
+    const answers = [...this.#upstreams.values()].map((each) => each.resolve(probeQuery(deadline)));
+    return await Promise.any(answers).then(() => true, () => false);
   }
 
   [Symbol.dispose](): void {

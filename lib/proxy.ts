@@ -3,9 +3,13 @@ import { Forwarder } from "./forwarder.ts";
 import { Answerer } from "./frontend/answer.ts";
 import { Listeners } from "./frontend/listeners.ts";
 import type { Observe } from "./observe/event.ts";
+import type { UpstreamStatus } from "./observe/status.ts";
 
 /** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */
 const MAX_PIPELINED = 256;
+
+/** In ms; who asks whether we are ready does not wait for long. */
+const PROBE_TIMEOUT = 2000;
 
 /** The end of the time to stop in, in ms, kept for telling clients that no answer will come. */
 const LAST_WORDS = 200;
@@ -47,6 +51,15 @@ export class Proxy implements Disposable {
   /** Where it listens, over UDP and TCP alike. */
   get addresses(): Deno.NetAddr[] {
     return this.#listeners.addresses;
+  }
+
+  get upstreams(): UpstreamStatus[] {
+    return this.#forwarder.upstreams;
+  }
+
+  /** Whether an upstream answers a query of our own. */
+  probe(): Promise<boolean> {
+    return this.#forwarder.probe(PROBE_TIMEOUT);
   }
 
   /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */

@@ -1,0 +1,73 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
+
+/** Why a request is not answered, for the status line and the body. */
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+}
+
+/** Who may ask: the operator, and not a web page that the operator's browser happens to show. */
+export class Guard {
+  readonly #token: Uint8Array | undefined;
+
+  /** Without a token everybody who can connect is the operator: for loopback only. */
+  constructor(token: string | undefined) {
+    this.#token = token === undefined ? undefined : digest(token);
+  }
+
+  /** Undefined where nothing speaks against an answer. `isOpen`: to be told to those without the token, too. */
+  refusal(request: Request, { isOpen = false } = {}): Refusal | undefined {
+    const isKnown = this.isOperator(request);
+    if (!isKnown && !isOpen) {
+      return {
+        status: 401,
+        reason: "the token is missing or wrong: Authorization: Bearer TOKEN, or as a password",
+      };
+    }
+    // A page of a name that has been rebound to this address is of the same origin as we are, but has a name.
+    const proved = this.#token && isKnown;
+    if (!proved && !isAddress(request.headers.get("host") ?? "")) {
+      return { status: 421, reason: "ask by IP address or as localhost" };
+    }
+    if (isFromElsewhere(request)) return { status: 403, reason: "another site's page sent this" };
+    return undefined;
+  }
+
+  /** Compares digests, which takes the same time whatever is wrong. */
+  isOperator(request: Request): boolean {
+    if (!this.#token) return true;
+    return timingSafeEqual(digest(credential(request.headers.get("authorization") ?? "")), this.#token);
+  }
+}
+
+/** The token of `Bearer TOKEN`, or the password of `Basic …`, which browsers ask for. */
+function credential(authorization: string): string {
+  const [scheme = "", value = ""] = authorization.split(" ", 2);
+  if (scheme.toLowerCase() === "bearer") return value;
+  if (scheme.toLowerCase() !== "basic") return "";
+  try {
+    return atob(value).replace(/^[^:]*:/, "");
+  } catch {
+    return "";
+  }
+}
+
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}
+
+/** Whether a Host header names an IP address or localhost. */
+function isAddress(host: string): boolean {
+  const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return name === "localhost" || isIP(name) !== 0;
+}
+
+/** By what browsers say of a request, which pages cannot change. To follow a link to the page itself is no harm. */
+function isFromElsewhere({ method, url, headers }: Request): boolean {
+  const origin = headers.get("origin");
+  if (origin !== null && URL.parse(origin)?.host !== new URL(url).host) return true;
+  const site = headers.get("sec-fetch-site") ?? "none";
+  const isVisit = method === "GET" && headers.get("sec-fetch-mode") === "navigate";
+  return site !== "none" && site !== "same-origin" && !isVisit;
+}

@@ -1,0 +1,90 @@
+import type { Detail } from "../observe/detail.ts";
+import type { Observers } from "../observe/observers.ts";
+import { Activity } from "./activity.ts";
+import { Pace } from "./pace.ts";
+import { report, type Reported } from "./report.ts";
+
+/** How often those who look are told, in ms. */
+const PERIOD = 1000;
+/** Looks between two fadings of what was most frequent: each name and client halves in this many seconds. */
+const FADE_EVERY = 60;
+const MAX_LOOKING = 16;
+/** Names and clients that are shown. */
+const TOP = 10;
+
+export interface LiveOptions extends Reported {
+  readonly detail: Detail;
+  readonly observers: Observers;
+  readonly now: () => number;
+}
+
+type Look = ReadableStreamDefaultController<Uint8Array>;
+
+/** Server-sent events: a report each second to everybody who looks, made once for all, and not at all for nobody. */
+export class Live implements Disposable {
+  readonly #options: LiveOptions;
+  readonly #looking = new Set<Look>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #pace: Pace | undefined;
+  #activity: Activity | undefined;
+  #looks = 0;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+  }
+
+  get isFull(): boolean {
+    return this.#looking.size >= MAX_LOOKING;
+  }
+
+  /** What to send to somebody who looks, until they or we have enough. */
+  stream(): ReadableStream<Uint8Array> {
+    let look: Look | undefined;
+    return new ReadableStream({
+      start: (controller) => {
+        look = controller;
+        this.#looking.add(controller);
+        if (this.#looking.size === 1) this.#begin();
+        controller.enqueue(this.#message());
+      },
+      cancel: () => this.#leave(look!),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const look of [...this.#looking]) {
+      this.#leave(look);
+      look.close();
+    }
+  }
+
+  #begin(): void {
+    const { counters, observers, detail, now } = this.#options;
+    this.#pace = new Pace(counters, now);
+    this.#activity = new Activity(detail);
+    observers.add(this.#activity.observe);
+    this.#timer = setInterval(() => this.#tell(), PERIOD);
+  }
+
+  #leave(look: Look): void {
+    this.#looking.delete(look);
+    if (this.#looking.size > 0 || !this.#activity) return;
+    clearInterval(this.#timer);
+    this.#options.observers.remove(this.#activity.observe);
+    this.#pace = this.#activity = undefined;
+  }
+
+  #tell(): void {
+    if (++this.#looks % FADE_EVERY === 0) this.#activity?.fade();
+    const message = this.#message();
+    // Who cannot follow misses one: the next is as good.
+    for (const look of this.#looking) if (look.desiredSize! > 0) look.enqueue(message);
+  }
+
+  #message(): Uint8Array {
+    const data = { ...report(this.#options), now: this.#pace!.look(), top: this.#activity!.top(TOP) ?? null };
+    return utf8.encode(`data: ${JSON.stringify(data)}\n\n`);
+  }
+}
+
+const utf8 = new TextEncoder();

@@ -1,0 +1,128 @@
+import type { Exposition } from "../observe/exposition.ts";
+import type { Guard, Refusal } from "./guard.ts";
+import type { Health } from "./health.ts";
+import type { Live } from "./live.ts";
+import { PAGE, PAGE_POLICY } from "./page.ts";
+import type { Report } from "./report.ts";
+
+export interface AdminOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly guard: Guard;
+  readonly metrics: Exposition;
+  readonly health: Health;
+  readonly live: Live;
+  readonly report: () => Report;
+  readonly cacheApi: CacheApi | undefined;
+}
+
+/** Looks into the cache and takes out of it; made elsewhere, because there may be none. */
+export interface CacheApi {
+  look(parameters: URLSearchParams): Response;
+  flush(parameters: URLSearchParams): Response;
+}
+
+type Route = (request: Request, url: URL) => Response | Promise<Response>;
+
+/** For all that is no page: nothing in it is to be run, shown in a frame or kept. */
+const HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+/** What may be known without the token: whether it lives and is ready, for whoever starts and stops it. */
+const OPEN = new Set(["/healthz", "/readyz"]);
+
+/** HTTP for the operator: metrics, health, status, the cache and the dashboard. */
+export class AdminServer {
+  readonly address: Deno.NetAddr;
+  readonly #options: AdminOptions;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  /** By method and path. */
+  readonly #routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+    ["GET /", () => this.#page()],
+    ["GET /metrics", () => this.#metrics()],
+    ["GET /healthz", () => Response.json({ alive: true })],
+    ["GET /readyz", (request) => this.#ready(request)],
+    ["GET /api/status", () => Response.json(this.#options.report())],
+    ["GET /api/events", () => this.#events()],
+    ["GET /api/cache", (_, url) => this.#options.cacheApi?.look(url.searchParams) ?? noCache()],
+    ["POST /api/cache/flush", (_, url) => this.#options.cacheApi?.flush(url.searchParams) ?? noCache()],
+  ]);
+
+  /** Throws what `Deno.serve` throws. */
+  constructor(options: AdminOptions) {
+    this.#options = options;
+    const { hostname, port } = options;
+    this.#server = Deno.serve(
+      { hostname, port, onListen: () => {}, onError },
+      (request) => this.#answer(request),
+    );
+    this.address = this.#server.addr;
+  }
+
+  async stop(): Promise<void> {
+    this.#options.live[Symbol.dispose]();
+    await this.#server.shutdown();
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    const response = await this.#route(request);
+    for (const [name, value] of Object.entries(HEADERS)) {
+      if (!response.headers.has(name)) response.headers.set(name, value);
+    }
+    return response;
+  }
+
+  #route(request: Request): Response | Promise<Response> {
+    const url = new URL(request.url);
+    const { pathname } = url;
+    const refusal = this.#options.guard.refusal(request, { isOpen: OPEN.has(pathname) });
+    if (refusal) return refuse(refusal);
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    const route = this.#routes.get(`${method} ${pathname}`);
+    if (route) return route(request, url);
+    const allowed = ["GET", "POST"].filter((each) => this.#routes.has(`${each} ${pathname}`));
+    if (allowed.length === 0) return refuse({ status: 404, reason: "there is nothing here" });
+    return refuse({ status: 405, reason: `use ${allowed.join()}` }, { allow: allowed.join() });
+  }
+
+  #page(): Response {
+    const headers = { "content-type": "text/html; charset=utf-8", "content-security-policy": PAGE_POLICY };
+    return new Response(PAGE, { headers });
+  }
+
+  async #metrics(): Promise<Response> {
+    const { metrics } = this.#options;
+    return new Response(await metrics.text(), { headers: { "content-type": metrics.contentType } });
+  }
+
+  /** The reasons name upstreams, which strangers need not know. */
+  async #ready(request: Request): Promise<Response> {
+    const { ready, reasons } = await this.#options.health.readiness();
+    const isOperator = this.#options.guard.isOperator(request);
+    return Response.json(isOperator ? { ready, reasons } : { ready }, { status: ready ? 200 : 503 });
+  }
+
+  #events(): Response {
+    const { live } = this.#options;
+    if (live.isFull) return refuse({ status: 503, reason: "too many are looking already" });
+    return new Response(live.stream(), { headers: { "content-type": "text/event-stream" } });
+  }
+}
+
+function noCache(): Response {
+  return refuse({ status: 404, reason: "there is no cache" });
+}
+
+function refuse({ status, reason }: Refusal, headers: Record<string, string> = {}): Response {
+  const challenge = status === 401 ? { "www-authenticate": 'Basic realm="dot-proxy", charset="UTF-8"' } : {};
+  return new Response(`${reason}\n`, { status, headers: { ...challenge, ...headers } });
+}
+
+function onError(error: unknown): Response {
+  return new Response(`${error}\n`, { status: 500, headers: HEADERS });
+}

@@ -1,0 +1,149 @@
+import { AdminServer } from "./admin/server.ts";
+import { Guard } from "./admin/guard.ts";
+import { Health } from "./admin/health.ts";
+import { Live } from "./admin/live.ts";
+import { report } from "./admin/report.ts";
+import type { Config } from "./config.ts";
+import { UsageError } from "./errors.ts";
+import { Counters } from "./observe/counters.ts";
+import type { Event, Observe } from "./observe/event.ts";
+import { isReadByJournal, log, startLog } from "./observe/log.ts";
+import { metrics } from "./observe/metrics.ts";
+import { Notifier, notifyFrom } from "./observe/notify.ts";
+import { Observers } from "./observe/observers.ts";
+import { QueryLog } from "./observe/query_log.ts";
+import { RotatingFile, standardOutput } from "./observe/rotating_file.ts";
+import { Runtime } from "./observe/runtime.ts";
+import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
+
+/** For the last lines and responses, in ms: a disk that hangs does not keep us. */
+const LAST_WORDS = 1000;
+
+export interface ObservationOptions {
+  readonly config: Config;
+  readonly environment: Record<string, string>;
+  readonly version: string;
+  /** What `--admin-token-file` holds. */
+  readonly token: string | undefined;
+}
+
+/** The proxy, as far as it is looked at and touched from the admin address. */
+export interface Subject {
+  readonly upstreams: readonly UpstreamStatus[];
+  readonly cache?: CacheStatus | undefined;
+  /** Asks the upstreams something, whatever the cache knows; whether one has answered. */
+  probe(): Promise<boolean>;
+}
+
+/** The composition of all that watches: log, query log, counters, and the admin server that shows them. */
+export class Observation {
+  readonly observe: Observe;
+  readonly #options: ObservationOptions;
+  readonly #observers: Observers;
+  readonly #queryLog: QueryLog | undefined;
+  readonly #counters = new Counters();
+  readonly #notifier: Notifier | undefined;
+  #runtime: Runtime | undefined;
+  #admin: AdminServer | undefined;
+
+  /** Throws `UsageError` if the query log cannot be written. */
+  constructor(options: ObservationOptions) {
+    this.#options = options;
+    const { config, environment } = options;
+    const logged = startLog({
+      level: config.logLevel,
+      format: config.logFormat,
+      journal: isReadByJournal(environment),
+    });
+    this.#observers = new Observers(logged);
+    this.observe = this.#observers.observe;
+    this.#queryLog = this.#openQueryLog();
+    if (this.#queryLog) this.#observers.add(this.#queryLog.observe);
+    this.#notifier = startNotifier(environment);
+  }
+
+  /** Serves what there is to see of the proxy, if that is wanted; where, if so. Throws what `Deno.serve` throws. */
+  show(subject: Subject): Deno.NetAddr | undefined {
+    const { config, token } = this.#options;
+    if (!config.admin) return undefined;
+    this.#observers.add(this.#counters.observe);
+    const now = () => performance.now();
+    const runtime = this.#runtime = new Runtime(now);
+    const watched = {
+      counters: this.#counters,
+      upstreams: () => subject.upstreams,
+      cache: () => subject.cache,
+      residentOctets: () => runtime.residentOctets,
+      queryLogDropped: () => this.#queryLog?.dropped ?? 0,
+      version: this.#options.version,
+    };
+    const exposition = metrics(watched);
+    runtime.expose(exposition);
+    this.#admin = new AdminServer({
+      ...config.admin,
+      guard: new Guard(token),
+      metrics: exposition,
+      health: new Health({ ...watched, probe: () => subject.probe(), now }),
+      live: new Live({ ...watched, observers: this.#observers, detail: config.queryDetail, now }),
+      report: () => report(watched),
+      cacheApi: undefined,
+    });
+    return this.#admin.address;
+  }
+
+  /** Tells systemd, if it wants to know, that queries are taken, and from then on how the upstreams fare. */
+  ready(subject: Subject): void {
+    const notifier = this.#notifier;
+    if (!notifier) return;
+    notifier.ready();
+    notifier.status("no upstream has been asked yet");
+    this.#observers.add(({ kind }) => {
+      if (kind === "upstream") notifier.status(inWords(subject.upstreams));
+    });
+  }
+
+  /** Ends what watches, the last lines written; systemd has been told before. */
+  async stop(): Promise<void> {
+    this.#runtime?.[Symbol.dispose]();
+    const late = new Promise<void>((resolve) => Deno.unrefTimer(setTimeout(resolve, LAST_WORDS)));
+    await Promise.race([Promise.all([this.#admin?.stop(), this.#queryLog?.close()]), late]);
+  }
+
+  /** Tells systemd that it is coming to an end. */
+  async stopping(): Promise<void> {
+    await this.#notifier?.stop();
+  }
+
+  #openQueryLog(): QueryLog | undefined {
+    const { queryLog, queryLogSize, queryDetail, logFormat } = this.#options.config;
+    if (queryLog === undefined) return undefined;
+    return new QueryLog({
+      sink: queryLog === "-" ? standardOutput : openFile(queryLog, queryLogSize),
+      format: logFormat,
+      detail: queryDetail,
+      observe: (event: Event) => this.observe(event),
+    });
+  }
+}
+
+function openFile(path: string, maxOctets: number): RotatingFile {
+  try {
+    return new RotatingFile(path, maxOctets);
+  } catch (cause) {
+    throw new UsageError(`--query-log: cannot write "${path}": ${(cause as Error).message}`, { cause });
+  }
+}
+
+function startNotifier(environment: Record<string, string>): Notifier | undefined {
+  const options = notifyFrom(environment, Deno.pid);
+  return options && new Notifier({ ...options, onTrouble });
+  function onTrouble(error: unknown): void {
+    log.warning("cannot tell systemd: {reason}", { reason: String(error) });
+  }
+}
+
+function inWords(upstreams: readonly UpstreamStatus[]): string {
+  const up = upstreams.filter(({ state }) => state === "up").length;
+  const reasons = upstreams.flatMap(({ lastError }) => lastError ?? []);
+  return [`${up} of ${upstreams.length} upstreams answer`, ...reasons].join("; ");
+}
