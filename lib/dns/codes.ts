@@ -26,16 +26,29 @@ export const Rcode = {
 } as const;
 
 export const Type = {
+  A: 1,
   NS: 2,
+  CNAME: 5,
   SOA: 6,
+  PTR: 12,
+  HINFO: 13,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
   OPT: 41,
+  DS: 43,
   RRSIG: 46,
   NSEC: 47,
   NSEC3: 50,
+  SVCB: 64,
+  HTTPS: 65,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,
 } as const;
+
+export const Class = { IN: 1 } as const;
 
 /** EDNS option codes. */
 export const Option = {
@@ -49,9 +62,13 @@ export const Option = {
 export const ExtendedError = {
   OTHER: 0,
   STALE_ANSWER: 3,
+  FORGED_ANSWER: 4,
   DNSSEC_BOGUS: 6,
   NSEC_MISSING: 12,
   CACHED_ERROR: 13,
+  BLOCKED: 15,
+  FILTERED: 17,
+  PROHIBITED: 18,
   STALE_NXDOMAIN: 19,
   NOT_SUPPORTED: 21,
   NO_REACHABLE_AUTHORITY: 22,

@@ -1,7 +1,8 @@
 import { ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
-import { HEADER, Message } from "../dns/message.ts";
+import { HEADER, MAX_MESSAGE, Message } from "../dns/message.ts";
 import { readUint16 } from "../dns/records.ts";
+import { composeRefusal } from "../dns/refusal.ts";
 import {
   composeError,
   composeHeaderError,
@@ -10,11 +11,14 @@ import {
   type ReplyOptions,
 } from "../dns/reply.ts";
 import { UpstreamError } from "../errors.ts";
-import type { Observe } from "../observe/event.ts";
+import type { DenialReason, Observe } from "../observe/event.ts";
 import type { Client, Query, Resolver, Trace } from "../resolver/resolver.ts";
+import type { Admission, Verdict } from "./admission.ts";
 
 export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
   readonly resolver: Resolver;
+  /** Who may ask, and how much; undefined for everybody. */
+  readonly admission?: Admission | undefined;
   /** The time an answer may take in all, in ms. */
   readonly timeout: number;
   readonly observe: Observe;
@@ -48,6 +52,8 @@ export class Answerer {
     if (bytes.length < HEADER) return this.#turnAway(client, undefined);
     const flags = readUint16(bytes, 2);
     if (flags & Flag.QR) return this.#turnAway(client, undefined);
+    const verdict = this.#options.admission?.admit(client) ?? "answer";
+    if (verdict !== "answer") return this.#deny(bytes, client, verdict);
     if ((flags >> 11 & 0xf) !== Opcode.QUERY) {
       return this.#turnAway(client, Rcode.NOTIMP, composeHeaderError(bytes, Rcode.NOTIMP));
     }
@@ -59,6 +65,20 @@ export class Answerer {
   #turnAway(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
     this.#options.observe({ kind: "turned away", client, rcode });
     return reply;
+  }
+
+  #deny(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
+    const denial = DENIALS[verdict];
+    const { observe, udpSize } = this.#options;
+    observe({ kind: "denied", client, reason: denial.reason, told: denial.text !== undefined });
+    if (denial.text === undefined) return undefined;
+    const isUdp = client.transport === "udp";
+    const truncated = isUdp && verdict === "truncate";
+    const rcode = truncated ? Rcode.NOERROR : Rcode.REFUSED;
+    const message = parse(bytes);
+    if (!message) return composeHeaderError(bytes, Rcode.REFUSED);
+    const reason = { code: ExtendedError.PROHIBITED, text: denial.text };
+    return composeRefusal(message, { rcode, truncated, reason, udpSize }, isUdp ? bytes.length : MAX_MESSAGE);
   }
 
   /** What is understood, but not done here. */
@@ -124,6 +144,14 @@ export class Answerer {
     this.#options.observe({ kind: "answered", query, rcode, milliseconds, ...error && { error } });
   }
 }
+
+/** Why, and what the client is told where it is told something. Over TCP there is no use in truncation. */
+const DENIALS: Readonly<Record<Exclude<Verdict, "answer">, { reason: DenialReason; text?: string }>> = {
+  refuse: { reason: "not allowed", text: "this client may not ask here" },
+  ignore: { reason: "not allowed" },
+  truncate: { reason: "rate limit", text: "this client asks too much" },
+  drop: { reason: "rate limit" },
+};
 
 /** A query with one question and an OPT record at most, or undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
 function parse(bytes: Uint8Array): Message | undefined {

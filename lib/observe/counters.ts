@@ -1,10 +1,17 @@
 import type { Source } from "../resolver/resolver.ts";
-import type { Answered, ConnectionClosed, Event, TurnedAway } from "./event.ts";
+import type { Answered, ConnectionClosed, Denied, Event, TurnedAway } from "./event.ts";
 import { Histogram } from "./histogram.ts";
 
 export const TRANSPORTS = ["udp", "tcp"] as const;
 /** Where answers come from, each with its place in the counts. */
-const PLACES: Readonly<Record<Source, number>> = { upstream: 0, cache: 1, stale: 2, local: 3 };
+const PLACES: Readonly<Record<Source, number>> = {
+  upstream: 0,
+  cache: 1,
+  stale: 2,
+  local: 3,
+  blocked: 4,
+  filtered: 5,
+};
 export const SOURCES = Object.keys(PLACES) as Source[];
 /** RCODEs with a count of their own: all that are assigned for DNS itself (RFC 6895 §2.3), and the last for others. */
 export const RCODES = 24;
@@ -29,6 +36,8 @@ export class Counters {
   readonly durations: readonly Histogram[] = SOURCES.map(() => new Histogram());
   /** By transport and RCODE, the latter "none" for silence. */
   readonly turnedAway = new Map<string, number>();
+  /** By transport, reason and whether the client was told. */
+  readonly denied = new Map<string, number>();
   readonly upstreams = new Map<string, UpstreamCounters>();
   /** Second and later attempts of answered queries. */
   retries = 0;
@@ -44,6 +53,8 @@ export class Counters {
         return this.#of(event.upstream).exchanges.add(event.milliseconds);
       case "turned away":
         return this.#turnedAway(event);
+      case "denied":
+        return this.#denied(event);
       case "connection opened":
         return this.#of(event.upstream).handshakes.add(event.milliseconds);
       case "connection closed":
@@ -72,6 +83,10 @@ export class Counters {
 
   #turnedAway({ client, rcode }: TurnedAway): void {
     increase(this.turnedAway, `${client.transport}/${rcode ?? "none"}`);
+  }
+
+  #denied({ client, reason, told }: Denied): void {
+    increase(this.denied, `${client.transport}/${reason}/${told ? "told" : "silence"}`);
   }
 
   #closed({ upstream, error }: ConnectionClosed): void {

@@ -7,6 +7,7 @@ export type Event =
   | Skipped
   | Answered
   | TurnedAway
+  | Denied
   | Defect
   | UpstreamChange
   | ConnectionOpened
@@ -45,6 +46,17 @@ export interface TurnedAway {
   /** What the client was told; undefined where it was met with silence. */
   readonly rcode: number | undefined;
 }
+
+/** A client that may not ask, or asks too much: nothing of its query was read. */
+export interface Denied {
+  readonly kind: "denied";
+  readonly client: Client;
+  readonly reason: DenialReason;
+  /** Whether the client was told; else it was met with silence. */
+  readonly told: boolean;
+}
+
+export type DenialReason = "not allowed" | "rate limit";
 
 /** An exception that says this program is wrong; the client got SERVFAIL. */
 export interface Defect {

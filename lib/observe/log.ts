@@ -6,7 +6,7 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import { rcodeName } from "../dns/codes.ts";
-import type { Answered, Event, Observe, TurnedAway } from "./event.ts";
+import type { Answered, Denied, Event, Observe, TurnedAway } from "./event.ts";
 import { Repeats } from "./repeats.ts";
 
 export interface LogOptions {
@@ -97,6 +97,8 @@ function say(event: Event): void {
       });
     case "turned away":
       return log.isEnabledFor("debug") ? log.debug(TURNED_AWAY, turnedAwayFacts(event)) : undefined;
+    case "denied":
+      return log.isEnabledFor("debug") ? log.debug(DENIED, deniedFacts(event)) : undefined;
     case "client refused":
       return log.warning("refused the TCP client {address}: {reason}", { ...event });
     case "socket trouble":
@@ -134,6 +136,13 @@ const TURNED_AWAY = "{client} {transport} sent what is no query to resolve: {rco
 function turnedAwayFacts({ client, rcode }: TurnedAway): Record<string, unknown> {
   const { address, transport } = client;
   return { client: address, transport, rcode: rcode === undefined ? "no answer" : rcodeName(rcode) };
+}
+
+const DENIED = "{client} {transport} was not answered, {reason}: {told}";
+
+function deniedFacts({ client, reason, told }: Denied): Record<string, unknown> {
+  const { address, transport } = client;
+  return { client: address, transport, reason, told: told ? "it was told" : "in silence" };
 }
 
 function tenths(milliseconds: number): number {

@@ -40,6 +40,11 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
     () => byPair(counters.turnedAway, (transport, rcode) => ({ transport, rcode: named(rcode) })),
   );
   to.counter(
+    "dot_proxy_denied_total",
+    "Queries that were not looked at, by why, and by whether the client was told.",
+    () => denials(counters),
+  );
+  to.counter(
     "dot_proxy_query_retries_total",
     "Second and later attempts of queries, after a failure or because an answer was slow.",
     () => only(counters.retries),
@@ -141,6 +146,13 @@ function* answers(counters: Counters): Iterable<Sample> {
       }
     }
   }
+}
+
+function denials({ denied }: Counters): Sample[] {
+  return [...denied].map(([key, value]) => {
+    const [transport = "", reason = "", answer = ""] = key.split("/");
+    return { labels: { transport, reason, answer }, value };
+  });
 }
 
 function label(rcode: number): string {

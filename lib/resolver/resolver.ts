@@ -8,8 +8,8 @@ export interface Client {
   readonly port: number;
 }
 
-/** Where an answer came from. */
-export type Source = "upstream" | "cache" | "stale" | "local";
+/** Where an answer came from; or what it was kept from the client by: a block list, or another filter. */
+export type Source = "upstream" | "cache" | "stale" | "local" | "blocked" | "filtered";
 
 /** Facts gathered on the way, for the one event that tells of the answer. */
 export interface Trace {

@@ -1,0 +1,74 @@
+import { AddressWords } from "../address_words.ts";
+import { type Network, NetworkTable } from "../networks.ts";
+import type { Client } from "../resolver/resolver.ts";
+import { type Rate, RateLimit } from "./rate_limit.ts";
+
+/**
+ * What becomes of a query before anything of it is read. `refuse` and `ignore` are for those who may not ask, `truncate`
+ * and `drop` for those who ask too much: the first of each with a word, the second in silence.
+ */
+export type Verdict = "answer" | "refuse" | "ignore" | "truncate" | "drop";
+
+export interface AdmissionOptions {
+  /** Of the networks that a client is in, the longest decides; one that is in both lists is denied. */
+  readonly allow: readonly Network[];
+  readonly deny: readonly Network[];
+  /** What becomes of those who may not ask. */
+  readonly denied: "refuse" | "ignore";
+  /** Undefined for no limit. */
+  readonly rate: Rate | undefined;
+  /** Whom the limit does not concern. */
+  readonly exempt: readonly Network[];
+  readonly now: () => number;
+}
+
+/**
+ * Refusals and truncated answers over UDP, to all clients together and each second: a flood from many addresses is
+ * met with silence beyond it, so that its cost is that of reading and no more than this is reflected.
+ */
+const COURTESY: Rate = { perSecond: 1000, burst: 1000 };
+
+/** Who may ask, and how much. Nothing is allocated for a packet, whoever sent it. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #allowed: NetworkTable<boolean>;
+  readonly #exempt: NetworkTable<true>;
+  readonly #limit: RateLimit | undefined;
+  readonly #courtesy = new RateLimit(COURTESY);
+  readonly #address = new AddressWords();
+  /** Stands for all clients in `#courtesy`. */
+  readonly #everybody = new AddressWords();
+
+  constructor(options: AdmissionOptions) {
+    const { allow, deny, rate, exempt } = options;
+    this.#options = options;
+    this.#allowed = new NetworkTable([
+      ...deny.map((network) => [network, false] as const),
+      ...allow.map((network) => [network, true] as const),
+    ]);
+    this.#exempt = new NetworkTable(exempt.map((network) => [network, true] as const));
+    this.#limit = rate && new RateLimit(rate);
+  }
+
+  admit({ address, transport }: Client): Verdict {
+    const words = this.#address.read(address);
+    const { denied, now } = this.#options;
+    if (this.#allowed.find(words) !== true) return this.#courteously(denied, "ignore", transport);
+    if (!this.#limit || this.#exempt.find(words)) return "answer";
+    switch (this.#limit.take(words, transport, now())) {
+      case "within":
+        return "answer";
+      case "over":
+        return this.#courteously("truncate", "drop", transport);
+      case "far over":
+        return "drop";
+    }
+  }
+
+  #courteously(verdict: Verdict, silence: Verdict, transport: Client["transport"]): Verdict {
+    if (verdict === silence || transport === "tcp") return verdict; // whoever has a connection has shown his address
+    return this.#courtesy.take(this.#everybody, transport, this.#options.now()) === "within"
+      ? verdict
+      : silence;
+  }
+}
