@@ -1,0 +1,61 @@
+/** The whole proxy in a process of its own, configured as from the command line. */
+import { parseConfig } from "../../lib/config.ts";
+import type { Event } from "../../lib/observe/event.ts";
+import { Proxy } from "../../lib/proxy.ts";
+import { serveLines } from "../support/lines.ts";
+
+export type ProxyRequest =
+  | { readonly do: "start"; readonly args: readonly string[]; readonly ca: string }
+  | { readonly do: "look" }
+  /** As on SIGTERM; says how long it took to answer what was under way, in ms. */
+  | { readonly do: "stop" };
+
+export interface Look {
+  readonly port: number;
+  /** Octets in use after garbage collection. */
+  readonly heap: number;
+  readonly rss: number;
+  readonly descriptors: number;
+  /** What became of upstreams, in order. */
+  readonly states: readonly string[];
+  readonly stopped: number | undefined;
+}
+
+/** The last so many changes of upstreams' states are told. */
+const KEPT = 100;
+
+if (import.meta.main) {
+  let proxy: Proxy;
+  let stopped: number | undefined;
+  const states: string[] = [];
+  const observe = (event: Event) => {
+    if (event.kind === "defect") throw event.error;
+    if (event.kind !== "upstream") return;
+    states.push(`${event.upstream} ${event.state} ${event.error?.message ?? ""}`);
+    if (states.length > KEPT) states.shift();
+  };
+  await serveLines<ProxyRequest>(async (request) => {
+    if (request.do === "start") {
+      const config = parseConfig([...request.args], {});
+      if (typeof config === "string") throw new Error(`The arguments ask for ${config}`);
+      const listen = [{ hostname: "127.0.0.1", port: 0, required: true }];
+      proxy = new Proxy({ config: { ...config, listen }, caCerts: [request.ca], observe });
+    } else if (request.do === "stop") {
+      const start = performance.now();
+      await proxy.stop(4_500);
+      stopped = performance.now() - start;
+    }
+    const { gc } = globalThis as unknown as { gc?: () => void };
+    if (request.do === "look") gc?.();
+    const { heapUsed, rss } = Deno.memoryUsage();
+    return {
+      port: proxy.addresses[0]!.port,
+      heap: heapUsed,
+      rss,
+      descriptors: [...Deno.readDirSync("/proc/self/fd")].length,
+      states,
+      stopped,
+    } satisfies Look;
+  });
+  Deno.exit();
+}

@@ -1,0 +1,69 @@
+/**
+ * Random faults, one after the other, and what they leave behind: nothing. The gate takes seconds; for the whole:
+ * `DOT_PROXY_SOAK_SECONDS=600 deno test --allow-all tests/faults/soak_test.ts`.
+ */
+import { assert, assertEquals } from "../support/assert.ts";
+import { Rig, sleep } from "./rig.ts";
+import { Server } from "./server.ts";
+
+const SECONDS = Number(Deno.env.get("DOT_PROXY_SOAK_SECONDS") ?? "15");
+/** What a heap may grow by, in octets, once it has seen every kind of fault: less than one per query of the soak. */
+const GROWTH = 1_000_000;
+
+const FAULTS: readonly ((server: Server) => Promise<unknown>)[] = [
+  async (server) => {
+    await server.goAway();
+    await pause();
+    await server.comeBack();
+  },
+  (server) => behaving(server, "silent"),
+  (server) => behaving(server, "slow"),
+  (server) => behaving(server, "servfail"),
+  async (server) => {
+    await server.swapCertificate();
+    await pause();
+    await server.restoreCertificate();
+  },
+  (server) => server.ask({ do: "cut" }),
+];
+
+Deno.test("after a soak with random faults, descriptors, memory and queries under way are what they were", async () => {
+  await using rig = await Rig.start([await Server.start(), await Server.start()]);
+  for (const fault of FAULTS) await Promise.all(rig.servers.map((server) => fault(server)));
+  const before = await atRest(rig);
+  const end = performance.now() + 1000 * SECONDS;
+  let faults = 0;
+  const soak = await rig.load.during(async () => {
+    await Promise.all(rig.servers.map(async (server) => {
+      for (; performance.now() < end; faults++) {
+        await FAULTS[Math.floor(Math.random() * FAULTS.length)]!(server);
+        await pause();
+      }
+    }));
+  });
+  const after = await atRest(rig);
+  const told = `${faults} faults, ${soak.sent} queries; heap ${before.heap} → ${after.heap}, ` +
+    `resident ${before.rss} → ${after.rss}, descriptors ${before.descriptors} → ${after.descriptors}`;
+  console.log(told);
+  assertEquals(soak.faults["no answer"], undefined, told);
+  assert(after.heap - before.heap < GROWTH, told);
+  assert(after.descriptors <= before.descriptors + 2, told);
+  // A proxy that still waits for answers takes as long as it may.
+  assert(await rig.stop() < 1_000, "queries are under way, though nobody asks");
+});
+
+/** The proxy under its steady load, when all is well again and what was given up has come to its end. */
+async function atRest(rig: Rig) {
+  await sleep(2_000);
+  return await rig.look();
+}
+
+async function behaving(server: Server, as: "silent" | "slow" | "servfail"): Promise<void> {
+  await server.ask({ do: "behave", as });
+  await pause();
+  await server.ask({ do: "behave", as: "healthy" });
+}
+
+function pause(): Promise<void> {
+  return sleep(100 + Math.random() * 900);
+}
