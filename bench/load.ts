@@ -19,9 +19,9 @@ export interface Load {
 export interface Outcome {
   readonly seconds: number;
   readonly sent: number;
-  /** With whatever RCODE. */
+  /** With RCODE NOERROR: all rates and latencies are about these. */
   readonly answered: number;
-  /** With an RCODE other than NOERROR. */
+  /** Answered with another RCODE. */
   readonly failed: number;
   /** Without an answer within two seconds. */
   readonly lost: number;

@@ -79,10 +79,14 @@ upstream_recursive_servers:
 `;
 }
 
-/** The unloaded modules would ask the root servers. */
+/**
+ * The unloaded modules would ask the root servers. tcp_pipeline holds for connections to the upstream too, and with its
+ * default, 100, Knot Resolver answers SERVFAIL to what is more.
+ */
 export function knotResolver({ directory, port, dotPort, ca, name }: Place): string {
   return `
 net.ipv6 = false
+net.tcp_pipeline(10000)
 net.listen('127.0.0.1', ${port}, { kind = 'dns' })
 cache.open(${CACHE_OCTETS}, 'lmdb://${directory}')
 for _, name in ipairs({ 'ta_update', 'ta_signal_query', 'priming', 'detect_time_skew' }) do

@@ -7,10 +7,9 @@ export const PROXY_CORE = 0;
 /** The load, the upstream and the path between are on this one. */
 export const LOAD_CORE = 1;
 
-/** In µs: /proc counts in hundredths of a second on every Linux (USER_HZ). */
+/** In µs: /proc/PID/stat counts in hundredths of a second on every Linux (USER_HZ). */
 const TICK = 10_000;
-
-/** Fields of /proc/PID/stat behind the name, which may hold blanks itself: utime and stime are the 14th and 15th. */
+/** Fields behind the name, which may hold blanks itself: utime and stime are the 14th and 15th. */
 const USER_TIME = 14 - 3;
 const SYSTEM_TIME = 15 - 3;
 
@@ -20,12 +19,31 @@ export function pinned(core: number, { program, args, ...rest }: Command): Comma
 }
 
 /** CPU time used so far, in µs. */
-export function cpuTime(pid: number): number {
-  return sum(pid, (each) => {
+export interface CpuTime {
+  /** Of all that ever ran, in steps of 10 ms. */
+  readonly coarse: number;
+  /** Of the threads that still run, to the nanosecond. */
+  readonly fine: number;
+}
+
+export function cpuTime(pid: number): CpuTime {
+  const coarse = sum(pid, (each) => {
     const stat = Deno.readTextFileSync(`/proc/${each}/stat`);
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return TICK * (Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME]));
   });
+  const fine = sum(pid, (each) =>
+    threadsOf(each).reduce((total, thread) => {
+      const [nanoseconds] = Deno.readTextFileSync(`/proc/${each}/task/${thread}/schedstat`).split(" ");
+      return total + Number(nanoseconds) / 1000;
+    }, 0));
+  return { coarse, fine };
+}
+
+/** What was used in between: the finer figure, unless a thread has ended and taken its time with it. */
+export function usedBetween(before: CpuTime, after: CpuTime): number {
+  const [coarse, fine] = [after.coarse - before.coarse, after.fine - before.fine];
+  return Math.abs(coarse - fine) <= 2 * TICK ? fine : coarse;
 }
 
 /** The most memory that was ever resident, in octets. */
@@ -50,8 +68,12 @@ function sum(pid: number, of: (pid: number) => number): number {
 }
 
 function childrenOf(pid: number): number[] {
-  return [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) => {
-    const children = Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`);
+  return threadsOf(pid).flatMap((thread) => {
+    const children = Deno.readTextFileSync(`/proc/${pid}/task/${thread}/children`);
     return children.split(" ").filter(Boolean).map(Number);
   });
+}
+
+function threadsOf(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => name);
 }

@@ -36,7 +36,7 @@ export function toOverview({ date, machine, tables }: Report): string {
   const names = [...new Set(tables.flatMap(({ rows }) => rows.map(({ name }) => name)))];
   const cell = ({ id, rows }: Table, name: string) => {
     const row = rows.find((row) => row.name === name);
-    if (!row || !row.counts) return "—";
+    if (!row || row.fault !== undefined) return "—";
     return id === "latency" ? `${whole(row.p99.median)}` : row.cpu.median.toFixed(1);
   };
   return [
@@ -50,7 +50,7 @@ export function toOverview({ date, machine, tables }: Report): string {
 
 function line(row: Row): string {
   const cells = [
-    row.counts ? row.name : `${row.name} (no cache)`,
+    row.fault === undefined ? row.name : `${row.name} (${row.fault})`,
     range(row.rate, whole),
     ratio(row.rate, row),
     range(row.cpu, (value) => value.toFixed(1)),
@@ -69,8 +69,8 @@ function range({ median, min, max }: Figure, show: (value: number) => string): s
   return `${show(median)} (${show(min)}–${show(max)})`;
 }
 
-function ratio({ ratio }: Figure, { counts }: Row): string {
-  return ratio === undefined || !counts ? "" : ratio.toFixed(2);
+function ratio({ ratio }: Figure, { fault }: Row): string {
+  return ratio === undefined || fault !== undefined ? "" : ratio.toFixed(2);
 }
 
 function whole(value: number): string {
@@ -78,11 +78,15 @@ function whole(value: number): string {
 }
 
 function footnotes(tables: readonly Table[]): string[] {
-  const without = new Set(
-    tables.flatMap(({ rows }) => rows.filter(({ counts }) => !counts).map(({ name }) => name)),
-  );
-  if (without.size === 0) return [];
-  return ["", `"No cache": ${[...without].join(" and ")} asked the upstream for what is to be a hit.`];
+  const faults = new Set(tables.flatMap(({ rows }) => rows.map(({ fault }) => fault)));
+  return [
+    ...faults.has("no cache")
+      ? ["", "No cache: asked the upstream for what is to be a hit; not compared."]
+      : [],
+    ...faults.has("loses queries")
+      ? ["", "Loses queries: over 1 % without an answer, or answered with an error; not compared."]
+      : [],
+  ];
 }
 
 function targetLines(tables: readonly Table[]): string[] {

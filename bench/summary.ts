@@ -14,8 +14,8 @@ export interface Figure {
 export interface Row {
   readonly name: string;
   readonly kind: "dot-proxy" | "peer" | "floor";
-  /** Whether it did what the scenario is about: answer from a cache, where that is asked for. */
-  readonly counts: boolean;
+  /** Why its figures are not compared: it did not do what the scenario is about. */
+  readonly fault?: string | undefined;
   /** Answers per second. */
   readonly rate: Figure;
   /** In µs. */
@@ -41,6 +41,8 @@ export interface Table {
 
 /** With more of its answers from the upstream than this, somebody has no cache. */
 const MOST_MISSED = 0.05;
+/** With more of its queries unanswered than this, or answered with an error, somebody was not up to the load. */
+const MOST_LOST = 0.01;
 
 export function summarize({ id, title, meaning, hits }: Scenario, measured: readonly Measured[]): Table {
   const rows = measured.map(({ peer, rounds, memory, connections }): Row => {
@@ -51,7 +53,7 @@ export function summarize({ id, title, meaning, hits }: Scenario, measured: read
     return {
       name: peer.name,
       kind: peer.kind,
-      counts: !hits || missed <= MOST_MISSED,
+      fault: faultOf({ loss: bad / Math.max(1, sent), missed, hits }),
       rate: of(({ outcome }) => outcome.rate),
       p50: of(({ outcome }) => outcome.p50),
       p99: of(({ outcome }) => outcome.p99),
@@ -62,7 +64,7 @@ export function summarize({ id, title, meaning, hits }: Scenario, measured: read
       missed,
     };
   });
-  const peers = rows.filter(({ kind, counts }) => kind === "peer" && counts);
+  const peers = rows.filter(({ kind, fault }) => kind === "peer" && fault === undefined);
   const best = (pick: (row: Row) => Figure, choose: (...all: number[]) => number) =>
     choose(...peers.map((row) => pick(row).median));
   const bests = {
@@ -85,6 +87,17 @@ export function summarize({ id, title, meaning, hits }: Scenario, measured: read
       cpu: compared(row.cpu, bests.cpu),
     })),
   };
+}
+
+interface Conduct {
+  readonly loss: number;
+  readonly missed: number;
+  readonly hits: boolean;
+}
+
+function faultOf({ loss, missed, hits }: Conduct): string | undefined {
+  if (hits && missed > MOST_MISSED) return "no cache";
+  return loss > MOST_LOST ? "loses queries" : undefined;
 }
 
 export function figure(values: readonly number[]): Figure {

@@ -37,7 +37,9 @@ function verdict(row: Row, what: string, figure: Target["figure"], limit: number
   const isFloor = figure === "rate";
   const wanted = `${isFloor ? "≥" : "≤"} ${limit.toFixed(1)} ×`;
   const { ratio } = row[figure];
-  if (!row.counts || ratio === undefined) return { what, wanted, measured: "no cache yet", reached: false };
+  if (row.fault !== undefined || ratio === undefined) {
+    return { what, wanted, measured: row.fault ?? "", reached: false };
+  }
   return {
     what,
     wanted,

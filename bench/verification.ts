@@ -20,10 +20,8 @@ export async function requireVerification(
     await using running = await spawnPeer(peer, { dotPort: upstream.dotPort, ca, name: ANOTHER_NAME });
     await new Promise((resolve) => setTimeout(resolve, START));
     const question = { transport: "udp", seconds: 1, window: 1, rate: 5 } as const;
-    const { answered, failed } = await load(native.load, running.port, question);
+    const { answered } = await load(native.load, running.port, question);
     if (running.child.ended) throw new Error(running.child.explain("ended"));
-    if (answered > failed) {
-      throw new Error(`${peer.name} accepts any certificate: it has answered ${answered - failed} questions`);
-    }
+    if (answered > 0) throw new Error(`${peer.name} accepts any certificate: ${answered} questions answered`);
   }));
 }

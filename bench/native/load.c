@@ -130,9 +130,8 @@ static void take(struct client *c, const uint8_t *message, int length, uint64_t 
     late++;
     return;
   }
-  answered++;
   if (message[3] & 15) failed++;
-  note(&latencies, at - sent_at[id]);
+  else answered++, note(&latencies, at - sent_at[id]);
   release(id);
 }
 
@@ -171,11 +170,14 @@ static void set_timer(uint64_t due) {
 }
 
 static void run(void) {
-  uint64_t start = now(), end = start + o.seconds * SECOND, looked = start, due = start;
   uint64_t interval = o.rate > 0 ? SECOND / o.rate : 0, in_time = 0, stopped = 0;
   int share = (o.window + o.sockets - 1) / o.sockets, turn = 0;
+  // Slowly at first: all of a large window at once would overflow anyone's receive buffer.
+  for (int asked = 0; !interval && asked < o.window; asked += o.sockets, usleep(1000)) {
+    for (int i = 0; i < o.sockets; i++) ask(&clients[i], 1);
+  }
+  uint64_t start = now(), end = start + o.seconds * SECOND, looked = start, due = start;
   if (interval) set_timer(due);
-  else for (int i = 0; i < o.sockets; i++) ask(&clients[i], share);
   for (;;) {
     struct epoll_event events[MAX_SOCKETS];
     int n = epoll_wait(poller, events, MAX_SOCKETS, 10);
