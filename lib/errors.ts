@@ -67,8 +67,7 @@ export class UpstreamError extends Error {
   readonly sent: boolean;
 
   constructor(failure: Failure, { upstream, phase, detail, cause, sent }: FailureFacts) {
-    const { text }: FailureRow = FAILURES[failure];
-    super(`${upstream}: ${phase}: ${text}${detail ? ` (${detail})` : ""}`, { cause });
+    super(`${upstream}: ${phase}: ${textOf(failure, phase)}${detail ? ` (${detail})` : ""}`, { cause });
     this.failure = failure;
     this.upstream = upstream;
     this.phase = phase;
@@ -88,6 +87,12 @@ export class UpstreamError extends Error {
   get extendedError(): number {
     return FAILURES[this.failure].extendedError;
   }
+}
+
+function textOf(failure: Failure, phase: Phase): string {
+  // Nobody refuses and nobody answers: that is what a firewall does, and port 853 serves nothing else.
+  if (failure === "timed out" && phase === "connect") return "timed out, is its port blocked?";
+  return FAILURES[failure].text;
 }
 
 function fatal(extendedError: number, text: string): FailureRow {

@@ -8,6 +8,7 @@ import { Router } from "./resolver/router.ts";
 import { strategy } from "./resolver/strategy.ts";
 import type { UpstreamAddress } from "./upstream/address.ts";
 import { dialer } from "./upstream/dial.ts";
+import { systemLookup } from "./upstream/lookup.ts";
 import { Upstream } from "./upstream/upstream.ts";
 
 /** For TCP and TLS together, in ms; longer than a query may take, so that a slow handshake is of use to later ones. */
@@ -70,7 +71,13 @@ export class Forwarder implements Disposable {
     const upstream = new Upstream({
       label: address.label,
       weight: address.weight,
-      dial: dialer(address, { caCerts, timeout: DIAL_TIMEOUT }),
+      dial: dialer(address, {
+        caCerts,
+        timeout: DIAL_TIMEOUT,
+        lookup: systemLookup,
+        profile: config.opportunistic ? "opportunistic" : "strict",
+        onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: address.label, error }),
+      }),
       maxInFlight: config.maxInFlight,
       idleTimeout: IDLE_TIMEOUT,
       silence: SILENCE,

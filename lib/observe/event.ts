@@ -11,6 +11,7 @@ export type Event =
   | Defect
   | UpstreamChange
   | ConnectionOpened
+  | Unauthenticated
   | Exchanged
   | ConnectionClosed
   | ClientRefused
@@ -77,6 +78,13 @@ export interface ConnectionOpened {
   readonly upstream: string;
   /** For TCP and TLS. */
   readonly milliseconds: number;
+}
+
+/** A connection to a server that could not prove who it is, used all the same because somebody asked for that. */
+export interface Unauthenticated {
+  readonly kind: "unauthenticated";
+  readonly upstream: string;
+  readonly error: UpstreamError;
 }
 
 /** An upstream answered a query, whether or not somebody still waits for it. */

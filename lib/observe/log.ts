@@ -62,6 +62,8 @@ function repeatable(event: Event): string | undefined {
       return "refused TCP clients";
     case "socket trouble":
       return `trouble with the ${event.transport} socket on ${event.address}`;
+    case "unauthenticated":
+      return `connections to ${event.upstream} without authentication`;
     case "query log trouble":
       return "losses of the query log";
     case "defect":
@@ -88,6 +90,11 @@ function say(event: Event): void {
       return log.debug("connection to {upstream} opened in {milliseconds} ms", {
         upstream: event.upstream,
         milliseconds: tenths(event.milliseconds),
+      });
+    case "unauthenticated":
+      return log.warning("used all the same, as --opportunistic says: {reason}", {
+        upstream: event.upstream,
+        reason: event.error.message,
       });
     case "connection closed":
       return log.debug("connection to {upstream} closed after {answered} answers: {reason}", {

@@ -1,35 +1,55 @@
+import { X509Certificate } from "node:crypto";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { createHash, X509Certificate } from "node:crypto";
 import type { Failure } from "../errors.ts";
+import { pinOf, provenChain } from "./pins.ts";
 
 /** What a server has to prove. */
 export interface Requirements {
-  /** Whether the chain must be valid up to a trusted root and name the server; pins alone do without (RFC 8310 §6.5). */
-  readonly named: boolean;
-  /** SHA-256 of SubjectPublicKeyInfo in base64: one key of the chain must be among them (RFC 7858 §4.2). */
+  /** Base64 of SHA-256 over keys: one of the chain must be among them (RFC 7858 §4.2); none: any will do. */
   readonly pins: readonly string[];
+  /** Whether the name is asked for beside a pin: "the client SHOULD … require both" (RFC 8310 §6.4). */
+  readonly isNamed: boolean;
+  /** Trusted roots, which a server need not send (RFC 8446 §4.4.2). */
+  readonly roots: () => readonly X509Certificate[];
 }
 
-/** What it has shown: the certificate with its issuers, and the platform's word for what is wrong with the chain. */
+/** What it has shown: the certificate with whatever followed it, and the platform's word for what is wrong with it. */
 export interface Proof {
   readonly certificate: PeerChain;
+  /** Undefined if the chain leads to a trusted root and names the server. */
   readonly error: string | undefined;
 }
 
-/** A certificate and, as far as it is known, who issued it. */
+/** A certificate and the one sent after it, which need not be its issuer's. */
 interface PeerChain extends PeerCertificate {
   readonly issuerCertificate?: PeerChain;
 }
 
-/** What is wrong with a proof; undefined if nothing is. */
+/** What is wrong with a proof. */
 export interface Flaw {
   readonly failure: Failure;
   readonly detail: string;
 }
 
-export function findFlaw(proof: Proof, { named, pins }: Requirements): Flaw | undefined {
-  const flaw = named && proof.error !== undefined ? explain(proof.certificate, proof.error) : undefined;
-  return flaw ?? (pins.length > 0 ? findPinMismatch(proof.certificate, pins) : undefined);
+/** More certificates than any real chain has, of which each may cost a signature's verification. */
+const MAX_SENT = 10;
+
+/**
+ * What is wrong with a proof; undefined if nothing is.
+ *
+ * A pin where nobody wrote a name is RFC 7858's key-pinned profile: a server whose own key is pinned needs no name and
+ * no trusted root. The pin of an issuer cannot stand alone like that, for it fits whatever else that issuer has signed:
+ * then the certificate must be valid for the host as if there were no pin.
+ */
+export function findFlaw(proof: Proof, { pins, isNamed, roots }: Requirements): Flaw | undefined {
+  if (pins.length === 0) return findChainFlaw(proof);
+  const sent = certificatesOf(proof.certificate);
+  const [leaf] = sent as [X509Certificate];
+  if (!isNamed && pins.includes(pinOf(leaf))) return findDateFlaw([leaf]);
+  const findMismatch = () =>
+    findPinMismatch(leaf, sent, pins) && findPinMismatch(leaf, [...sent, ...roots()], pins);
+  // Without a name the pin is all that was asked for, so that its absence is the news.
+  return isNamed ? findChainFlaw(proof) ?? findMismatch() : findMismatch() ?? findChainFlaw(proof);
 }
 
 /** Matches subjectAltName only: "MUST NOT inspect the Subject field" for a name (RFC 8310 §8.1). */
@@ -37,22 +57,28 @@ export function checkName(name: string, certificate: PeerCertificate): Error | u
   return checkServerIdentity(name, { ...certificate, subject: {} as PeerCertificate["subject"] });
 }
 
+function findPinMismatch(
+  leaf: X509Certificate,
+  others: readonly X509Certificate[],
+  pins: readonly string[],
+): Flaw | undefined {
+  const keys = provenChain(leaf, others).map(pinOf);
+  if (keys.some((key) => pins.includes(key))) return undefined;
+  return { failure: "pin mismatch", detail: `its keys are ${keys.map((key) => `sha256/${key}`).join(", ")}` };
+}
+
 /** The platform calls most flaws of a chain by one name; the dates tell more. */
-function explain(certificate: PeerChain, error: string): Flaw {
-  const now = Date.now();
-  for (const { valid_from, valid_to, subject } of chainOf(certificate)) {
-    const whose = `of ${subject?.CN ?? "unknown"}`;
-    if (Date.parse(valid_to) < now) return { failure: "expired", detail: `${whose}, on ${valid_to}` };
-    if (Date.parse(valid_from) > now) {
-      return { failure: "not yet valid", detail: `${whose}, before ${valid_from}` };
-    }
-  }
+function findChainFlaw({ certificate, error }: Proof): Flaw | undefined {
+  if (error === undefined) return undefined;
   if (error === "ERR_TLS_CERT_ALTNAME_INVALID") {
     const names = certificate.subjectaltname;
     return { failure: "wrong name", detail: names ? `it is for ${names}` : "it names nobody" };
   }
+  const [leaf, ...others] = certificatesOf(certificate) as [X509Certificate, ...X509Certificate[]];
+  const dateFlaw = findDateFlaw(provenChain(leaf, others));
+  if (dateFlaw) return dateFlaw;
   if (UNTRUSTED.has(error)) {
-    return { failure: "untrusted issuer", detail: `issued by ${certificate.issuer?.CN ?? "unknown"}` };
+    return { failure: "untrusted issuer", detail: `issued by ${commonName(leaf.issuer)}` };
   }
   return { failure: "bad certificate", detail: error };
 }
@@ -66,41 +92,30 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "CERT_UNTRUSTED",
 ]);
 
-function findPinMismatch(certificate: PeerChain, pins: readonly string[]): Flaw | undefined {
-  const keys = linkedChain(certificate).map(pinOf);
-  if (keys.some((key) => pins.includes(key))) return undefined;
-  return { failure: "pin mismatch", detail: `its keys are ${keys.map((key) => `sha256/${key}`).join(", ")}` };
-}
-
-/**
- * The certificates that are proven to belong together: each signed by the next. A certificate that a server merely
- * appends proves nothing, since it needs no private key for that.
- */
-function linkedChain(leaf: PeerChain): X509Certificate[] {
-  const linked: X509Certificate[] = [];
-  for (const { raw } of chainOf(leaf)) {
-    const certificate = new X509Certificate(raw);
-    const below = linked.at(-1);
-    if (below && !(below.checkIssued(certificate) && below.verify(certificate.publicKey))) break;
-    linked.push(certificate);
+function findDateFlaw(chain: readonly X509Certificate[]): Flaw | undefined {
+  const now = Date.now();
+  for (const { validFrom, validTo, subject } of chain) {
+    const whose = `that of ${commonName(subject)}`;
+    if (Date.parse(validTo) < now) return { failure: "expired", detail: `${whose}, on ${validTo}` };
+    if (Date.parse(validFrom) > now) {
+      return { failure: "not yet valid", detail: `${whose}, before ${validFrom}` };
+    }
   }
-  return linked;
+  return undefined;
 }
 
-function pinOf({ publicKey }: X509Certificate): string {
-  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
-}
-
-function chainOf(leaf: PeerChain): PeerChain[] {
-  const chain: PeerChain[] = [];
-  // A root is its own issuer.
-  for (
-    let each: PeerChain | undefined = leaf;
-    each?.raw && each !== chain.at(-1);
-    each = each.issuerCertificate
-  ) {
-    if (chain.some(({ fingerprint256 }) => fingerprint256 === each!.fingerprint256)) break;
-    chain.push(each);
+function certificatesOf(leaf: PeerChain): X509Certificate[] {
+  const certificates: X509Certificate[] = [];
+  let each: PeerChain | undefined = leaf;
+  while (each?.raw && certificates.length < MAX_SENT) {
+    certificates.push(new X509Certificate(each.raw));
+    if (each.issuerCertificate === each) break; // a root is its own issuer
+    each = each.issuerCertificate;
   }
-  return chain;
+  return certificates;
+}
+
+/** From the lines of a distinguished name. */
+function commonName(name: string): string {
+  return /^CN=(.*)$/m.exec(name)?.[1] ?? "unknown";
 }

@@ -1,139 +1,142 @@
 import { isIP } from "node:net";
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
-import { type Failure, type Phase, UpstreamError } from "../errors.ts";
+import type { SecureContext, TLSSocket } from "node:tls";
+import type { UpstreamError } from "../errors.ts";
 import type { UpstreamAddress } from "./address.ts";
-import { checkName, findFlaw } from "./authentication.ts";
+import { checkName, findFlaw, type Flaw } from "./authentication.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
+import { readClientCertificate } from "./client_certificate.ts";
+import { DialAttempt } from "./dial_attempt.ts";
+import { interleave, openFirst } from "./happy_eyeballs.ts";
+import type { Lookup } from "./lookup.ts";
+import { secureContexts, trustedRoots } from "./roots.ts";
+import { openTcp, openTls } from "./sockets.ts";
 import { TlsChannel } from "./tls_channel.ts";
 
 export interface DialSettings {
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
-  /** For TCP and TLS together, in ms: not part of any query's time, so that a slow handshake is finished and kept. */
+  /** For all phases together, in ms: not part of any query's time, so that a slow handshake is finished and kept. */
   readonly timeout: number;
+  /** Where a host is that was given by name. */
+  readonly lookup: Lookup;
+  /** What to do about a server that cannot prove who it is (RFC 8310 §5): turn away from it, or only tell. */
+  readonly profile: "strict" | "opportunistic";
+  /** Told, in the opportunistic profile, of each channel to such a server (RFC 8310 §6.5). */
+  readonly onUnauthenticated: (error: UpstreamError) => void;
 }
 
 /**
- * Dials one upstream with strict authentication (RFC 8310 §5): the certificate chain is verified and must name
- * `authName` among its subject alternative names, or there is no channel and not an octet of DNS is sent.
+ * Dials one upstream: the certificate chain is verified, names `authName` among its subject alternative names, and has a
+ * pinned key if there are pins, or there is no channel and not an octet of DNS is sent (RFC 8310 §6.6). Throws `UsageError`
+ * for a client certificate that cannot be used.
  *
  * By `node:tls` and not by `Deno.connectTls`, which leaves Nagle's algorithm on, cannot authenticate a name other than
  * the host dialled, does not show certificates, and keeps the socket of a handshake that is given up.
  */
-export function dialer(address: UpstreamAddress, { caCerts, timeout }: DialSettings): Dial {
-  const minVersion = "TLSv1.2"; // RFC 8310 §9
-  const publicRoots = createSecureContext({ minVersion });
-  // The platform trusts either its own roots or those it is given. To trust both, the ones given are tried first.
-  const trusts = caCerts.length > 0
-    ? [createSecureContext({ minVersion, ca: [...caCerts] }), publicRoots]
-    : [publicRoots];
-  return async (options) => {
-    const deadline = performance.now() + timeout;
-    for (let tries = 1;; tries++) {
-      try {
-        return await new Attempt(address, options, trusts[0]!).run(deadline - performance.now());
-      } catch (error) {
-        const { failure } = error as UpstreamError;
-        if (failure === "untrusted issuer") trusts.push(trusts.shift()!); // the other first, from now on
-        if (failure !== "untrusted issuer" || tries === trusts.length) throw error;
-      }
-    }
-  };
+export function dialer(address: UpstreamAddress, settings: DialSettings): Dial {
+  const dialer = new Dialer(address, settings);
+  return (options) => dialer.dial(options);
 }
 
-class Attempt {
+class Dialer {
   readonly #address: UpstreamAddress;
-  readonly #options: DialOptions;
-  readonly #socket: TLSSocket;
-  #phase: Phase = "connect";
+  readonly #settings: DialSettings;
+  /** The one that the server was trusted with last stands first. */
+  #contexts: readonly SecureContext[];
+  /** Where the last channel led to. */
+  #preferred: string | undefined;
+  /** Where a connection stood, but led to no channel: others had better be tried before. */
+  #suspect: string | undefined;
 
-  constructor(address: UpstreamAddress, options: DialOptions, secureContext: SecureContext) {
+  constructor(address: UpstreamAddress, settings: DialSettings) {
     this.#address = address;
-    this.#options = options;
-    const { host, port, authName } = address;
-    this.#socket = connect({
-      host,
-      port,
-      secureContext,
-      ALPNProtocols: ["dot"],
-      ...isIP(authName) === 0 && { servername: authName },
-      checkServerIdentity: (_, certificate) => checkName(authName, certificate),
-      // Not here, but in `#authenticate`, which can say what is wrong; until then nobody can write.
-      rejectUnauthorized: false,
-    });
-    this.#socket.setNoDelay(true);
+    this.#settings = settings;
+    this.#contexts = secureContexts(settings.caCerts, readClientCertificate(address));
   }
 
-  /** Resolves with an authenticated channel; rejects with `UpstreamError`, and then nothing is left open. */
-  async run(timeout: number): Promise<Channel> {
-    const abort = () => this.#socket.destroy(new DOMException("gave up", "AbortError"));
-    const timer = setTimeout(
-      () => this.#socket.destroy(new DOMException("gave up", "TimeoutError")),
-      timeout,
-    );
-    this.#options.signal.addEventListener("abort", abort);
+  async dial(options: DialOptions): Promise<Channel> {
+    using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeout);
     try {
-      await this.#handshake();
-      this.#authenticate();
-      return new TlsChannel(this.#socket);
+      return new TlsChannel(await this.#open(attempt));
     } catch (error) {
-      this.#socket.on("error", () => {}); // what it still has to say changes nothing
-      this.#socket.destroy();
-      throw error instanceof UpstreamError ? error : this.#explain(error);
-    } finally {
-      clearTimeout(timer);
-      this.#options.signal.removeEventListener("abort", abort);
+      throw attempt.explain(error);
     }
   }
 
-  #handshake(): Promise<void> {
-    this.#enter("connect");
-    return new Promise((resolve, reject) => {
-      this.#socket.once("connect", () => this.#enter("TLS"));
-      this.#socket.once("secureConnect", resolve);
-      this.#socket.once("error", reject);
-      this.#socket.once("close", () => reject(new Deno.errors.UnexpectedEof("connection closed")));
-    });
+  async #open(attempt: DialAttempt): Promise<TLSSocket> {
+    const addresses = await this.#lookUp(attempt);
+    const contexts = this.#contexts;
+    for (const context of contexts) {
+      const socket = await this.#shakeHands(addresses, context, attempt);
+      attempt.enter("authentication");
+      const flaw = this.#findFlaw(socket);
+      if (!flaw) {
+        this.#contexts = [context, ...contexts.filter((each) => each !== context)];
+        return socket;
+      }
+      const isLast = flaw.failure !== "untrusted issuer" || context === contexts.at(-1);
+      if (isLast && this.#toleratesFlaws) {
+        this.#settings.onUnauthenticated(attempt.error(flaw.failure, flaw));
+        return socket;
+      }
+      socket.destroy();
+      if (isLast) throw attempt.error(flaw.failure, flaw);
+    }
+    throw new Error("there is always a context"); // for the compiler
   }
 
-  #authenticate(): void {
-    this.#enter("authentication");
-    const certificate = this.#socket.getPeerCertificate(true);
-    const error = this.#socket.authorized
-      ? undefined
-      : String(this.#socket.authorizationError ?? "unverified");
-    const flaw = findFlaw({ certificate, error }, { named: true, pins: [] });
-    if (flaw) throw this.#error(flaw.failure, { detail: flaw.detail });
+  /** Who has given pins for an upstream means them (RFC 7858 §4.2: a mismatch is "non-recoverable"). */
+  get #toleratesFlaws(): boolean {
+    return this.#settings.profile === "opportunistic" && this.#address.pins.length === 0;
   }
 
-  #enter(phase: Phase): void {
-    this.#phase = phase;
-    this.#options.onPhase(phase);
+  async #lookUp(attempt: DialAttempt): Promise<string[]> {
+    const { host } = this.#address;
+    if (isIP(host) > 0) return [host];
+    attempt.enter("resolve");
+    return this.#inOrder(await attempt.within(this.#settings.lookup(host)));
   }
 
-  #explain(error: unknown): UpstreamError {
-    const { code = "", message = String(error), name } = error as NodeJS.ErrnoException;
-    if (name === "TimeoutError" || code === "ETIMEDOUT") return this.#error("timed out", { cause: error });
-    const failure = FAILURES[code] ?? (error instanceof Deno.errors.UnexpectedEof ? "closed" : "protocol");
-    return this.#error(failure, { cause: error, detail: message.replace(/ \(SSL routines:.*\)$/, "") });
+  /** What has worked comes first, what has failed last, and the families take turns in between. */
+  #inOrder(addresses: readonly string[]): string[] {
+    const rank = (address: string) => address === this.#preferred ? 0 : address === this.#suspect ? 2 : 1;
+    return interleave(addresses).sort((a, b) => rank(a) - rank(b));
   }
 
-  #error(failure: Failure, facts: { readonly detail?: string; readonly cause?: unknown }): UpstreamError {
-    const phase = failure === "resolve" ? "resolve" : this.#phase;
-    return new UpstreamError(failure, { upstream: this.#address.label, phase, ...facts });
+  async #shakeHands(
+    addresses: readonly string[],
+    secureContext: SecureContext,
+    attempt: DialAttempt,
+  ): Promise<TLSSocket> {
+    const { authName, port } = this.#address;
+    attempt.enter("connect");
+    const open = (address: string, signal: AbortSignal) => openTcp(address, port, signal);
+    const { address, opened } = await openFirst(addresses, open, attempt.signal);
+    attempt.enter("TLS");
+    try {
+      const socket = await openTls(opened, {
+        secureContext,
+        ALPNProtocols: ["dot"], // RFC 7858 §8.2 (IANA)
+        // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted" as a server name.
+        ...isIP(authName) === 0 && { servername: authName },
+        checkServerIdentity: (_, certificate) => checkName(authName, certificate),
+        // Not here, but in `#findFlaw`, which can say what is wrong; until then nobody can write. That the server holds
+        // the key of the certificate is checked all the same (TLS 1.2 and 1.3, measured with Deno 2.9.6).
+        rejectUnauthorized: false,
+      }, attempt.signal);
+      this.#preferred = address;
+      return socket;
+    } catch (error) {
+      if (this.#preferred === address) this.#preferred = undefined;
+      this.#suspect = address;
+      throw error;
+    }
+  }
+
+  #findFlaw(socket: TLSSocket): Flaw | undefined {
+    const { pins, isNamed } = this.#address;
+    const error = socket.authorized ? undefined : String(socket.authorizationError ?? "unverified");
+    const proof = { certificate: socket.getPeerCertificate(true), error };
+    return findFlaw(proof, { pins, isNamed, roots: () => trustedRoots(this.#settings.caCerts) });
   }
 }
-
-/** The platform's error codes that say more than that it did not work. */
-const FAILURES: Readonly<Record<string, Failure>> = {
-  ENOTFOUND: "resolve",
-  EAI_AGAIN: "resolve",
-  ECONNREFUSED: "refused",
-  EHOSTUNREACH: "unreachable",
-  ENETUNREACH: "unreachable",
-  EADDRNOTAVAIL: "unreachable",
-  EACCES: "unreachable",
-  EPERM: "unreachable",
-  ECONNRESET: "closed",
-  EPIPE: "closed",
-};

@@ -1,4 +1,5 @@
-/** Pins of server keys: the base64 of SHA-256 over a SubjectPublicKeyInfo (RFC 7858 §4.2). */
+/** Pins of keys: the base64 of SHA-256 over a SubjectPublicKeyInfo (RFC 7858 §4.2). */
+import { createHash, type X509Certificate } from "node:crypto";
 
 const OCTETS = 32;
 
@@ -10,4 +11,34 @@ export function parsePin(text: string): string {
     if (octets.length === OCTETS) return encoded;
   } catch { /* not base64: as any other text that is no pin */ }
   throw new TypeError(`"${text}" is not a pin; write sha256/ and the base64 of 32 octets (RFC 7858 §4.2)`);
+}
+
+export function pinOf({ publicKey }: X509Certificate): string {
+  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+}
+
+/**
+ * The leaf and whichever of the others have signed it, directly or through each other, and may do so. A certificate that
+ * a server merely appends is none of them: to send it proves nothing, for it takes no private key.
+ */
+export function provenChain(leaf: X509Certificate, others: readonly X509Certificate[]): X509Certificate[] {
+  const proven = [leaf];
+  const left = new Set(others);
+  for (const below of proven) { // grows meanwhile
+    for (const each of left) {
+      if (!hasIssued(each, below)) continue;
+      left.delete(each);
+      proven.push(each);
+    }
+  }
+  return proven;
+}
+
+/** RFC 5280 §6.1.4 (k): only what is marked as an authority may issue; any server's own key could sign, too. */
+function hasIssued(issuer: X509Certificate, subject: X509Certificate): boolean {
+  try {
+    return issuer.ca && subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
+  } catch {
+    return false; // a kind of key that cannot have signed this
+  }
 }

@@ -1,28 +1,10 @@
-import { type Phase, UpstreamError } from "../../lib/errors.ts";
-import { parseUpstream } from "../../lib/upstream/address.ts";
-import type { Channel, Dial } from "../../lib/upstream/channel.ts";
-import { dialer } from "../../lib/upstream/dial.ts";
+import { UpstreamError } from "../../lib/errors.ts";
 import { assert, assertEquals, assertRejects } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { type Admission, DotServer, ignoring, stallingInHandshake } from "../support/dot_server.ts";
 import { PlainServer } from "../support/plain_server.ts";
 import { written } from "../support/running_proxy.ts";
-
-const AUTHORITY = await Authority.create();
-const CERTIFICATE = await AUTHORITY.issue({ names: ["dot.test"], addresses: ["127.0.0.1"] });
-
-function dialTo(upstream: string, timeout = 5_000): Dial {
-  return dialer(parseUpstream(upstream)[0]!, { caCerts: [AUTHORITY.pem], timeout });
-}
-
-/** Dials, and keeps the phases it is told of. */
-function dialled(
-  dial: Dial,
-  signal = new AbortController().signal,
-): { channel: Promise<Channel>; phases: Phase[] } {
-  const phases: Phase[] = [];
-  return { channel: dial({ signal, onPhase: (phase) => phases.push(phase) }), phases };
-}
+import { AUTHORITY, CERTIFICATE, dialled, dialTo } from "./dialling.ts";
 
 Deno.test("a dial goes through its phases and brings a channel on which nothing has been said", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
@@ -41,7 +23,7 @@ const STALLS: [what: string, admission: Admission][] = [
 for (const [what, admission] of STALLS) {
   Deno.test(`a dial to a server that ${what} ends by its own time limit and leaves nothing`, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, admission });
-    const { channel } = dialled(dialTo(written(server.address), 100));
+    const { channel } = dialled(dialTo(written(server.address), { timeout: 100 }));
     const error = await assertRejects(() => channel, UpstreamError, "TLS: timed out");
     assertEquals([error.failure, error.phase, error.again], ["timed out", "TLS", false]);
     await server.until(({ open }) => open === 0, { timeout: 1_000 });

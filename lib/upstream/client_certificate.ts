@@ -1,0 +1,48 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { UsageError } from "../errors.ts";
+import type { UpstreamAddress } from "./address.ts";
+
+/** PEM: what we show to a server that asks for it (RFC 8446 §4.4.2), our own certificate first. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Reads the files of an upstream that has some. Throws `UsageError`: at start, since the platform takes anything for a
+ * certificate and then shows none.
+ */
+export function readClientCertificate(
+  { clientCertificate, label }: UpstreamAddress,
+): ClientCertificate | undefined {
+  if (!clientCertificate) return undefined;
+  const cert = readPem(clientCertificate.certificate, label);
+  const key = readPem(clientCertificate.key, label);
+  const certificate = parse(() => new X509Certificate(cert), "certificate", clientCertificate.certificate);
+  const privateKey = parse(
+    () => createPrivateKey(key),
+    "private key without a passphrase",
+    clientCertificate.key,
+  );
+  if (!certificate.checkPrivateKey(privateKey)) {
+    const { certificate, key } = clientCertificate;
+    throw new UsageError(`${label}: the key in "${key}" is not that of the certificate in "${certificate}"`);
+  }
+  return { cert, key };
+}
+
+function readPem(file: string, label: string): string {
+  try {
+    return Deno.readTextFileSync(file);
+  } catch (cause) {
+    throw new UsageError(`${label}: cannot read "${file}": ${(cause as Error).message}`, { cause });
+  }
+}
+
+function parse<T>(read: () => T, what: string, file: string): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new UsageError(`"${file}" holds no PEM ${what}: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,107 @@
+import { isIPv6 } from "node:net";
+
+/** "Connection Attempt Delay … RECOMMENDED value … is 250 milliseconds" (RFC 8305 §5). */
+const STAGGER = 250;
+
+/** Something that is open until it is destroyed. */
+interface Destroyable {
+  destroy(): void;
+}
+
+/** Opens one address; rejects when the signal is aborted, and then leaves nothing open. */
+export type Open<T extends Destroyable> = (address: string, signal: AbortSignal) => Promise<T>;
+
+export interface Winner<T> {
+  readonly address: string;
+  readonly opened: T;
+}
+
+/** The addresses by turns of their families, beginning with that of the first (RFC 8305 §4). */
+export function interleave(addresses: readonly string[]): string[] {
+  const isFirstFamily = (address: string) => isIPv6(address) === isIPv6(addresses[0]!);
+  const first = addresses.filter(isFirstFamily);
+  const second = addresses.filter((address) => !isFirstFamily(address));
+  return Array.from({ length: Math.max(first.length, second.length) })
+    .flatMap((_, i) => [first[i], second[i]])
+    .filter((address) => address !== undefined);
+}
+
+/**
+ * Opens the first of the addresses, another one after each 250 ms or failure, and resolves with the first that is open;
+ * all others are destroyed. Rejects with the first failure when all have failed, or with the signal's reason.
+ */
+export async function openFirst<T extends Destroyable>(
+  addresses: readonly string[],
+  open: Open<T>,
+  signal: AbortSignal,
+): Promise<Winner<T>> {
+  const race = new Race(addresses, open);
+  const abort = () => race.fail(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    if (signal.aborted) abort();
+    return await race.winner;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+class Race<T extends Destroyable> {
+  readonly #result = Promise.withResolvers<Winner<T>>();
+  readonly #losers = new AbortController();
+  readonly #waiting: string[];
+  readonly #open: Open<T>;
+  #running = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isOver = false;
+  #firstError: unknown;
+
+  constructor(addresses: readonly string[], open: Open<T>) {
+    this.#waiting = [...addresses];
+    this.#open = open;
+    this.#next();
+  }
+
+  get winner(): Promise<Winner<T>> {
+    return this.#result.promise;
+  }
+
+  fail(error: unknown): void {
+    this.#end();
+    this.#result.reject(error);
+  }
+
+  readonly #next = () => {
+    clearTimeout(this.#timer);
+    const address = this.#waiting.shift();
+    if (address === undefined) {
+      if (this.#running === 0) this.fail(this.#firstError);
+      return;
+    }
+    if (this.#waiting.length > 0) this.#timer = setTimeout(this.#next, STAGGER);
+    this.#running++;
+    this.#open(address, this.#losers.signal).then(
+      (opened) => this.#opened({ address, opened }),
+      (error) => this.#failed(error),
+    );
+  };
+
+  #opened(winner: Winner<T>): void {
+    if (this.#isOver) return winner.opened.destroy();
+    this.#end();
+    this.#result.resolve(winner);
+  }
+
+  #failed(error: unknown): void {
+    if (this.#isOver) return;
+    this.#running--;
+    this.#firstError ??= error;
+    this.#next();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#losers.abort();
+  }
+}
