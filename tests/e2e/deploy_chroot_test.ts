@@ -9,7 +9,7 @@ import { Authority } from "../support/certificates.ts";
 import { askTcp, askUdp } from "../support/client.ts";
 import { DotServer } from "../support/dot_server.ts";
 import { query, read } from "../support/packets.ts";
-import { Child, withLogs } from "./child.ts";
+import { Child, type Command, withLogs } from "./child.ts";
 import { proxyCommand } from "./proxy_process.ts";
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
@@ -18,7 +18,7 @@ const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
 /** distroless calls this user nonroot. */
 const USER = 65532;
 
-Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unprivileged user, it answers and stops", async () => {
+Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unprivileged user, it answers, is healthy, and stops", async () => {
   assertEquals(Deno.uid(), 0, "chroot needs root");
   const authority = await Authority.create();
   const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
@@ -26,7 +26,7 @@ Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unpriv
   await using image = await buildRoot();
   await Deno.writeTextFile(join(image.root, "ca.pem"), authority.pem);
   const options = ["--listen", "127.0.0.1:0", "--upstream", `127.0.0.1:${server.port}`, "--ca", "/ca.pem"];
-  await using child = await start(image.root, options);
+  await using child = new Child("dot-proxy in its image's root", await confined(image.root, options));
   await withLogs([child], async () => {
     await child.says(/forwarding .*\n/);
     const address = { hostname: "127.0.0.1", port: Number(/127\.0\.0\.1:(\d+) /.exec(child.log)?.[1]) };
@@ -35,6 +35,12 @@ Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unpriv
       assertEquals([rcode, answers.length], [0, 1]);
     }
     await assertConfined(child, image.root);
+    const { program, args, ...surroundings } = await confined(image.root, [
+      "healthcheck",
+      "--listen",
+      `127.0.0.1:${address.port}`,
+    ]);
+    assertEquals((await new Deno.Command(program, { args: [...args], ...surroundings }).output()).code, 0);
     assertEquals(await child.stop("SIGTERM"), 0);
     // Libraries or caches that it misses would be told of.
     for (const line of child.log.trimEnd().split("\n")) assertMatch(line, /^\S+Z info /);
@@ -52,21 +58,21 @@ async function assertConfined({ pid }: Child, root: string): Promise<void> {
 }
 
 /**
- * Runs the proxy in that root. A runtime like Docker mounts /proc, so it is mounted here; in a mount namespace of its
- * own, which ends with the process: nothing is left to unmount.
+ * How to run the program in that root. A runtime like Docker mounts /proc, so it is mounted here; in a mount namespace of
+ * its own, which ends with the process: nothing is left to unmount.
  */
-async function start(root: string, options: readonly string[]): Promise<Child> {
+async function confined(root: string, options: readonly string[]): Promise<Command> {
   const { program, args } = await proxyCommand(options);
   const inside = join("/usr/local/bin", program === Deno.execPath() ? "deno" : "dot-proxy");
   const confine = ["--mount", `--root=${root}`, "--mount-proc", "--wd=/src"];
-  return new Child("dot-proxy in its image's root", {
+  return {
     program: "setpriv",
     args: [
       ...["--no-new-privs", "unshare", ...confine, `--setgid=${USER}`, `--setuid=${USER}`, inside, ...args],
     ],
     env: { DENO_DIR: "/deno-dir", NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "" },
     clearEnv: true,
-  });
+  };
 }
 
 /** The image's root, none of it writable for the user. */
