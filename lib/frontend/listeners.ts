@@ -1,6 +1,6 @@
 import { formatHostPort } from "../host_port.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
-import { UdpFrontend } from "./udp.ts";
+import { UdpFrontend, type UdpFrontendOptions } from "./udp.ts";
 
 /** An address to listen on, over UDP and TCP both. */
 export interface ListenAddress {
@@ -11,7 +11,7 @@ export interface ListenAddress {
   readonly required: boolean;
 }
 
-export type ListenerOptions = Omit<TcpFrontendOptions, "hostname" | "port">;
+export type ListenerOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
 
 /** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
 const REFRESH = 5000;

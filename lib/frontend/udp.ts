@@ -3,9 +3,15 @@ import { MAX_MESSAGE } from "../dns/message.ts";
 import type { Observe } from "../observe/event.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Reply } from "./answer.ts";
+import { ipv4Of, portOf, textOf } from "./socket_address.ts";
+import { BATCH, UdpBatch } from "./udp_batch.ts";
 
-/** Receives outstanding at once, so that a burst is taken in one turn of the event loop. */
+/** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
+/** Batches taken before others have their turn: answers of upstreams, TCP clients. */
+const MAX_BATCHES = 8;
+/** IPv4 clients whose address is known as text already. */
+const MAX_KNOWN = 4096;
 /** A receiver's buffer, in octets: the largest datagram, and room for many queries that are waited for. */
 const BUFFER = 2 * MAX_MESSAGE;
 
@@ -16,23 +22,44 @@ export interface FrontendOptions {
   readonly observe: Observe;
 }
 
+/** Whether datagrams are handed over many at a time: `auto` where that can be had. */
+export type BatchMode = "auto" | "on" | "off";
+
+export interface UdpFrontendOptions extends FrontendOptions {
+  readonly batch: BatchMode;
+}
+
 /** One UDP socket: datagrams in, answers out, from the address that was asked. */
 export class UdpFrontend {
   readonly address: Deno.NetAddr;
   readonly #socket: Deno.DatagramConn;
   readonly #answerer: Answerer;
   readonly #observe: Observe;
+  readonly #batch: UdpBatch | undefined;
+  readonly #known = new Map<number, string>();
+  readonly #idle = Promise.withResolvers<void>();
   #waiting = 0;
   #stopping = false;
-  readonly #idle = Promise.withResolvers<void>();
+  #closed = false;
+  #flushing = false;
 
-  /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ hostname, port, answerer, observe }: FrontendOptions) {
+  /** Throws what `Deno.listenDatagram` throws, and an Error if batches are asked for and cannot be had. */
+  constructor({ hostname, port, answerer, observe, batch }: UdpFrontendOptions) {
     this.#socket = Deno.listenDatagram({ transport: "udp", hostname, port });
     this.address = this.#socket.addr as Deno.NetAddr;
     this.#answerer = answerer;
     this.#observe = observe;
-    for (let i = 0; i < RECEIVERS; i++) void this.#receive();
+    try {
+      this.#batch = openBatch(this.address, batch);
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
+    for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
+  }
+
+  get isBatched(): boolean {
+    return this.#batch !== undefined;
   }
 
   /** Answers what has been asked, then closes. */
@@ -46,9 +73,10 @@ export class UdpFrontend {
   [Symbol.dispose](): void {
     this.#stopping = true;
     this.#idle.resolve();
-    try {
-      this.#socket.close();
-    } catch { /* closed already */ }
+    if (this.#closed) return;
+    this.#closed = true; // and its descriptor may be another's: nothing may use it any more
+    this.#batch?.[Symbol.dispose]();
+    this.#socket.close();
   }
 
   async #receive(): Promise<void> {
@@ -61,6 +89,7 @@ export class UdpFrontend {
         // The bytes of a query that is waited for stay where they are: go on behind them.
         if (pending) buffer = buffer.subarray(datagram.length);
         if (buffer.length < MAX_MESSAGE) buffer = new Uint8Array(BUFFER);
+        if (this.#batch) this.#takeBatches(this.#batch);
       } catch (error) {
         if (this.#stopping) return;
         this.#trouble(error);
@@ -77,12 +106,59 @@ export class UdpFrontend {
       this.#send(reply, from);
       return false;
     }
+    this.#await(reply, (reply) => this.#send(reply, from));
+    return true;
+  }
+
+  #await(reply: Promise<Reply>, send: (reply: Reply) => void): void {
     this.#waiting++;
     void reply.then((reply) => {
-      this.#send(reply, from);
+      send(reply);
       if (--this.#waiting === 0 && this.#stopping) this.#idle.resolve();
     });
-    return true;
+  }
+
+  /** What has come in beside the datagram that woke us. */
+  #takeBatches(batch: UdpBatch): void {
+    for (let batches = 0, count = BATCH; count === BATCH && batches < MAX_BATCHES; batches++) {
+      count = batch.receive();
+      for (let i = 0; i < count; i++) this.#takeFrom(batch, i);
+      batch.flush();
+    }
+  }
+
+  #takeFrom(batch: UdpBatch, i: number): void {
+    const sender = batch.sender(i);
+    const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
+    // The next batch overwrites this one.
+    const reply = this.#answerer.answer(batch.datagram(i).slice(), client);
+    if (reply instanceof Promise) {
+      const to = sender.slice();
+      this.#await(reply, (reply) => this.#sendLater(batch, reply, to));
+    } else if (reply) batch.send(reply.subarray(PREFIX), sender);
+  }
+
+  #addressOf(sender: Uint8Array): string {
+    const key = ipv4Of(sender);
+    if (key === undefined) return textOf(sender);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size === MAX_KNOWN) this.#known.clear();
+    const text = textOf(sender);
+    this.#known.set(key, text);
+    return text;
+  }
+
+  /** The replies of one turn go together. */
+  #sendLater(batch: UdpBatch, reply: Reply, to: Uint8Array): void {
+    if (!reply || this.#closed) return;
+    batch.send(reply.subarray(PREFIX), to);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      if (!this.#closed) batch.flush();
+    });
   }
 
   #send(reply: Reply, to: Deno.NetAddr): void {
@@ -94,5 +170,16 @@ export class UdpFrontend {
     if (this.#stopping) return;
     const { hostname } = this.address;
     this.#observe({ kind: "socket trouble", transport: "udp", address: hostname, error });
+  }
+}
+
+/** Undefined where batches cannot be had and need not be. */
+function openBatch(address: Deno.NetAddr, mode: BatchMode): UdpBatch | undefined {
+  if (mode === "off") return undefined;
+  try {
+    return UdpBatch.open(address);
+  } catch (error) {
+    if (mode === "auto") return undefined;
+    throw new Error(`no batched UDP: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -1,4 +1,4 @@
-import { UdpFrontend } from "../../lib/frontend/udp.ts";
+import { type BatchMode, UdpFrontend } from "../../lib/frontend/udp.ts";
 import { addressOf } from "../support/answers.ts";
 import { assert, assertEquals, assertRejects } from "../support/assert.ts";
 import { askUdp, UdpClient } from "../support/client.ts";
@@ -13,9 +13,21 @@ import {
 import { padding, query, type QueryFields, read, txt } from "../support/packets.ts";
 import { answererFor, Events } from "./fixture.ts";
 
-function frontend(resolver: FakeResolver, events = new Events(), hostname = "127.0.0.1"): UdpFrontend {
+function frontend(
+  resolver: FakeResolver,
+  batch: BatchMode,
+  events = new Events(),
+  hostname = "127.0.0.1",
+): UdpFrontend {
   const answerer = answererFor({ resolver, events });
-  return new UdpFrontend({ hostname, port: 0, answerer, observe: events.observe });
+  return new UdpFrontend({ hostname, port: 0, answerer, observe: events.observe, batch });
+}
+
+/** Whether datagrams are handed over one at a time or many makes no difference to what is true of them. */
+function bothWays(name: string, body: (batch: BatchMode) => Promise<void>): void {
+  for (const batch of ["off", "on"] as const) {
+    Deno.test(`${name} (--udp-batch ${batch})`, () => body(batch));
+  }
 }
 
 /** The name and the address in a reply, which belong together if it is the right one. */
@@ -24,9 +36,9 @@ function nameAndAddress(reply: Uint8Array): [string, string] {
   return [question!.name, answers[0]!.text];
 }
 
-Deno.test("of many concurrent clients each gets the answer to its own query (5452-1)", async () => {
+bothWays("of many concurrent clients each gets the answer to its own query (5452-1)", async (batch) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver);
+  using server = frontend(resolver, batch);
   const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
   // One ID for all: nothing but the address can tell them apart.
   const answers = names.map((name) => askUdp(server.address, query(name)));
@@ -36,23 +48,26 @@ Deno.test("of many concurrent clients each gets the answer to its own query (545
   assertEquals(got.map(nameAndAddress), names.map((name) => [name, addressOf(name)]));
 });
 
-Deno.test("of many queries from one socket each is answered under its ID, in whatever order (7766-7)", async () => {
-  const resolver = new HoldingResolver();
-  using server = frontend(resolver);
-  using client = new UdpClient(server.address);
-  const names = Array.from({ length: 100 }, (_, i) => `query-${i}.example`);
-  for (const [id, name] of names.entries()) await client.send(query(name, "A", { id }));
-  await resolver.until(names.length);
-  resolver.release(resolver.asked.toReversed());
-  for (let i = 0; i < names.length; i++) {
-    const reply = await client.receive();
-    assertEquals(nameAndAddress(reply)[0], names[read(reply).id]);
-  }
-});
+bothWays(
+  "of many queries from one socket each is answered under its ID, in whatever order (7766-7)",
+  async (batch) => {
+    const resolver = new HoldingResolver();
+    using server = frontend(resolver, batch);
+    using client = new UdpClient(server.address);
+    const names = Array.from({ length: 100 }, (_, i) => `query-${i}.example`);
+    for (const [id, name] of names.entries()) await client.send(query(name, "A", { id }));
+    await resolver.until(names.length);
+    resolver.release(resolver.asked.toReversed());
+    for (let i = 0; i < names.length; i++) {
+      const reply = await client.receive();
+      assertEquals(nameAndAddress(reply)[0], names[read(reply).id]);
+    }
+  },
+);
 
-Deno.test("the octets of a query that waits are not overwritten by the datagrams after it", async () => {
+bothWays("the octets of a query that waits are not overwritten by the datagrams after it", async (batch) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver);
+  using server = frontend(resolver, batch);
   const waiting = Array.from({ length: 40 }, (_, i) => large(`waiting-${i}.example`, { id: i }));
   using client = new UdpClient(server.address);
   for (const [i, bytes] of waiting.entries()) {
@@ -78,9 +93,9 @@ function large(name: string, fields: QueryFields): Uint8Array {
   return query(name, "A", { ...fields, edns: { options: [padding(3000)] } });
 }
 
-Deno.test("an answer at once does not wait for one that takes longer", async () => {
+bothWays("an answer at once does not wait for one that takes longer", async (batch) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver);
+  using server = frontend(resolver, batch);
   using slow = new UdpClient(server.address);
   await slow.send(query("slow.example"));
   await resolver.until(1);
@@ -95,29 +110,32 @@ Deno.test("an answer at once does not wait for one that takes longer", async () 
 const texts = (count: number): Respond => (query) =>
   addressed(query, { answers: Array.from({ length: count }, () => txt("example.com", ["x".repeat(100)])) });
 
-Deno.test("an answer is truncated exactly if the client cannot take it (1035-1, 6891-3, 9715-1, 2181-1)", async () => {
-  const cases: [string, number, QueryFields, number, boolean][] = [
-    ["a small one without EDNS", 3, {}, 512, false],
-    ["4 KB without EDNS", 36, {}, 512, true],
-    ["1 KB without EDNS", 9, {}, 512, true],
-    ["1 KB with 1232 offered", 9, { edns: { size: 1232 } }, 1232, false],
-    ["4 KB with 1232 offered", 36, { edns: { size: 1232 } }, 1232, true],
-    ["4 KB with more offered than this side sends", 36, { edns: { size: 4096 } }, 1232, true],
-    ["1 KB with less than 512 offered, which means 512", 9, { edns: { size: 10 } }, 512, true],
-    ["a small one with less than 512 offered", 3, { edns: { size: 10 } }, 512, false],
-  ];
-  for (const [name, count, fields, limit, truncated] of cases) {
-    using server = frontend(new FakeResolver(texts(count)));
-    const reply = await askUdp(server.address, query("example.com", "TXT", fields));
-    const { flags, answers } = read(reply);
-    assert(reply.length <= limit, `${name}: ${reply.length} octets`);
-    assertEquals([flags.tc, answers.length], [truncated, truncated ? 0 : count], name);
-  }
-});
+bothWays(
+  "an answer is truncated exactly if the client cannot take it (1035-1, 6891-3, 9715-1, 2181-1)",
+  async (batch) => {
+    const cases: [string, number, QueryFields, number, boolean][] = [
+      ["a small one without EDNS", 3, {}, 512, false],
+      ["4 KB without EDNS", 36, {}, 512, true],
+      ["1 KB without EDNS", 9, {}, 512, true],
+      ["1 KB with 1232 offered", 9, { edns: { size: 1232 } }, 1232, false],
+      ["4 KB with 1232 offered", 36, { edns: { size: 1232 } }, 1232, true],
+      ["4 KB with more offered than this side sends", 36, { edns: { size: 4096 } }, 1232, true],
+      ["1 KB with less than 512 offered, which means 512", 9, { edns: { size: 10 } }, 512, true],
+      ["a small one with less than 512 offered", 3, { edns: { size: 10 } }, 512, false],
+    ];
+    for (const [name, count, fields, limit, truncated] of cases) {
+      using server = frontend(new FakeResolver(texts(count)), batch);
+      const reply = await askUdp(server.address, query("example.com", "TXT", fields));
+      const { flags, answers } = read(reply);
+      assert(reply.length <= limit, `${name}: ${reply.length} octets`);
+      assertEquals([flags.tc, answers.length], [truncated, truncated ? 0 : count], name);
+    }
+  },
+);
 
-Deno.test("empty, short, oversized and senseless datagrams hinder nobody", async () => {
+bothWays("empty, short, oversized and senseless datagrams hinder nobody", async (batch) => {
   const [resolver, events] = [new FakeResolver(), new Events()];
-  using server = frontend(resolver, events);
+  using server = frontend(resolver, batch, events);
   using client = new UdpClient(server.address);
   const junk = [0, 1, 11, 12, 512, 1233, 65_507].map((length) => new Uint8Array(length).fill(0xee));
   for (const bytes of [...junk, ...junk]) {
@@ -128,9 +146,9 @@ Deno.test("empty, short, oversized and senseless datagrams hinder nobody", async
   assertEquals(events.of("socket trouble"), []);
 });
 
-Deno.test("a client that has gone before its answer hinders nobody", async () => {
+bothWays("a client that has gone before its answer hinders nobody", async (batch) => {
   const [resolver, events] = [new HoldingResolver(), new Events()];
-  using server = frontend(resolver, events);
+  using server = frontend(resolver, batch, events);
   for (let i = 1; i <= 20; i++) {
     using client = new UdpClient(server.address);
     await client.send(query("gone.example"));
@@ -142,9 +160,9 @@ Deno.test("a client that has gone before its answer hinders nobody", async () =>
   assertEquals(events.of("socket trouble"), []);
 });
 
-Deno.test("a frontend that stops answers what it was asked, then gives the port back", async () => {
+bothWays("a frontend that stops answers what it was asked, then gives the port back", async (batch) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver, new Events(), "127.0.53.3"); // whose ports no other test takes
+  using server = frontend(resolver, batch, new Events(), "127.0.53.3"); // whose ports no other test takes
   const answers = Array.from(
     { length: 20 },
     (_, i) => askUdp(server.address, query(`under-way-${i}.example`)),
@@ -160,16 +178,19 @@ Deno.test("a frontend that stops answers what it was asked, then gives the port 
   Deno.listenDatagram({ transport: "udp", hostname, port }).close();
 });
 
-Deno.test("a frontend that waits for nothing stops at once, and may be stopped and disposed of again", async () => {
-  const server = frontend(new FakeResolver());
-  await server.stop();
-  await server.stop();
-  server[Symbol.dispose]();
-});
+bothWays(
+  "a frontend that waits for nothing stops at once, and may be stopped and disposed of again",
+  async (batch) => {
+    const server = frontend(new FakeResolver(), batch);
+    await server.stop();
+    await server.stop();
+    server[Symbol.dispose]();
+  },
+);
 
-Deno.test("an answer that comes after all is closed goes nowhere and harms nothing", async () => {
+bothWays("an answer that comes after all is closed goes nowhere and harms nothing", async (batch) => {
   const [resolver, events] = [new HoldingResolver(), new Events()];
-  const server = frontend(resolver, events);
+  const server = frontend(resolver, batch, events);
   using client = new UdpClient(server.address);
   await client.send(query("example.com"));
   await resolver.until(1);

@@ -1,0 +1,42 @@
+/** struct sockaddr_in and sockaddr_in6, as Linux has them. */
+
+/** Octets of the longer one, with padding. */
+export const SOCKET_ADDRESS = 32;
+
+const AF_INET = 2;
+
+/** Octets that the kernel wants to be told of, for the address at an offset. */
+export function lengthOf(addresses: Uint8Array, at: number): number {
+  return addresses[at] === AF_INET ? 16 : 28;
+}
+
+export function portOf(address: Uint8Array): number {
+  return address[2]! << 8 | address[3]!;
+}
+
+/** An IPv4 address as a number; undefined for IPv6. */
+export function ipv4Of(address: Uint8Array): number | undefined {
+  if (address[0] !== AF_INET) return undefined;
+  return (address[4]! << 24 | address[5]! << 16 | address[6]! << 8 | address[7]!) >>> 0;
+}
+
+/** The IP address as Deno writes it: dotted, or as RFC 5952 wants it. */
+export function textOf(address: Uint8Array): string {
+  if (address[0] === AF_INET) return `${address[4]}.${address[5]}.${address[6]}.${address[7]}`;
+  const groups = Array.from({ length: 8 }, (_, i) => address[8 + 2 * i]! << 8 | address[9 + 2 * i]!);
+  const [start, length] = longestZeros(groups);
+  const text = (part: number[]) => part.map((group) => group.toString(16)).join(":");
+  if (length < 2) return text(groups);
+  return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+/** Where the longest run of zero groups starts, the first of several, and how long it is. */
+function longestZeros(groups: readonly number[]): [start: number, length: number] {
+  let best: [number, number] = [0, 0];
+  for (let start = 0; start < groups.length; start++) {
+    let end = start;
+    while (groups[end] === 0) end++;
+    if (end - start > best[1]) best = [start, end - start];
+  }
+  return best;
+}
