@@ -1,3 +1,4 @@
+import type { CacheControl } from "./admin/cache_api.ts";
 import { AdminServer } from "./admin/server.ts";
 import { Guard } from "./admin/guard.ts";
 import { Health } from "./admin/health.ts";
@@ -31,6 +32,7 @@ export interface ObservationOptions {
 export interface Subject {
   readonly upstreams: readonly UpstreamStatus[];
   readonly cache?: CacheStatus | undefined;
+  readonly cacheControl?: CacheControl | undefined;
   /** Asks the upstreams something, whatever the cache knows; whether one has answered. */
   probe(): Promise<boolean>;
 }
@@ -86,7 +88,7 @@ export class Observation {
       health: new Health({ ...watched, probe: () => subject.probe(), now }),
       live: new Live({ ...watched, observers: this.#observers, detail: config.queryDetail, now }),
       report: () => report(watched),
-      cacheApi: undefined,
+      cacheControl: () => subject.cacheControl,
     });
     return this.#admin.address;
   }

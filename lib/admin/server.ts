@@ -1,4 +1,5 @@
 import type { Exposition } from "../observe/exposition.ts";
+import { type CacheControl, flush, look } from "./cache_api.ts";
 import type { Guard, Refusal } from "./guard.ts";
 import type { Health } from "./health.ts";
 import type { Live } from "./live.ts";
@@ -13,13 +14,8 @@ export interface AdminOptions {
   readonly health: Health;
   readonly live: Live;
   readonly report: () => Report;
-  readonly cacheApi: CacheApi | undefined;
-}
-
-/** Looks into the cache and takes out of it; made elsewhere, because there may be none. */
-export interface CacheApi {
-  look(parameters: URLSearchParams): Response;
-  flush(parameters: URLSearchParams): Response;
+  /** Undefined where there is no cache. */
+  readonly cacheControl: () => CacheControl | undefined;
 }
 
 type Route = (request: Request, url: URL) => Response | Promise<Response>;
@@ -49,8 +45,8 @@ export class AdminServer {
     ["GET /readyz", (request) => this.#ready(request)],
     ["GET /api/status", () => Response.json(this.#options.report())],
     ["GET /api/events", () => this.#events()],
-    ["GET /api/cache", (_, url) => this.#options.cacheApi?.look(url.searchParams) ?? noCache()],
-    ["POST /api/cache/flush", (_, url) => this.#options.cacheApi?.flush(url.searchParams) ?? noCache()],
+    ["GET /api/cache", (_, url) => this.#withCache((cache) => look(cache, url.searchParams))],
+    ["POST /api/cache/flush", (_, url) => this.#withCache((cache) => flush(cache, url.searchParams))],
   ]);
 
   /** Throws what `Deno.serve` throws. */
@@ -107,15 +103,16 @@ export class AdminServer {
     return Response.json(isOperator ? { ready, reasons } : { ready }, { status: ready ? 200 : 503 });
   }
 
+  #withCache(use: (cache: CacheControl) => Response): Response {
+    const cache = this.#options.cacheControl();
+    return cache ? use(cache) : refuse({ status: 404, reason: "there is no cache" });
+  }
+
   #events(): Response {
     const { live } = this.#options;
     if (live.isFull) return refuse({ status: 503, reason: "too many are looking already" });
     return new Response(live.stream(), { headers: { "content-type": "text/event-stream" } });
   }
-}
-
-function noCache(): Response {
-  return refuse({ status: 404, reason: "there is no cache" });
 }
 
 function refuse({ status, reason }: Refusal, headers: Record<string, string> = {}): Response {

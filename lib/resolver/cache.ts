@@ -9,6 +9,7 @@ import { Coalescer } from "./coalesce.ts";
 import { FailureCache } from "./failure_cache.ts";
 import { type Flush, flush } from "./flush.ts";
 import { NONE, type Ref } from "./hash_index.ts";
+import { type CachedAnswer, inspect } from "./inspect.ts";
 import { findAnswer, findCut, ticks } from "./lookup.ts";
 import { Patience } from "./patience.ts";
 import { tagOf } from "./question_key.ts";
@@ -86,6 +87,11 @@ export class Cache implements Resolver, Disposable {
     }
     this.misses++;
     return this.#coalescer.resolve(query);
+  }
+
+  /** All that is known of a name. Throws a `TypeError` where the name is none. */
+  inspect(name: string): CachedAnswer[] {
+    return inspect(this.store, name, ticks(this.#options.now()));
   }
 
   /** Forgets answers, and all failures; returns how many answers. Throws a `TypeError` where the name is none. */

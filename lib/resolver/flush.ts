@@ -22,7 +22,8 @@ export function flush(store: Store, what: Flush): number {
   return before - store.size;
 }
 
-function isWithin({ entries }: Store, ref: Ref, name: Uint8Array, isSuffix: boolean): boolean {
+/** Whether an entry is about a plain name in small letters, or where it is a suffix about one that ends with it. */
+export function isWithin({ entries }: Store, ref: Ref, name: Uint8Array, isSuffix: boolean): boolean {
   const bytes = entries.bytesOf(ref);
   const end = entries.nameEnd(ref);
   const start = end - name.length;

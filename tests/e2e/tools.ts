@@ -13,6 +13,8 @@ const PACKAGES = {
   "dnsperf": "dnsperf",
   "ss": "iproute2",
   "systemd-analyze": "systemd",
+  "chromium": "chromium",
+  "promtool": "prometheus",
 } as const;
 
 /** A program of the end-to-end rig. */

@@ -2,7 +2,7 @@
 "use strict";
 
 /** Seconds that the lines show. */
-const SPAN = 120;
+const SPAN = 60;
 const SVG = "http://www.w3.org/2000/svg";
 const HEALTHY = { up: "answers", down: "is down", untried: "not asked yet" };
 
@@ -93,8 +93,9 @@ function upstreamItem(upstream) {
 
 function expiry(time) {
   if (time === null) return "not known";
-  const days = Math.floor((time - Date.now()) / 86_400_000);
-  return days < 0 ? "expired" : `for ${days} more days`;
+  const hours = Math.floor((time - Date.now()) / 3_600_000);
+  if (hours < 0) return "expired";
+  return hours < 48 ? `for ${hours} more hours` : `for ${Math.floor(hours / 24)} more days`;
 }
 
 /** A line over the last moments; its top is the greatest value, or `most`. */

@@ -1,0 +1,50 @@
+import { rcodeName } from "../dns/codes.ts";
+import { typeName } from "../dns/type_names.ts";
+import type { Flush } from "../resolver/flush.ts";
+import type { CachedAnswer } from "../resolver/inspect.ts";
+
+/** The cache, as far as the operator may look into it and take out of it. */
+export interface CacheControl {
+  /** Both throw a `TypeError` where the name is none. */
+  inspect(name: string): CachedAnswer[];
+  flush(what: Flush): number;
+}
+
+/** `GET /api/cache?name=example.com`: what is known of a name. */
+export function look(cache: CacheControl, parameters: URLSearchParams): Response {
+  const name = parameters.get("name");
+  if (!name) return wrong("say which name: ?name=example.com");
+  return orWrong(() => ({ name, answers: cache.inspect(name).map(described) }));
+}
+
+/** `POST /api/cache/flush?name=example.com`, or `?suffix=…` for it and all below, or `?all`: forgets. */
+export function flush(cache: CacheControl, parameters: URLSearchParams): Response {
+  const what = chosen(parameters);
+  if (!what) return wrong("say what to forget: ?name=example.com, ?suffix=example.com or ?all");
+  return orWrong(() => ({ flushed: cache.flush(what) }));
+}
+
+function chosen(parameters: URLSearchParams): Flush | undefined {
+  const [[key, value] = ["", ""], ...others] = [...parameters];
+  if (others.length > 0) return undefined;
+  if (key === "all") return "all";
+  if (value === "") return undefined;
+  return key === "name" ? { name: value } : key === "suffix" ? { suffix: value } : undefined;
+}
+
+function described({ type, rcode, answers, secondsLeft }: CachedAnswer) {
+  return { type: type === 0 ? "any" : typeName(type), rcode: rcodeName(rcode), answers, secondsLeft };
+}
+
+function orWrong(result: () => unknown): Response {
+  try {
+    return Response.json(result());
+  } catch (error) {
+    if (error instanceof TypeError) return wrong(error.message);
+    throw error;
+  }
+}
+
+function wrong(reason: string): Response {
+  return new Response(`${reason}\n`, { status: 400 });
+}

@@ -1,0 +1,178 @@
+/**
+ * The dashboard in a real browser. `DOT_PROXY_SCREENSHOTS=deploy deno test --allow-all tests/e2e/dashboard_test.ts`
+ * makes the README's pictures anew.
+ */
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { askEach, names } from "../support/asking.ts";
+import { assert, assertEquals, assertMatch } from "../support/assert.ts";
+import { askUdp } from "../support/client.ts";
+import { addressed, type Answer, answering } from "../support/dot_server.ts";
+import { query } from "../support/packets.ts";
+import { type OperatedProxy, startOperatedProxy } from "./operated_proxy.ts";
+import { pathOf } from "./tools.ts";
+
+const SCREENSHOTS = Deno.env.get("DOT_PROXY_SCREENSHOTS");
+
+/** Does its own housekeeping over the network unless told not to. */
+const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"];
+
+/** A page with its complaints and its requests kept. */
+interface Watched {
+  readonly page: Page;
+  readonly complaints: string[];
+  readonly requests: string[];
+}
+
+async function withBrowser(body: (browser: Browser) => Promise<void>): Promise<void> {
+  const browser = await chromium.launch({ executablePath: pathOf("chromium"), args: QUIET });
+  try {
+    await body(browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function open(browser: Browser, url: string, options = {}): Promise<Watched> {
+  const page = await browser.newPage({ viewport: { width: 1120, height: 900 }, ...options });
+  page.setDefaultTimeout(20_000);
+  const complaints: string[] = [];
+  const requests: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(`${error}`));
+  page.on("request", (request) => requests.push(request.url()));
+  await page.goto(url, { waitUntil: "commit" });
+  return { page, complaints, requests };
+}
+
+/** Waits until the text of an element matches. */
+async function shows(page: Page, selector: string, pattern: RegExp): Promise<void> {
+  await page.locator(selector).filter({ hasText: pattern }).first().waitFor();
+}
+
+function style(page: Page, selector: string, property: string): Promise<string> {
+  return page.evaluate(`getComputedStyle(document.querySelector("${selector}")).${property}`);
+}
+
+/** Makes every name new, so that the cache does not know it. */
+let rounds = 0;
+
+/** Some hundred queries a second, of which many are alike and some are for what is not there, until it is told to end. */
+async function underLoad(proxy: OperatedProxy, body: () => Promise<void>): Promise<void> {
+  const often = ["www.example.com", "api.example.net", "cdn.example.org", "www.example.com", "missing.test"];
+  const ended = Promise.withResolvers<void>();
+  let going = true;
+  const load = (async () => {
+    while (going) {
+      const some = often.slice(rounds % often.length);
+      for (const asked of [names(8, `host${++rounds}-`), ...some.map((name) => [name])]) {
+        await askEach(proxy.address, asked);
+      }
+      await Promise.race([ended.promise, new Promise((resolve) => setTimeout(resolve, 20))]);
+    }
+  })();
+  try {
+    await body();
+  } finally {
+    going = false;
+    ended.resolve();
+    await load;
+  }
+}
+
+/** An address for every name but those that begin with "m". */
+const answer: Answer = (query, connection) =>
+  addressed(query[13] === 0x6d ? { rcode: 3 } : {})(query, connection);
+
+async function picture(page: Page, name: string): Promise<void> {
+  if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
+}
+
+Deno.test("the dashboard follows what happens, stays within its origin and has nothing to complain of", async (t) => {
+  await using proxy = await startOperatedProxy(2);
+  for (const server of proxy.servers) server.behaviour = answering(answer);
+  await withBrowser(async (browser) => {
+    const { page, complaints, requests } = await open(browser, proxy.url);
+
+    await t.step("its numbers move under load", async () => {
+      await shows(page, "#link", /^live$/);
+      assertMatch((await page.textContent("#total"))!, /^0 answers/);
+      await underLoad(proxy, async () => {
+        await shows(page, "#rate", /^[\d,]*[1-9]/);
+        await shows(page, "#p50", /\d (µs|ms)/);
+        await shows(page, "#rcodes", /NOERROR/);
+        await shows(page, "#names", /www\.example\.com\./);
+        await shows(page, "#clients", /127\.0\.0\.1/);
+        const before = (await page.textContent("#total"))!;
+        await page.locator("#total").filter({ hasNotText: before }).waitFor();
+        await shows(page, "li.up .state", /answers/);
+        if (SCREENSHOTS) await page.waitForTimeout(60_000); // for lines worth a look
+        await picture(page, "dashboard-light");
+      });
+    });
+
+    await t.step("a name made of markup is text", async () => {
+      const hostile = '<img\\032src=x\\032onerror="alert(1)">.example.com';
+      for (let i = 0; i < 3; i++) await askUdp(proxy.address, query(hostile));
+      await shows(page, "#names", /<img\\032src=x/);
+      assertEquals(await page.locator("img").count(), 0);
+    });
+
+    await t.step("an upstream that dies turns red, with its reason", async () => {
+      const [dead] = proxy.servers;
+      dead!.stopListening();
+      for (const connection of dead!.connections) connection.end();
+      await underLoad(proxy, async () => {
+        await shows(page, "li.down .reason", /connection refused, nothing listens there/);
+        await shows(page, "li.down .state", /is down/);
+      });
+      const down = page.locator("li.down");
+      assertEquals(await down.count(), 1);
+      assertMatch((await down.locator("strong").textContent())!, new RegExp(`:${dead!.port}$`));
+      assertEquals(await style(page, "li.down", "borderLeftColor"), "rgb(192, 38, 45)");
+    });
+
+    await t.step("it can be used with the keyboard", async () => {
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Tab");
+      assertEquals(await page.evaluate("document.activeElement.id"), "pause");
+      await page.keyboard.press("Enter");
+      assertEquals(await page.getAttribute("#pause", "aria-pressed"), "true");
+      assertEquals(await page.textContent("#link"), "paused");
+      await page.keyboard.press("Enter");
+      await shows(page, "#link", /^live$/);
+    });
+
+    await t.step("on a phone and in the dark nothing sticks out", async () => {
+      const phone = { viewport: { width: 375, height: 812 }, colorScheme: "dark", deviceScaleFactor: 1 };
+      const dark = await open(browser, proxy.url, phone);
+      await underLoad(proxy, async () => {
+        await shows(dark.page, "#rate", /^[\d,]*[1-9]/);
+        if (SCREENSHOTS) await dark.page.waitForTimeout(60_000);
+        await picture(dark.page, "dashboard-dark-phone");
+      });
+      const scrolled = await dark.page.evaluate<number>("document.documentElement.scrollWidth");
+      assert(scrolled <= 375, `${scrolled} px wide`);
+      assertEquals(await style(dark.page, "html", "backgroundColor"), "rgb(15, 20, 27)");
+      complaints.push(...dark.complaints);
+      requests.push(...dark.requests);
+    });
+
+    const { origin } = new URL(proxy.url);
+    assertEquals(requests.filter((url) => !url.startsWith(`${origin}/`) && !url.startsWith("data:")), []);
+    assert(requests.includes(`${origin}/api/events`));
+    assertEquals(complaints, []);
+  });
+});
+
+Deno.test("names and clients are not shown where the detail is none", async () => {
+  await using proxy = await startOperatedProxy(1, "--query-detail", "none");
+  await withBrowser(async (browser) => {
+    const { page } = await open(browser, proxy.url);
+    await underLoad(proxy, () => shows(page, "#rate", /^[\d,]*[1-9]/));
+    await shows(page, "#names", /^not shown: --query-detail none$/);
+    await shows(page, "#clients", /^not shown: --query-detail none$/);
+  });
+});
