@@ -73,7 +73,7 @@ export const SCENARIOS: readonly Scenario[] = [
     id: "misses-20ms",
     title: "Misses over a path with 20 ms of delay",
     meaning:
-      `The round trip is 20 ms longer; 500 queries in flight, so that 25,000 queries/s are the most there can be.`,
+      `The round trip is 20 ms longer; 250 queries in flight, which a receive buffer holds, so that 12,500 queries/s are the most there can be.`,
     delay: 20,
     load: { transport: "udp", window: 250 },
   },
