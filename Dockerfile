@@ -19,6 +19,10 @@ ENV DOT_PROXY_LISTEN=0.0.0.0:53,[::]:53
 # Docker lets every user in a container bind port 53 (net.ipv4.ip_unprivileged_port_start=0). Kubernetes does not: set that
 # sysctl in the pod's securityContext, or listen on a port above 1023 and map the Service's port 53 to it.
 EXPOSE 53/udp 53/tcp
+# Metrics and dashboard, for who shares the container's network; others need a token (see --admin-token-file).
+ENV DOT_PROXY_ADMIN=127.0.0.1:9153
+# Asks the listener itself; there is no shell and no curl to do it.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/usr/local/bin/dot-proxy", "healthcheck"]
 # nonroot, as a number: only so can Kubernetes check runAsNonRoot.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/dot-proxy"]

@@ -87,7 +87,7 @@ const answer: Answer = (query, connection) =>
   addressed(query[13] === 0x6d ? { rcode: 3 } : {})(query, connection);
 
 async function picture(page: Page, name: string): Promise<void> {
-  if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
+  if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
 
 Deno.test("the dashboard follows what happens, stays within its origin and has nothing to complain of", async (t) => {

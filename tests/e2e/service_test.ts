@@ -30,6 +30,13 @@ Deno.test("the unit runs as nobody in particular, with one capability, and comes
   assertMatch(settingOf(text, "Restart") ?? "", /^(always|on-failure)$/);
 });
 
+Deno.test("the unit waits until queries are taken, and restarts what says nothing for 30 s", async () => {
+  const text = await Deno.readTextFile(UNIT);
+  assertEquals([settingOf(text, "Type"), settingOf(text, "WatchdogSec")], ["notify", "30s"]);
+  // Datagrams to systemd go over a Unix socket.
+  assertMatch(settingOf(text, "RestrictAddressFamilies") ?? "", /\bAF_UNIX\b/);
+});
+
 Deno.test("the image is distroless, runs as nonroot, and starts the program without a shell", async () => {
   const text = await Deno.readTextFile(DOCKERFILE);
   const stages = text.split(/^(?=FROM )/m).filter((stage) => stage.startsWith("FROM "));
@@ -40,6 +47,7 @@ Deno.test("the image is distroless, runs as nonroot, and starts the program with
   assertMatch(final, /^ENTRYPOINT \["[^"]+"(, "[^"]*")*\]$/m, "exec form: signals reach the program");
   assertMatch(final, /^EXPOSE .*\b53\/udp\b/m);
   assertMatch(final, /^EXPOSE .*\b53\/tcp\b/m);
+  assertMatch(final, /^HEALTHCHECK .* CMD \["[^"]+", "healthcheck"\]$/m);
 });
 
 /** The unit as it will be, but for its program, which is not installed here and which systemd wants to see. */
