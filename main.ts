@@ -13,6 +13,10 @@ const STOP_LIMIT = 4500;
 /** In characters: nobody guesses 16 of them. */
 const SHORTEST_TOKEN = 16;
 
+/** Said at every start: in this profile (RFC 8310 §5) an attacker on the path reads and forges what it likes. */
+const OPPORTUNISTIC =
+  "--opportunistic: an upstream that cannot prove who it is will be used all the same, and so will whoever poses as it";
+
 async function main(args: string[]): Promise<number> {
   try {
     const [command, ...rest] = args;
@@ -32,6 +36,7 @@ async function run(config: Config): Promise<number> {
   const observation = startObservation(config);
   const { observe } = observation;
   const caCerts = config.ca === undefined ? [] : [readCertificates(config.ca)];
+  if (config.opportunistic) log.warning(OPPORTUNISTIC);
   const proxy = new Proxy({ config, caCerts, observe });
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);

@@ -59,7 +59,7 @@ function arrows(from: RegExp, to: RegExp, among = ofLib): string[] {
 }
 
 Deno.test("the imports are found", () => {
-  assertEquals(arrows(/^lib\/forwarder\.ts$/, /^lib\/upstream\/upstream\.ts$/).length, 1);
+  assertEquals(arrows(/^lib\/upstreams\.ts$/, /^lib\/upstream\/upstream\.ts$/).length, 1);
   assert(ofLib.length > 50);
 });
 
@@ -85,7 +85,7 @@ Deno.test("of observe/ the layers import the types of events and states only", (
 
 Deno.test("layers, errors and events import nothing of the composition above them, nor the configuration", () => {
   assertEquals(
-    arrows(/^lib\/(\w+\/|errors\.ts)/, /^(main\.ts|lib\/(config|options|proxy|forwarder)\.ts)$/),
+    arrows(/^lib\/(\w+\/|errors\.ts)/, /^(main\.ts|lib\/(arguments|config|options|proxy|forwarder|upstreams)\.ts)$/),
     [],
   );
 });

@@ -10,6 +10,7 @@ export type Event =
   | Denied
   | Defect
   | UpstreamChange
+  | NetworkChanged
   | ConnectionOpened
   | Unauthenticated
   | Exchanged
@@ -71,6 +72,12 @@ export interface UpstreamChange {
   readonly upstream: string;
   readonly state: "up" | "down";
   readonly error?: UpstreamError;
+}
+
+/** This machine has slept or moved: all connections were dropped, and what was held against upstreams is forgotten. */
+export interface NetworkChanged {
+  readonly kind: "network changed";
+  readonly reason: "clock jumped" | "addresses changed";
 }
 
 export interface ConnectionOpened {

@@ -86,6 +86,8 @@ function say(event: Event): void {
         upstream: event.upstream,
         reason: event.error?.message,
       });
+    case "network changed":
+      return log.info("connecting anew: {reason}", { ...event });
     case "connection opened":
       return log.debug("connection to {upstream} opened in {milliseconds} ms", {
         upstream: event.upstream,

@@ -6,8 +6,13 @@ const ROOT_SERVERS = Message.parse(Uint8Array.of(0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0
 
 /** A query of our own, to see whether there is an answer. */
 export function probeQuery(deadline: number): Query {
+  return ownQuery(ROOT_SERVERS, deadline);
+}
+
+/** A query that no client has asked. */
+export function ownQuery(message: Message, deadline: number): Query {
   return {
-    message: ROOT_SERVERS,
+    message,
     client: { transport: "tcp", address: "127.0.0.1", port: 0 },
     deadline,
     trace: { source: "upstream", upstream: undefined, attempts: 0 },

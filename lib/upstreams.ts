@@ -1,0 +1,97 @@
+import type { Config } from "./config.ts";
+import { formatHostPort } from "./host_port.ts";
+import type { Observe } from "./observe/event.ts";
+import { ownQuery } from "./resolver/probe.ts";
+import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
+import { Bootstrap, type BootstrapServer } from "./upstream/bootstrap.ts";
+import { dialer } from "./upstream/dial.ts";
+import { type Lookup, systemLookup } from "./upstream/lookup.ts";
+import { NetworkWatch } from "./upstream/network_watch.ts";
+import { plainExchange } from "./upstream/plain_exchange.ts";
+import { Upstream } from "./upstream/upstream.ts";
+
+/** For all phases together, in ms; longer than a query may take, so that a slow handshake is of use to later ones. */
+const DIAL_TIMEOUT = 5000;
+/** An idle connection is closed after this long, in ms, where the server does not say how long it keeps one. */
+const IDLE_TIMEOUT = 30_000;
+/** In ms; short enough for a second try before a stub resolver gives up, long enough for a name slow to resolve. */
+const SILENCE = 1500;
+
+export interface UpstreamsOptions {
+  readonly config: Config;
+  /** PEM certificates trusted beside the built-in roots. */
+  readonly caCerts: readonly string[];
+  readonly observe: Observe;
+  readonly now: () => number;
+}
+
+/** One upstream for each server, however many routes lead to it, and what they all have in common. */
+export class Upstreams implements Disposable {
+  readonly #options: UpstreamsOptions;
+  readonly #byLabel = new Map<string, Upstream>();
+  /** Those that are only asked where others are. */
+  readonly #bootstraps: Upstream[] = [];
+  readonly #lookup: Lookup;
+  readonly #watch: NetworkWatch;
+
+  constructor(options: UpstreamsOptions) {
+    this.#options = options;
+    const { config: { bootstrap }, observe, now } = options;
+    const servers = bootstrap.map((address) => this.#bootstrapServer(address));
+    // Once somebody has said whom to ask, the system's resolver is never asked: it may lead back here.
+    this.#lookup = servers.length > 0 ? new Bootstrap(servers, now).lookup : systemLookup;
+    this.#watch = new NetworkWatch({
+      onChange: (reason) => {
+        observe({ kind: "network changed", reason });
+        for (const upstream of [...this.#byLabel.values(), ...this.#bootstraps]) upstream.reset();
+      },
+    });
+  }
+
+  /** All that queries are forwarded to. */
+  get all(): Upstream[] {
+    return [...this.#byLabel.values()];
+  }
+
+  /** Throws `UsageError` for a client certificate that cannot be used. */
+  at(address: UpstreamAddress): Upstream {
+    const known = this.#byLabel.get(address.label);
+    if (known) return known;
+    const upstream = this.#create(address);
+    this.#byLabel.set(address.label, upstream);
+    return upstream;
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+    for (const upstream of [...this.#byLabel.values(), ...this.#bootstraps]) upstream[Symbol.dispose]();
+  }
+
+  #create(address: UpstreamAddress): Upstream {
+    const { config, caCerts, observe, now } = this.#options;
+    const { label, weight } = address;
+    const dial = dialer(address, {
+      caCerts,
+      timeout: DIAL_TIMEOUT,
+      lookup: (host) => this.#lookup(host),
+      profile: config.opportunistic ? "opportunistic" : "strict",
+      onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: label, error }),
+    });
+    const { maxInFlight } = config;
+    const times = { idleTimeout: IDLE_TIMEOUT, silence: SILENCE, now };
+    return new Upstream({ label, weight, dial, maxInFlight, observe, ...times });
+  }
+
+  #bootstrapServer(address: BootstrapAddress): BootstrapServer {
+    if (address.kind === "plain") {
+      const label = formatHostPort(address.host, address.port);
+      return { label, exchange: plainExchange(address, this.#options.now) };
+    }
+    const upstream = this.#create(address.upstream);
+    this.#bootstraps.push(upstream);
+    return {
+      label: upstream.label,
+      exchange: (message, deadline) => upstream.resolve(ownQuery(message, deadline)),
+    };
+  }
+}
