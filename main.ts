@@ -59,8 +59,12 @@ function startObservation(config: Config): Observation {
 }
 
 /** The right to write is for the files that are asked for, and for systemd's socket. */
-function giveUpWriting({ queryLog = "-" }: Config, { NOTIFY_SOCKET = "@" }: Record<string, string>): void {
-  if (queryLog === "-" && NOTIFY_SOCKET.startsWith("@")) Deno.permissions.revokeSync({ name: "write" });
+function giveUpWriting(
+  { queryLog = "-", stateDir }: Config,
+  { NOTIFY_SOCKET = "@" }: Record<string, string>,
+): void {
+  const writesFiles = queryLog !== "-" || stateDir !== undefined || !NOTIFY_SOCKET.startsWith("@");
+  if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
 function showTo(observation: Observation, proxy: Proxy): void {

@@ -7,7 +7,8 @@ import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { mergeRoutes, type Route } from "./upstream/route.ts";
 
 export { UsageError } from "./errors.ts";
-export { helpText, type ListenAddress, optionTable } from "./options.ts";
+export { helpText, optionTable } from "./option_help.ts";
+export type { ListenAddress } from "./options.ts";
 
 /** Durations are in milliseconds. */
 export interface Config {
@@ -30,6 +31,13 @@ export interface Config {
   readonly maxTcpClients: number;
   readonly maxTcpClientsPerAddress: number;
   readonly maxInFlight: number;
+  /** In octets; 0 for no cache. */
+  readonly cacheSize: number;
+  readonly minTtl: number;
+  readonly maxTtl: number;
+  /** 0 for never. */
+  readonly serveStale: number;
+  readonly stateDir: string | undefined;
   readonly admin: Value<"admin"> | undefined;
   readonly adminTokenFile: string | undefined;
   /** A path, or "-" for standard output. */
@@ -40,7 +48,7 @@ export interface Config {
 }
 
 /** Options without a default. */
-type Optional = "ca" | "route" | "bootstrap" | "admin" | "admin-token-file" | "query-log";
+type Optional = "ca" | "route" | "bootstrap" | "state-dir" | "admin" | "admin-token-file" | "query-log";
 
 /** Option by option, the command line wins over the environment, and that over the defaults. */
 export function parseConfig(
@@ -77,6 +85,11 @@ function composeConfig(given: (name: Name) => Given[]): Config {
     maxTcpClients: value("max-tcp-clients"),
     maxTcpClientsPerAddress: value("max-tcp-clients-per-address"),
     maxInFlight: value("max-in-flight"),
+    cacheSize: value("cache-size"),
+    minTtl: value("min-ttl"),
+    maxTtl: value("max-ttl"),
+    serveStale: value("serve-stale"),
+    stateDir: values("state-dir")[0],
     ...admin(values("admin")[0], values("admin-token-file")[0]),
     queryLog: values("query-log")[0],
     queryLogSize: value("query-log-size"),
@@ -137,7 +150,8 @@ function labelOf(bootstrap: BootstrapAddress): string {
 }
 
 /** One upstream in several routes is one connection, so that all must say the same of it. */
-function refuseContradictions({ upstreams, routes }: Config): void {
+function refuseContradictions({ upstreams, routes, minTtl, maxTtl }: Config): void {
+  if (minTtl > maxTtl) throw new UsageError("--min-ttl is longer than --max-ttl; no TTL can be both");
   const all = [...upstreams, ...routes.flatMap((route) => route.upstreams)];
   for (const [label, same] of Map.groupBy(all, (each) => each.label)) {
     if (new Set(same.map((each) => JSON.stringify(each))).size === 1) continue;

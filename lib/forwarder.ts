@@ -1,6 +1,9 @@
 import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
+import { Cache } from "./resolver/cache.ts";
+import { CacheFile } from "./resolver/cache_file.ts";
+import { Coalescer } from "./resolver/coalesce.ts";
 import { Dispatcher } from "./resolver/dispatcher.ts";
 import { probeQuery } from "./resolver/probe.ts";
 import type { Resolver } from "./resolver/resolver.ts";
@@ -20,6 +23,9 @@ export interface ForwarderOptions {
 /** The shared chain of resolvers that every front end feeds. */
 export class Forwarder implements Disposable {
   readonly resolver: Resolver;
+  /** Undefined where it is turned off. */
+  readonly cache: Cache | undefined;
+  readonly #cacheFile: CacheFile | undefined;
   readonly #options: ForwarderOptions;
   readonly #upstreams: Upstreams;
 
@@ -28,9 +34,17 @@ export class Forwarder implements Disposable {
     this.#upstreams = new Upstreams(options);
     const { upstreams, routes } = options.config;
     const otherwise = this.#choose(upstreams);
-    this.resolver = routes.length === 0
+    const router = routes.length === 0
       ? otherwise
       : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
+    this.cache = this.#remember(router);
+    this.#cacheFile = this.cache && this.#openCacheFile(this.cache);
+    this.resolver = this.cache ?? new Coalescer(router, options.now);
+  }
+
+  /** Saves what is to outlast the process. */
+  async save(): Promise<void> {
+    await this.#cacheFile?.save();
   }
 
   get upstreams(): UpstreamStatus[] {
@@ -45,7 +59,35 @@ export class Forwarder implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#cacheFile?.[Symbol.dispose]();
+    this.cache?.[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
+  }
+
+  #remember(next: Resolver): Cache | undefined {
+    const { config, observe, now } = this.#options;
+    const { cacheSize: maxOctets, serveStale } = config;
+    if (maxOctets === 0) return undefined;
+    const limits = { minTtl: config.minTtl / 1000, maxTtl: config.maxTtl / 1000 };
+    return new Cache({ next, maxOctets, ...limits, serveStale, observe, now });
+  }
+
+  #openCacheFile({ store }: Cache): CacheFile | undefined {
+    const { config: { stateDir, serveStale, routes }, observe, now } = this.#options;
+    if (stateDir === undefined) return undefined;
+    const file = new CacheFile({
+      directory: stateDir,
+      store,
+      routes: JSON.stringify(
+        routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]),
+      ),
+      serveStale,
+      observe,
+      now,
+      wallClock: Date.now,
+    });
+    void file.load(); // in the background: nobody waits for it
+    return file;
   }
 
   #choose(addresses: readonly UpstreamAddress[]): Resolver {

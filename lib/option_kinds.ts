@@ -30,7 +30,9 @@ export function duration(least: string, most: string): Kind<number> {
   function parse(text: string): number[] {
     const value = milliseconds(text);
     if (!(value >= milliseconds(least) && value <= milliseconds(most))) {
-      throw new TypeError(`"${text}" is not a duration from ${least} to ${most}, with its unit (ms, s or m)`);
+      throw new TypeError(
+        `"${text}" is not a duration from ${least} to ${most}, with its unit (ms, s, m, h or d)`,
+      );
     }
     return [value];
   }
@@ -41,21 +43,29 @@ export function size(least: string, most: string): Kind<number> {
   function parse(text: string): number[] {
     const value = octets(text);
     if (!(value >= octets(least) && value <= octets(most))) {
-      throw new TypeError(`"${text}" is not a size from ${least} to ${most}, with its unit (kB, MB or GB)`);
+      throw new TypeError(
+        `"${text}" is not a size from ${least} to ${most}, with its unit (MB, MiB and their like)`,
+      );
     }
     return [value];
   }
   return { accepts: `${least} to ${most}`, parse };
 }
 
+/** What can be turned off as well, by a zero that needs no unit. */
+export function orZero({ accepts, parse }: Kind<number>): Kind<number> {
+  return { accepts: `0, or ${accepts}`, parse: (text) => text === "0" ? [0] : parse(text) };
+}
+
 /** NaN unless a whole number with its unit. */
 function octets(text: string): number {
-  const [, count, unit = ""] = /^(\d+)(kB|MB|GB)$/.exec(text) ?? [];
-  return Number(count) * ({ kB: 1e3, MB: 1e6, GB: 1e9 }[unit] ?? NaN);
+  const [, count, unit = ""] = /^(\d+)([kMG]B|[KMG]iB)$/.exec(text) ?? [];
+  const octets = { kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit];
+  return Number(count) * (octets ?? NaN);
 }
 
 /** NaN unless a whole number with its unit. */
 function milliseconds(text: string): number {
-  const [, count, unit = ""] = /^(\d+)(ms|s|m)$/.exec(text) ?? [];
-  return Number(count) * ({ ms: 1, s: 1000, m: 60_000 }[unit] ?? NaN);
+  const [, count, unit = ""] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Number(count) * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit] ?? NaN);
 }

@@ -1,7 +1,7 @@
-/** The one table of options, and what is written from it for people: `--help` and the README's table. */
+/** The one table of options. */
 import { isIP } from "node:net";
 import type { ListenAddress } from "./frontend/listeners.ts";
-import { duration, integer, type Kind, oneOf, size } from "./option_kinds.ts";
+import { duration, integer, type Kind, oneOf, orZero, size } from "./option_kinds.ts";
 import { parseHostPort } from "./host_port.ts";
 import { parseBootstrap, parseUpstream } from "./upstream/address.ts";
 import { parseRoute } from "./upstream/route.ts";
@@ -124,6 +124,39 @@ export const OPTIONS = {
     fallback: "4096",
     meaning: "Queries that wait for one upstream at a time, from all clients together.",
   },
+  "cache-size": {
+    placeholder: "SIZE",
+    ...orZero(size("1MiB", "4GiB")),
+    fallback: "64MiB",
+    meaning: "Memory for answers, all told; 0 turns the cache off.",
+  },
+  "min-ttl": {
+    placeholder: "DURATION",
+    ...orZero(duration("1s", "1h")),
+    fallback: "0",
+    meaning: "Keep answers for at least this long, but those with a TTL of 0 and those that say no.",
+  },
+  "max-ttl": {
+    placeholder: "DURATION",
+    // RFC 8767 §4: a TTL of more than seven days is not to be believed.
+    ...duration("1s", "7d"),
+    fallback: "1d",
+    meaning: "Keep answers for this long at most; those that say no for three hours at most.",
+  },
+  "serve-stale": {
+    placeholder: "DURATION",
+    ...orZero(duration("1m", "7d")),
+    fallback: "1d", // RFC 8767 §5: "between 1 and 3 days"
+    meaning:
+      "How long after its end an answer may be used while the upstreams cannot be reached; 0 for never.",
+  },
+  "state-dir": {
+    placeholder: "DIRECTORY",
+    accepts: "a directory, made if it is not there",
+    parse: (text: string) => [text],
+    fallback: undefined,
+    meaning: "Where to save the cache, every ten minutes and at the end, for the next start.",
+  },
   admin: {
     placeholder: "ADDR[:PORT]",
     accepts: "an IP address or localhost; port 9153 unless given",
@@ -167,37 +200,6 @@ export const NAMES = Object.keys(OPTIONS) as Name[];
 
 /** What every environment variable of ours begins with. */
 export const PREFIX = "DOT_PROXY_";
-
-export function helpText(): string {
-  return `dot-proxy answers plain DNS by asking DNS-over-TLS servers.
-
-Usage: dot-proxy [--OPTION VALUE]...
-
-${NAMES.map(optionHelp).join("")}  --help, --version
-      Print this text, or the version, and exit.
-
-Every option with a value is an environment variable too, --log-level for one
-${variable("log-level")}. Repeated values are separated by commas there. The
-command line wins.
-`;
-}
-
-function optionHelp(name: Name): string {
-  const { placeholder, accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
-  const repeat = isRepeatable(name) ? " May be repeated." : "";
-  const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.`;
-  return `  --${name} ${placeholder}\n${text.replaceAll(/(.{1,74})(?: |$)/g, "      $1\n")}`;
-}
-
-/** The README's table of options, in Markdown. */
-export function optionTable(): string {
-  const rows = NAMES.map((name) => {
-    const { accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
-    const repeatable = isRepeatable(name) ? " Repeatable." : "";
-    return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable} |`;
-  });
-  return ["| Option | Accepts | Default | Meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
-}
 
 export function variable(name: Name): string {
   return PREFIX + name.toUpperCase().replaceAll("-", "_");

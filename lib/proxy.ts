@@ -3,7 +3,7 @@ import { Forwarder } from "./forwarder.ts";
 import { Answerer } from "./frontend/answer.ts";
 import { Listeners } from "./frontend/listeners.ts";
 import type { Observe } from "./observe/event.ts";
-import type { UpstreamStatus } from "./observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
 
 /** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */
 const MAX_PIPELINED = 256;
@@ -57,6 +57,11 @@ export class Proxy implements Disposable {
     return this.#forwarder.upstreams;
   }
 
+  /** Undefined where there is no cache. */
+  get cache(): CacheStatus | undefined {
+    return this.#forwarder.cache?.status;
+  }
+
   /** Whether an upstream answers a query of our own. */
   probe(): Promise<boolean> {
     return this.#forwarder.probe(PROBE_TIMEOUT);
@@ -64,12 +69,15 @@ export class Proxy implements Disposable {
 
   /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */
   async stop(limit: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
     // Who still waits then is told SERVFAIL, which needs the front ends a little longer.
     const timers = [
       setTimeout(() => this.#forwarder[Symbol.dispose](), limit - LAST_WORDS),
       setTimeout(() => this[Symbol.dispose](), limit),
+      setTimeout(resolve, limit),
     ];
     await this.#listeners.stop();
+    await Promise.race([this.#forwarder.save(), late]);
     timers.forEach(clearTimeout);
     this[Symbol.dispose]();
   }

@@ -17,7 +17,8 @@ export type Event =
   | ConnectionClosed
   | ClientRefused
   | SocketTrouble
-  | QueryLogTrouble;
+  | QueryLogTrouble
+  | CacheFileTrouble;
 
 export interface Listening {
   readonly kind: "listening";
@@ -128,6 +129,12 @@ export interface SocketTrouble {
 /** Lines of the query log were lost. */
 export interface QueryLogTrouble {
   readonly kind: "query log trouble";
+  readonly reason: string;
+}
+
+/** The cache could not be saved, or what was saved cannot be used. */
+export interface CacheFileTrouble {
+  readonly kind: "cache file trouble";
   readonly reason: string;
 }
 

@@ -118,6 +118,8 @@ function say(event: Event): void {
       });
     case "query log trouble":
       return log.warning("lines of the query log are lost: {reason}", { ...event });
+    case "cache file trouble":
+      return log.warning("{reason}", { ...event });
     case "defect":
       return log.error("this is a defect, please report it: {reason}", {
         reason: event.error instanceof Error ? event.error.stack : String(event.error),

@@ -3,6 +3,7 @@ import { readUint16 } from "../dns/records.ts";
 import { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
+import type { CacheStatus } from "../observe/status.ts";
 import type { TtlLimits } from "./appraisal.ts";
 import { freshMessage, messageBelow, staleMessage } from "./cached_message.ts";
 import { Coalescer } from "./coalesce.ts";
@@ -24,8 +25,8 @@ const RECENT = 300 * TICKS_PER_SECOND;
 
 export interface CacheOptions extends TtlLimits {
   readonly next: Resolver;
-  /** In octets, all told but the failures. */
-  readonly maxBytes: number;
+  /** For everything but failures. */
+  readonly maxOctets: number;
   /** How long data may be used after its time, in ms; 0 if not at all. */
   readonly serveStale: number;
   readonly observe: Observe;
@@ -53,15 +54,20 @@ export class Cache implements Resolver, Disposable {
   readonly #options: CacheOptions;
 
   constructor(options: CacheOptions) {
-    const { now, maxBytes, serveStale } = options;
+    const { now, maxOctets, serveStale } = options;
     this.#options = options;
-    this.store = new Store(maxBytes);
+    this.store = new Store(maxOctets);
     this.#coalescer = new Coalescer(
       new Recorder({ ...options, store: this.store, failures: this.#failures }),
       now,
     );
     this.#patience = new Patience(CLIENT_RESPONSE, now);
     this.#staleTicks = ticks(serveStale);
+  }
+
+  get status(): CacheStatus {
+    const { size: entries, bytes: octets, evictions } = this.store;
+    return { entries, octets, maxOctets: this.#options.maxOctets, evictions };
   }
 
   /** Queries that were answered by another's. */

@@ -122,10 +122,10 @@ export class Store {
   }
 
   /**
-   * Puts back octets of `Entries.octets`, unless they do not add up or something newer is there; its times are moved by
-   * `shift` ticks. Returns whether they add up.
+   * Puts back octets of `Entries.octets`, unless something newer is there. Its times are moved by `shift` ticks, and it
+   * expires at `latest` at the latest. Returns whether the octets add up.
    */
-  restore(octets: Uint8Array, shift: number): boolean {
+  restore(octets: Uint8Array, shift: number, latest = Infinity): boolean {
     if (octets.length < ENTRY_HEADER) return false;
     const header = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
     if (!isSound(header, octets)) return false;
@@ -142,7 +142,9 @@ export class Store {
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
     words[word + Word.HASH] = hashed;
-    for (const time of [Word.STORED_AT, Word.EXPIRES_AT, Word.REFRESH_AT]) words[word + time]! += shift;
+    for (const time of [Word.STORED_AT, Word.EXPIRES_AT, Word.REFRESH_AT]) {
+      words[word + time] = Math.min(words[word + time]! + shift, latest);
+    }
     return true;
   }
 

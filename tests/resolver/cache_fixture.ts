@@ -45,7 +45,7 @@ export class CacheFixture implements Disposable {
     this.upstream = new FakeResolver(respond);
     this.cache = new Cache({
       next: this.upstream,
-      maxBytes: 1 << 20,
+      maxOctets: 1 << 20,
       minTtl: 0,
       maxTtl: 86_400,
       serveStale: 86_400_000,

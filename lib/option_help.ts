@@ -1,0 +1,33 @@
+/** What is written from the table of options for people: `--help` and the README's table. */
+import { isRepeatable, type Name, NAMES, type Option, OPTIONS, variable } from "./options.ts";
+
+export function helpText(): string {
+  return `dot-proxy answers plain DNS by asking DNS-over-TLS servers.
+
+Usage: dot-proxy [--OPTION VALUE]...
+
+${NAMES.map(optionHelp).join("")}  --help, --version
+      Print this text, or the version, and exit.
+
+Every option with a value is an environment variable too, --log-level for one
+${variable("log-level")}. Repeated values are separated by commas there. The
+command line wins.
+`;
+}
+
+function optionHelp(name: Name): string {
+  const { placeholder, accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
+  const repeat = isRepeatable(name) ? " May be repeated." : "";
+  const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.`;
+  return `  --${name} ${placeholder}\n${text.replaceAll(/(.{1,74})(?: |$)/g, "      $1\n")}`;
+}
+
+/** The README's table of options, in Markdown. */
+export function optionTable(): string {
+  const rows = NAMES.map((name) => {
+    const { accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
+    const repeatable = isRepeatable(name) ? " Repeatable." : "";
+    return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable} |`;
+  });
+  return ["| Option | Accepts | Default | Meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
+}

@@ -1,0 +1,141 @@
+import type { Observe } from "../observe/event.ts";
+import { ticks } from "./lookup.ts";
+import {
+  CHUNK_HEADER,
+  chunkLength,
+  composeChunk,
+  composeHeader,
+  type Origin,
+  parseHeader,
+  restoreChunk,
+  type Restoring,
+  SNAPSHOT_HEADER,
+  SnapshotError,
+} from "./snapshot.ts";
+import type { Store } from "./store.ts";
+
+/** How often the file is written, in ms: what a power cut may cost, against wear of the disk. */
+const INTERVAL = 10 * 60_000;
+
+export interface CacheFileOptions {
+  /** Where the file is; made if it does not exist. */
+  readonly directory: string;
+  readonly store: Store;
+  /** Which names go to which upstreams. */
+  readonly routes: string;
+  /** How long entries may be used after their time, in ms. */
+  readonly serveStale: number;
+  readonly observe: Observe;
+  readonly now: () => number;
+  /** The time of day, in ms since 1970: the one clock that goes on while the host is off. */
+  readonly wallClock: () => number;
+}
+
+/**
+ * Keeps the store's entries over restarts. The file is written beside its place and then put there at once, so that
+ * there is a whole one at any time; and in chunks, so that answering goes on meanwhile.
+ */
+export class CacheFile implements Disposable {
+  readonly #options: CacheFileOptions;
+  readonly #path: string;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #saving: Promise<void> | undefined;
+  #isDisposed = false;
+
+  constructor(options: CacheFileOptions) {
+    this.#options = options;
+    this.#path = `${options.directory}/cache`;
+    this.#saveLater();
+  }
+
+  /** Reads what was saved. Where the file cannot be used, says so in one line and leaves the store empty. */
+  async load(): Promise<void> {
+    try {
+      using file = await Deno.open(this.#path);
+      const restoring = this.#restoring(parseHeader(await read(file, SNAPSHOT_HEADER), this.#options.routes));
+      for (;;) {
+        const header = await read(file, CHUNK_HEADER);
+        const length = chunkLength(header);
+        if (length === 0) return;
+        const payload = await read(file, length);
+        if (this.#isDisposed) return;
+        restoreChunk(this.#options.store, header, payload, restoring);
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      if (error instanceof SnapshotError) this.#options.store.clear();
+      this.#complain("cannot be used, so the cache starts empty", error);
+    }
+  }
+
+  /** Writes what there is now. */
+  async save(): Promise<void> {
+    await this.#saving;
+    await (this.#saving = this.#write());
+  }
+
+  /** Saves no more by itself. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #saveLater(): void {
+    this.#timer = setTimeout(async () => {
+      await this.save();
+      if (!this.#isDisposed) this.#saveLater();
+    }, INTERVAL);
+  }
+
+  #restoring({ ticks: then, wall }: Omit<Origin, "routes">): Restoring {
+    const { now, wallClock, serveStale } = this.#options;
+    const present = ticks(now());
+    const passed = wallClock() - wall;
+    const earliest = present - ticks(serveStale);
+    // A clock that has gone back tells nothing of how old the entries are: they pass for expired just now.
+    return passed >= 0
+      ? { shift: present - ticks(passed) - then, latest: Infinity, earliest }
+      : { shift: present - then, latest: present, earliest };
+  }
+
+  async #write(): Promise<void> {
+    const { directory, store, routes, now, wallClock } = this.#options;
+    const temporary = `${this.#path}.new`;
+    try {
+      await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
+      using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: 0o600 });
+      await write(file, composeHeader({ ticks: ticks(now()), wall: wallClock(), routes }));
+      for (let segment = 0; segment < store.segments; segment++) {
+        const chunk = composeChunk(store, segment);
+        if (chunk.length > CHUNK_HEADER) await write(file, chunk);
+      }
+      await write(file, new Uint8Array(CHUNK_HEADER));
+      await file.sync();
+      await Deno.rename(temporary, this.#path);
+      // The new name is on the disk when the directory is.
+      using folder = await Deno.open(directory);
+      await folder.sync();
+    } catch (error) {
+      this.#complain("cannot be written", error);
+    }
+  }
+
+  #complain(what: string, error: unknown): void {
+    const reason = `${this.#path} ${what}: ${error instanceof Error ? error.message : error}`;
+    this.#options.observe({ kind: "cache file trouble", reason });
+  }
+}
+
+async function read(file: Deno.FsFile, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length;) {
+    const count = await file.read(bytes.subarray(at));
+    if (count === null) throw new SnapshotError("it is cut short");
+    at += count;
+  }
+  return bytes;
+}
+
+async function write(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await file.write(rest));
+}

@@ -1,0 +1,116 @@
+/**
+ * The store as a file: a header, then chunks that each have their length and checksum, then an empty chunk, without which
+ * the file was cut. Numbers are as the machine writes them: the file is for the host that it was written on.
+ */
+import { crc32 } from "node:zlib";
+import { Word } from "./entry.ts";
+import type { Store } from "./store.ts";
+
+/** Octets of the header, and of what stands before each chunk. */
+export const SNAPSHOT_HEADER = 32;
+export const CHUNK_HEADER = 8;
+/** No chunk is longer: one is a segment of the store. In octets. */
+const MAX_CHUNK = 1 << 21;
+/** To be changed with whatever changes the layout of entries. */
+const VERSION = 1;
+const MAGIC = "dotcache";
+
+/** What the header tells. */
+export interface Origin {
+  /** The store's clock when the snapshot was taken, in ticks, and the wall's at that moment, in ms since 1970. */
+  readonly ticks: number;
+  readonly wall: number;
+  /** Which names went to which upstreams: with other routes other answers are right. */
+  readonly routes: string;
+}
+
+/** Why a file cannot be used. */
+export class SnapshotError extends Error {
+  override readonly name = "SnapshotError";
+}
+
+export function composeHeader({ ticks, wall, routes }: Origin): Uint8Array {
+  const header = new Uint8Array(SNAPSHOT_HEADER);
+  header.set(new TextEncoder().encode(MAGIC));
+  header.set(octetsOf(Int32Array.of(VERSION, ticks)), 8);
+  header.set(octetsOf(Float64Array.of(wall)), 16);
+  header.set(octetsOf(Int32Array.of(crc32(routes))), 24);
+  header.set(octetsOf(Int32Array.of(crc32(header.subarray(0, 28)))), 28);
+  return header;
+}
+
+/** When the snapshot was taken; throws `SnapshotError` unless it was with these routes. */
+export function parseHeader(header: Uint8Array, routes: string): Omit<Origin, "routes"> {
+  const words = new Int32Array(header.slice().buffer);
+  if (new TextDecoder().decode(header.subarray(0, 8)) !== MAGIC) {
+    throw new SnapshotError("it is no snapshot of a cache");
+  }
+  if (words[2] !== VERSION) throw new SnapshotError(`its format is version ${words[2]}, not ${VERSION}`);
+  if (words[7] !== (crc32(header.subarray(0, 28)) | 0)) throw new SnapshotError("it is damaged");
+  if (words[6] !== (crc32(routes) | 0)) throw new SnapshotError("it was saved with other routes");
+  return { ticks: words[3]!, wall: new Float64Array(header.slice(16, 24).buffer)[0]! };
+}
+
+/** The entries of one segment, header included; an empty chunk where there are none. */
+export function composeChunk(store: Store, segment: number): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let length = CHUNK_HEADER;
+  store.visit(segment, (ref) => {
+    const octets = store.entries.octets(ref);
+    parts.push(octets);
+    length += 4 + octets.length;
+  });
+  const chunk = new Uint8Array(length);
+  let at = CHUNK_HEADER;
+  for (const part of parts) {
+    chunk.set(octetsOf(Int32Array.of(part.length)), at);
+    chunk.set(part, at + 4);
+    at += 4 + part.length;
+  }
+  const payload = chunk.subarray(CHUNK_HEADER);
+  chunk.set(octetsOf(Int32Array.of(payload.length, crc32(payload))));
+  return chunk;
+}
+
+/** How long the chunk behind this header is; throws `SnapshotError`. */
+export function chunkLength(header: Uint8Array): number {
+  const length = wordAt(header, 0);
+  if (length < 0 || length > MAX_CHUNK) throw new SnapshotError("it is damaged");
+  return length;
+}
+
+/** How the times of a file's entries become those of a store. */
+export interface Restoring {
+  /** In ticks, what to add. */
+  readonly shift: number;
+  /** The latest time, in ticks, at which an entry may expire, and the earliest at which it is worth having. */
+  readonly latest: number;
+  readonly earliest: number;
+}
+
+/** Puts the entries of a chunk into the store; throws `SnapshotError`, before any of them or at the one that is damaged. */
+export function restoreChunk(
+  store: Store,
+  header: Uint8Array,
+  payload: Uint8Array,
+  { shift, latest, earliest }: Restoring,
+): void {
+  if (wordAt(header, 4) !== (crc32(payload) | 0)) throw new SnapshotError("it is damaged");
+  for (let at = 0; at < payload.length;) {
+    const octets = payload.subarray(at + 4, at + 4 + wordAt(payload, at));
+    const expiresAt = Math.min(wordAt(octets, 4 * Word.EXPIRES_AT) + shift, latest);
+    if (expiresAt >= earliest && !store.restore(octets, shift, latest)) {
+      throw new SnapshotError("it is damaged");
+    }
+    at += 4 + octets.length;
+  }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  if (at + 4 > bytes.length) throw new SnapshotError("it is damaged");
+  return new Int32Array(bytes.slice(at, at + 4).buffer)[0]!;
+}
+
+function octetsOf(array: Int32Array | Float64Array): Uint8Array {
+  return new Uint8Array(array.buffer);
+}
