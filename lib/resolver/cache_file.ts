@@ -39,7 +39,7 @@ export class CacheFile implements Disposable {
   readonly #options: CacheFileOptions;
   readonly #path: string;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #saving: Promise<void> | undefined;
+  #saved = Promise.resolve();
   #isDisposed = false;
 
   constructor(options: CacheFileOptions) {
@@ -68,10 +68,9 @@ export class CacheFile implements Disposable {
     }
   }
 
-  /** Writes what there is now. */
-  async save(): Promise<void> {
-    await this.#saving;
-    await (this.#saving = this.#write());
+  /** Writes what there is now, or once what is being written is there. Never rejects. */
+  save(): Promise<void> {
+    return this.#saved = this.#saved.then(() => this.#write());
   }
 
   /** Saves no more by itself. */
