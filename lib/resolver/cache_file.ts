@@ -55,11 +55,9 @@ export class CacheFile implements Disposable {
       const restoring = this.#restoring(parseHeader(await read(file, SNAPSHOT_HEADER), this.#options.routes));
       for (;;) {
         const header = await read(file, CHUNK_HEADER);
-        const length = chunkLength(header);
-        if (length === 0) return;
-        const payload = await read(file, length);
-        if (this.#isDisposed) return;
+        const payload = await read(file, chunkLength(header));
         restoreChunk(this.#options.store, header, payload, restoring);
+        if (payload.length === 0 || this.#isDisposed) return;
       }
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
