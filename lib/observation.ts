@@ -31,8 +31,8 @@ export interface ObservationOptions {
 /** The proxy, as far as it is looked at and touched from the admin address. */
 export interface Subject {
   readonly upstreams: readonly UpstreamStatus[];
-  readonly cache?: CacheStatus | undefined;
-  readonly cacheControl?: CacheControl | undefined;
+  readonly cache: CacheStatus | undefined;
+  readonly cacheControl: CacheControl | undefined;
   /** Asks the upstreams something, whatever the cache knows; whether one has answered. */
   probe(): Promise<boolean>;
 }

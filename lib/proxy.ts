@@ -1,3 +1,4 @@
+import type { CacheControl } from "./admin/cache_api.ts";
 import type { Config } from "./config.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Answerer } from "./frontend/answer.ts";
@@ -60,6 +61,10 @@ export class Proxy implements Disposable {
   /** Undefined where there is no cache. */
   get cache(): CacheStatus | undefined {
     return this.#forwarder.cache?.status;
+  }
+
+  get cacheControl(): CacheControl | undefined {
+    return this.#forwarder.cache;
   }
 
   /** Whether an upstream answers a query of our own. */
