@@ -62,9 +62,12 @@ function findPinMismatch(
   others: readonly X509Certificate[],
   pins: readonly string[],
 ): Flaw | undefined {
-  const keys = provenChain(leaf, others).map(pinOf);
-  if (keys.some((key) => pins.includes(key))) return undefined;
-  return { failure: "pin mismatch", detail: `its keys are ${keys.map((key) => `sha256/${key}`).join(", ")}` };
+  const keys = new Set(provenChain(leaf, others).map(pinOf));
+  if (pins.some((pin) => keys.has(pin))) return undefined;
+  return {
+    failure: "pin mismatch",
+    detail: `its keys are ${[...keys].map((key) => `sha256/${key}`).join(", ")}`,
+  };
 }
 
 /** The platform calls most flaws of a chain by one name; the dates tell more. */

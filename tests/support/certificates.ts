@@ -104,7 +104,7 @@ export class Authority {
     const extensions: Extension[] = [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
     ];
     const alternatives = alternativesOf(names, addresses);
     if (alternatives.length > 0) extensions.push(new SubjectAlternativeNameExtension(alternatives));

@@ -28,6 +28,8 @@ export interface DotServerOptions {
   /** The protocols to choose from with ALPN; none, and the extension is ignored, as many servers do. */
   readonly alpn?: readonly string[];
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  /** PEM of an authority: only clients with a certificate of its are let in. */
+  readonly clientAuthority?: string;
 }
 
 /** How many queries are kept for tests to look at. */
@@ -60,7 +62,8 @@ export class DotServer implements AsyncDisposable {
   readonly #failures: unknown[] = [];
   #port = 0;
 
-  private constructor({ certificate, behaviour, admission, hostname, alpn, maxVersion }: DotServerOptions) {
+  private constructor(options: DotServerOptions) {
+    const { certificate, behaviour, admission, hostname, alpn, maxVersion, clientAuthority } = options;
     this.certificate = certificate;
     this.behaviour = behaviour ?? answering();
     this.admission = admission ?? admitting;
@@ -69,6 +72,7 @@ export class DotServer implements AsyncDisposable {
       isServer: true,
       ...(alpn?.length === 0 ? {} : { ALPNProtocols: [...alpn ?? ["dot"]] }), // RFC 7858's registered identifier.
       ...(maxVersion && { maxVersion }),
+      ...(clientAuthority && { requestCert: true, rejectUnauthorized: true, ca: clientAuthority }),
     };
     this.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
   }

@@ -1,5 +1,5 @@
 import { parseHostPort } from "../../lib/host_port.ts";
-import { parseUpstream, type UpstreamAddress } from "../../lib/upstream/address.ts";
+import { parseBootstrap, parseUpstream, type UpstreamAddress } from "../../lib/upstream/address.ts";
 import { assertEquals, assertThrows } from "../support/assert.ts";
 import fc from "fast-check";
 
@@ -38,6 +38,71 @@ Deno.test("an upstream is read as written, with port 853 and its host as the aut
 Deno.test("a name that is the host is written all the same, which matters beside a pin", () => {
   const [named] = parseUpstream("dns.google#dns.google.");
   assertEquals(named, { ...one("dns.google", 853, "dns.google", "dns.google:853")[0]!, isNamed: true });
+});
+
+const PIN = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="; // of nothing: base64 with all it may have in it
+const OTHER = "Fr8YGfAnSGgkQBCDnf6RvcvBXlQxqBS3E/xWyXVVsBw=";
+
+const PARAMETERS: [text: string, expected: Partial<UpstreamAddress>][] = [
+  [`1.1.1.1?pin=sha256/${PIN}`, { host: "1.1.1.1", isNamed: false, pins: [PIN] }],
+  [`tls://1.1.1.1:443#one.one?pin=sha256/${PIN}&pin=sha256/${OTHER}`, {
+    port: 443,
+    authName: "one.one",
+    isNamed: true,
+    label: "1.1.1.1:443#one.one",
+    pins: [PIN, OTHER],
+  }],
+  ["[::1]?weight=100", { host: "::1", label: "[::1]:853", weight: 100 }],
+  ["dns.test?cert=/etc/a+b=c#%20.pem&key=k.pem", {
+    isNamed: false,
+    clientCertificate: { certificate: "/etc/a+b=c#%20.pem", key: "k.pem" },
+  }],
+];
+
+Deno.test("parameters stand behind a question mark and mean what they say, octet for octet", () => {
+  for (const [text, expected] of PARAMETERS) {
+    const [upstream] = parseUpstream(text);
+    assertEquals({ ...upstream!, ...expected }, upstream!, text);
+  }
+});
+
+const PARAMETERS_REFUSED: [text: string, reason: string][] = [
+  ["1.1.1.1?", `"1.1.1.1?" has "" after the "?"; write HOST[:PORT][#AUTHNAME][?pin=…`],
+  ["1.1.1.1?pins=x", `has "pins=x" after the "?"`],
+  ["1.1.1.1?weight=", `has "weight=" after the "?"`],
+  ["1.1.1.1?weight=1&", `has "" after the "?"`],
+  ["1.1.1.1?weight=0", `has the weight "0"; a weight is a number from 1 to 100`],
+  ["1.1.1.1?weight=101", `has the weight "101"`],
+  ["1.1.1.1?weight=1.5", `has the weight "1.5"`],
+  ["1.1.1.1?weight=1&weight=2", "has more than one weight="],
+  ["1.1.1.1?cert=a&cert=b&key=c", "has more than one cert="],
+  ["1.1.1.1?cert=a", "has only one of cert= and key=; a client certificate needs both"],
+  ["1.1.1.1?key=a", "has only one of cert= and key="],
+  [`1.1.1.1?pin=${PIN}`, `"${PIN}" is not a pin; write sha256/ and the base64 of 32 octets (RFC 7858 §4.2)`],
+  [`1.1.1.1?pin=sha1/${PIN}`, "is not a pin"],
+  [`1.1.1.1?pin=sha256/${PIN.slice(0, -1)}`, "is not a pin"],
+  [`1.1.1.1?pin=sha256/${PIN.slice(0, -2)}V=`, "is not a pin"],
+  [`1.1.1.1?pin=sha256/${PIN.replace("+", "-")}`, "is not a pin"],
+  [`1.1.1.1?pin=sha256/${PIN.slice(4)}`, "is not a pin"],
+  [`1.1.1.1?pin=sha256/AAAA${PIN}`, "is not a pin"],
+  [`1.1.1.1?pin=sha256/ ${PIN}`, "is not a pin"],
+  ["cloudflare?weight=2#x", `has the weight "2#x"`],
+];
+
+Deno.test("parameters that cannot be meant are refused with the value, the reason and the remedy (7858-8)", () => {
+  for (const [text, reason] of PARAMETERS_REFUSED) assertThrows(() => parseUpstream(text), TypeError, reason);
+});
+
+Deno.test("a bootstrap server is an address, for plain DNS unless it begins with tls://", () => {
+  assertEquals(parseBootstrap("9.9.9.9"), [{ kind: "plain", host: "9.9.9.9", port: 53 }]);
+  assertEquals(parseBootstrap("[::1]:5353"), [{ kind: "plain", host: "::1", port: 5353 }]);
+  const [upstream] = parseUpstream("9.9.9.9#dns.quad9.net");
+  assertEquals(parseBootstrap("tls://9.9.9.9#dns.quad9.net"), [{ kind: "tls", upstream: upstream! }]);
+  for (
+    const text of ["dns.quad9.net", "tls://dns.quad9.net", "localhost", "9.9.9.9#dns.quad9.net", "quad9"]
+  ) {
+    assertThrows(() => parseBootstrap(text), TypeError);
+  }
 });
 
 const REFUSED: [text: string, reason: string][] = [
