@@ -1,4 +1,4 @@
-import type { Source } from "../resolver/resolver.ts";
+import type { Source, Trace } from "../resolver/resolver.ts";
 import type { Answered, ConnectionClosed, Denied, Event, TurnedAway } from "./event.ts";
 import { Histogram } from "./histogram.ts";
 
@@ -39,8 +39,9 @@ export class Counters {
   /** By transport, reason and whether the client was told. */
   readonly denied = new Map<string, number>();
   readonly upstreams = new Map<string, UpstreamCounters>();
-  /** Second and later attempts of answered queries. */
+  /** Second and later attempts of answered queries: because one had failed, or because one took long. */
   retries = 0;
+  hedges = 0;
   clientsRefused = 0;
   readonly socketTrouble = { udp: 0, tcp: 0 };
   defects = 0;
@@ -77,8 +78,13 @@ export class Counters {
     const source = PLACES[trace.source];
     this.answers[place(client.transport === "udp" ? 0 : 1, source, rcode)]!++;
     this.durations[source]!.add(milliseconds);
-    if (trace.attempts > 1) this.retries += trace.attempts - 1;
+    if (trace.attempts > 1) this.#again(trace);
     if (error) increase(this.#of(error.upstream).failures, `${error.phase}/${error.failure}`);
+  }
+
+  #again({ attempts, hedges = 0 }: Trace): void {
+    this.hedges += hedges;
+    this.retries += Math.max(0, attempts - 1 - hedges); // a hedge that found no connection was no attempt
   }
 
   #turnedAway({ client, rcode }: TurnedAway): void {

@@ -46,8 +46,13 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
   );
   to.counter(
     "dot_proxy_query_retries_total",
-    "Second and later attempts of queries, after a failure or because an answer was slow.",
+    "Attempts of queries after one that failed.",
     () => only(counters.retries),
+  );
+  to.counter(
+    "dot_proxy_query_hedges_total",
+    "Attempts of queries at another upstream, because one took long to answer.",
+    () => only(counters.hedges),
   );
   to.counter(
     "dot_proxy_tcp_clients_refused_total",

@@ -63,7 +63,8 @@ class Dispatch implements Asker {
   overdue({ isFree }: { readonly isFree: boolean }): void {
     if (this.#settled || !this.#order[this.#next]?.usable) return;
     const { budget } = this.#options;
-    if (isFree || budget?.spend()) this.#attempt();
+    const { trace } = this.#query;
+    if ((isFree || budget?.spend()) && this.#attempt()) trace.hedges = (trace.hedges ?? 0) + 1;
   }
 
   #attempt(): boolean {

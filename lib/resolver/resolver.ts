@@ -18,6 +18,8 @@ export interface Trace {
   upstream: string | undefined;
   /** How often it was sent to an upstream: 0 where the answer was here, more than 1 after a failure or a long wait. */
   attempts: number;
+  /** How many of those were because an upstream took long; absent where none was. */
+  hedges?: number;
 }
 
 /** A question on its way. Only its trace may be written to. */

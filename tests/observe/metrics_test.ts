@@ -60,6 +60,7 @@ Deno.test("failures, retries, refusals and trouble are counted, each with its re
   const counters = new Counters();
   const error = new UpstreamError("timed out", { upstream: label, phase: "connect" });
   counters.observe(answered({ rcode: 2, attempts: 3, error }));
+  counters.observe(answered({ attempts: 3, hedges: 2 }));
   counters.observe({ kind: "turned away", client, rcode: 4 });
   counters.observe({ kind: "turned away", client, rcode: undefined });
   counters.observe({ kind: "client refused", address: "192.0.2.7", reason: "too many" });
@@ -68,6 +69,7 @@ Deno.test("failures, retries, refusals and trouble are counted, each with its re
   const expected = [
     `dot_proxy_query_failures_total{upstream="${label}",phase="connect",failure="timed out"} 1`,
     "dot_proxy_query_retries_total 2",
+    "dot_proxy_query_hedges_total 2",
     'dot_proxy_turned_away_total{transport="tcp",rcode="NOTIMP"} 1',
     'dot_proxy_turned_away_total{transport="tcp",rcode="none"} 1',
     "dot_proxy_tcp_clients_refused_total 1",
