@@ -35,6 +35,10 @@ unknown TYPE65280 \\# 5 0102030405
 unknown TYPE65281 \\# 0
 dotted\\.label A 192.0.2.3
 short 5 A 192.0.2.4
+ttl0 0 A 192.0.2.70
+ttl1 1 A 192.0.2.71
+ttl60 60 A 192.0.2.72
+ttl3600 3600 A 192.0.2.73
 forever 2147483647 A 192.0.2.5
 *.wild TXT "from the wildcard"
 sub.empty A 192.0.2.6
