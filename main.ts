@@ -58,13 +58,17 @@ function startObservation(config: Config): Observation {
   return new Observation({ config, environment, version: metadata.version, token });
 }
 
-/** The right to write is for the files that are asked for, and for systemd's socket. */
+/**
+ * The right to write is for the files that are asked for, and for systemd's socket. Native code may do all anyway, and
+ * with it comes what needs all rights to be there.
+ */
 function giveUpWriting(
   { queryLog = "-", stateDir }: Config,
   { NOTIFY_SOCKET = "@" }: Record<string, string>,
 ): void {
   const writesFiles = queryLog !== "-" || stateDir !== undefined || !NOTIFY_SOCKET.startsWith("@");
-  if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
+  const isNative = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+  if (!writesFiles && !isNative) Deno.permissions.revokeSync({ name: "write" });
 }
 
 function showTo(observation: Observation, proxy: Proxy): void {
