@@ -38,6 +38,7 @@ async function run(config: Config): Promise<number> {
   const caCerts = config.ca === undefined ? [] : [readCertificates(config.ca)];
   if (config.opportunistic) log.warning(OPPORTUNISTIC);
   const proxy = new Proxy({ config, caCerts, observe });
+  giveUpWriting(config, Deno.env.toObject()); // not before: to open sockets may need all rights to be there
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
   showTo(observation, proxy);
@@ -53,22 +54,17 @@ async function run(config: Config): Promise<number> {
 
 function startObservation(config: Config): Observation {
   const environment = Deno.env.toObject();
-  giveUpWriting(config, environment);
   const token = config.adminTokenFile === undefined ? undefined : readToken(config.adminTokenFile);
   return new Observation({ config, environment, version: metadata.version, token });
 }
 
-/**
- * The right to write is for the files that are asked for, and for systemd's socket. Native code may do all anyway, and
- * with it comes what needs all rights to be there.
- */
+/** The right to write is for the files that are asked for, and for systemd's socket. */
 function giveUpWriting(
   { queryLog = "-", stateDir }: Config,
   { NOTIFY_SOCKET = "@" }: Record<string, string>,
 ): void {
   const writesFiles = queryLog !== "-" || stateDir !== undefined || !NOTIFY_SOCKET.startsWith("@");
-  const isNative = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
-  if (!writesFiles && !isNative) Deno.permissions.revokeSync({ name: "write" });
+  if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
 function showTo(observation: Observation, proxy: Proxy): void {
