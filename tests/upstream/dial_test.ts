@@ -1,10 +1,15 @@
-import { UpstreamError } from "../../lib/errors.ts";
-import { assert, assertEquals, assertRejects } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
+import { createServer } from "node:net";
+import { UpstreamError, UsageError } from "../../lib/errors.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../support/assert.ts";
+import { Authority, type Certificate } from "../support/certificates.ts";
 import { type Admission, DotServer, ignoring, stallingInHandshake } from "../support/dot_server.ts";
 import { PlainServer } from "../support/plain_server.ts";
 import { written } from "../support/running_proxy.ts";
+import { listening } from "../support/sockets.ts";
 import { AUTHORITY, CERTIFICATE, dialled, dialTo } from "./dialling.ts";
+
+const NAMED = { names: ["dot.test"], addresses: ["127.0.0.1"] };
+const HOUR = 3_600_000;
 
 Deno.test("a dial goes through its phases and brings a channel on which nothing has been said", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
@@ -87,3 +92,151 @@ Deno.test("a name that cannot be resolved is told apart from a server that canno
   const error = await assertRejects(() => channel, UpstreamError);
   assertEquals([error.failure, error.phase], ["resolve", "resolve"]);
 });
+
+Deno.test("of a host's addresses the first that answers is taken, and it comes first from then on (field note 20)", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  // Nobody listens on the first two.
+  const dial = dialTo(`dot.test:${server.port}`, {
+    lookup: () => Promise.resolve(["::1", "127.0.53.9", "127.0.0.1"]),
+  });
+  const { channel, phases } = dialled(dial);
+  (await channel).close();
+  assertEquals(phases, ["resolve", "connect", "TLS", "authentication"]);
+  await using beside = await listeningBeside(server);
+  (await dialled(dial).channel).close();
+  await server.until(({ handshakes }) => handshakes === 2);
+  assertEquals(beside.accepted, 0);
+});
+
+Deno.test("an address that connects but leads to no channel is tried last the next time", async () => {
+  await using good = await DotServer.start({ certificate: CERTIFICATE });
+  await using bad = await listeningBeside(good);
+  const dial = dialTo(`dot.test:${good.port}`, {
+    lookup: () => Promise.resolve(["127.0.53.9", "127.0.0.1"]),
+  });
+  await assertRejects(() => dialled(dial).channel, UpstreamError, "TLS: it closed the connection");
+  (await dialled(dial).channel).close();
+  await good.until(({ handshakes }) => handshakes === 1);
+  assertEquals(bad.accepted, 1);
+});
+
+Deno.test("a lookup that does not end is given up with the dial", async () => {
+  const lookup = () => Promise.withResolvers<readonly string[]>().promise;
+  const { channel } = dialled(dialTo("dot.test", { lookup, timeout: 50 }));
+  const error = await assertRejects(
+    () => channel,
+    UpstreamError,
+    "resolve: its name cannot be resolved (time is up)",
+  );
+  assertEquals([error.failure, error.phase], ["resolve", "resolve"]);
+});
+
+Deno.test("a client certificate is shown to a server that asks for one", async () => {
+  const client = await AUTHORITY.issue({ names: ["client.test"] });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
+  const [cert, key] = await Promise.all([temporaryFile(client.certificate), temporaryFile(client.key)]);
+  const { channel } = dialled(dialTo(`${written(server.address)}?cert=${cert}&key=${key}`));
+  await server.until(({ handshakes }) => handshakes === 1);
+  (await channel).close();
+  await Promise.all([cert, key].map((file) => Deno.remove(file)));
+});
+
+Deno.test("without the client certificate that it asks for, the server closes", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
+  const { channel } = dialled(dialTo(written(server.address)));
+  // In TLS 1.3 the client is done before the server has seen its certificate (RFC 8446 §2).
+  await assertRejects(
+    async () => await (await channel).read(new Uint8Array(9)),
+    Error,
+    "CertificateRequired",
+  );
+  assertEquals(server.handshakes, 0);
+});
+
+Deno.test("files that are no client certificate are refused at start, with file and reason", async () => {
+  const [one, other] = [
+    await AUTHORITY.issue({ names: ["a.test"] }),
+    await AUTHORITY.issue({ names: ["b.test"] }),
+  ];
+  const files = await Promise.all([one.certificate, one.key, other.key, "nothing"].map(temporaryFile));
+  const [cert, key, otherKey, nothing] = files;
+  const refused: [cert: string, key: string, message: string][] = [
+    ["/nowhere/c.pem", key!, `1.1.1.1:853: cannot read "/nowhere/c.pem"`],
+    [nothing!, key!, `"${nothing}" holds no PEM certificate`],
+    [cert!, nothing!, `"${nothing}" holds no PEM private key`],
+    [cert!, otherKey!, `the key in "${otherKey}" is not that of the certificate in "${cert}"`],
+  ];
+  for (const [cert, key, message] of refused) {
+    assertThrows(() => dialTo(`1.1.1.1?cert=${cert}&key=${key}`), UsageError, message);
+  }
+  await Promise.all(files.map((file) => Deno.remove(file)));
+});
+
+const UNPROVEN: [what: string, certificate: Certificate, failure: string][] = [
+  [
+    "comes from nobody we trust",
+    await (await Authority.create()).issue({ addresses: ["127.0.0.1"] }),
+    "untrusted issuer",
+  ],
+  ["is for another name", await AUTHORITY.issue({ names: ["other.test"] }), "wrong name"],
+  ["names nobody but in its subject (8310-6)", await AUTHORITY.issue({}), "wrong name"],
+  ["has expired", await AUTHORITY.issue({ ...NAMED, notAfter: new Date(Date.now() - HOUR) }), "expired"],
+  [
+    "is not yet valid",
+    await AUTHORITY.issue({ ...NAMED, notBefore: new Date(Date.now() + HOUR) }),
+    "not yet valid",
+  ],
+];
+
+for (const [what, certificate, failure] of UNPROVEN) {
+  Deno.test(`a certificate that ${what}: no channel, or a word about it where that was asked for (8310-3, 8310-4)`, async () => {
+    await using server = await DotServer.start({ certificate });
+    const strict = await assertRejects(() => dialled(dialTo(written(server.address))).channel, UpstreamError);
+    assertEquals([strict.failure, strict.phase], [failure, "authentication"]);
+
+    const errors: UpstreamError[] = [];
+    const onUnauthenticated = (error: UpstreamError) => errors.push(error);
+    const dial = dialTo(written(server.address), { profile: "opportunistic", onUnauthenticated });
+    for (const expected of [[failure], [failure, failure]]) {
+      (await dialled(dial).channel).close();
+      assertEquals(errors.map((error) => error.failure), expected);
+    }
+    await server.until(({ open }) => open === 0);
+  });
+}
+
+Deno.test("in the opportunistic profile a server that proves who it is brings no word of it", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  const onUnauthenticated = (error: UpstreamError) => {
+    throw error;
+  };
+  const { channel } = dialled(
+    dialTo(written(server.address), { profile: "opportunistic", onUnauthenticated }),
+  );
+  (await channel).close();
+});
+
+Deno.test("in the opportunistic profile there is no cleartext either (7858-2, 8310-1)", async () => {
+  await using server = await PlainServer.start({ reply: new TextEncoder().encode("no TLS here") });
+  const { channel } = dialled(dialTo(written(server.address), { profile: "opportunistic" }));
+  assertEquals((await assertRejects(() => channel, UpstreamError)).failure, "protocol");
+  assertEquals(server.received[0], 22); // a handshake record
+});
+
+async function temporaryFile(text: string): Promise<string> {
+  const file = await Deno.makeTempFile({ suffix: ".pem" });
+  await Deno.writeTextFile(file, text);
+  return file;
+}
+
+/** Closes each connection on the same port of another loopback address. */
+async function listeningBeside({ port }: DotServer) {
+  const listener = createServer((socket) => {
+    beside.accepted++;
+    socket.on("error", () => {});
+    socket.end();
+  });
+  await listening(listener, "127.0.53.9", port);
+  const beside = { accepted: 0, [Symbol.asyncDispose]: () => Promise.resolve(void listener.close()) };
+  return beside;
+}

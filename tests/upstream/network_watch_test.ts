@@ -75,8 +75,9 @@ Deno.test("a watch that is disposed of, if only by who is called back, looks no 
   using fixture = new Fixture();
   fixture.watch[Symbol.dispose]();
   assertEquals(fixture.time.waiting, 0);
-  using watch = new NetworkWatch({
-    onChange: () => watch[Symbol.dispose](),
+  const own: { watch?: NetworkWatch } = {};
+  own.watch = new NetworkWatch({
+    onChange: () => own.watch?.[Symbol.dispose](),
     monotonic: fixture.time.now,
     wall: () => fixture.ahead++ * 10_000,
     addresses: () => [],

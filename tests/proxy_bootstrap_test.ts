@@ -1,0 +1,97 @@
+/** Upstreams that are given by name, and the servers that know where they are (RFC 8310 §7.2, field note 21). */
+import { parseBootstrap } from "../lib/upstream/address.ts";
+import { assertEquals } from "./support/assert.ts";
+import { Authority } from "./support/certificates.ts";
+import { askUdp } from "./support/client.ts";
+import { addressed, answering, DotServer } from "./support/dot_server.ts";
+import { a, query, read, response } from "./support/packets.ts";
+import { PlainDnsServer } from "./support/plain_dns_server.ts";
+import { RunningProxy } from "./support/running_proxy.ts";
+
+const AUTHORITY = await Authority.create();
+const CERTIFICATE = await AUTHORITY.issue({ names: ["dot.invalid"], addresses: ["127.0.0.1"] });
+const asked = query("example.com", "A", { edns: {} });
+
+/** `dot.invalid` is at 127.0.0.1, as the system's resolver can never say (RFC 6761 §6.4). */
+function where(query: Uint8Array): Uint8Array {
+  const isA = query.at(-3) === 1;
+  return response(query, { answers: isA ? [a("dot.invalid", "127.0.0.1")] : [] });
+}
+
+Deno.test("an upstream given by name is found by plain DNS, and asked over TLS alone (8310-5)", async () => {
+  await using upstream = await DotServer.start({ certificate: CERTIFICATE });
+  await using server = await PlainDnsServer.start({ udp: (query) => [where(query)] });
+  const { hostname, port } = server.address;
+  await using proxy = new RunningProxy({
+    upstreams: [`dot.invalid:${upstream.port}`],
+    caCerts: [AUTHORITY.pem],
+    bootstrap: [{ kind: "plain", host: hostname, port }],
+  });
+  assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
+  assertEquals([upstream.received, server.queries.length], [1, 2]);
+  assertEquals(server.queries.map((query) => read(query).question?.name), ["dot.invalid", "dot.invalid"]);
+});
+
+Deno.test("an upstream given by name is found over TLS by another that is an address", async () => {
+  await using upstream = await DotServer.start({ certificate: CERTIFICATE });
+  await using bootstrap = await DotServer.start({
+    certificate: CERTIFICATE,
+    behaviour: answering((query) => {
+      const isA = read(query).question?.type === 1;
+      return addressed({ answers: isA ? [a("dot.invalid", "127.0.0.1")] : [] })(
+        query,
+        upstream.connections[0]!,
+      );
+    }),
+  });
+  const [tls] = parseBootstrap(`tls://127.0.0.1:${bootstrap.port}`);
+  await using proxy = new RunningProxy({
+    upstreams: [`dot.invalid:${upstream.port}`],
+    caCerts: [AUTHORITY.pem],
+    bootstrap: [tls!],
+  });
+  assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
+  assertEquals([upstream.received, bootstrap.received, bootstrap.accepted], [1, 2, 1]);
+});
+
+Deno.test("once a bootstrap server is given the system's resolver is not asked, whatever becomes of the first", async () => {
+  await using upstream = await DotServer.start({
+    certificate: await AUTHORITY.issue({ names: ["localhost"] }),
+  });
+  await using server = await PlainDnsServer.start({ udp: (query) => [response(query, { rcode: 5 })] });
+  const { hostname, port } = server.address;
+  await using proxy = new RunningProxy({
+    upstreams: [`localhost:${upstream.port}`],
+    caCerts: [AUTHORITY.pem],
+    bootstrap: [{ kind: "plain", host: hostname, port }],
+  });
+  const answer = read(await askUdp(proxy.address, asked));
+  assertEquals([answer.rcode, upstream.accepted], [2, 0]);
+  const reason = new TextDecoder().decode(
+    answer.edns?.options.find(({ code }) => code === 15)?.value.subarray(2),
+  );
+  assertEquals(
+    reason,
+    `localhost:${upstream.port}: resolve: its name cannot be resolved (${hostname}:${port}: REFUSED)`,
+  );
+});
+
+Deno.test("an upstream whose keys are not those pinned is down for good, and says so once (7858-8)", async () => {
+  await using upstream = await DotServer.start({ certificate: CERTIFICATE });
+  const pin = new Uint8Array(32).toBase64();
+  await using proxy = new RunningProxy({
+    upstreams: [`127.0.0.1:${upstream.port}?pin=sha256/${pin}`],
+    caCerts: [AUTHORITY.pem],
+  });
+  for (let i = 0; i < 3; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 2);
+  assertEquals(proxy.states, ["down: pin mismatch"]);
+  await upstream.until(({ open }) => open === 0);
+  assertEquals([upstream.received, upstream.accepted <= 2], [0, true]);
+});
+
+Deno.test("an unauthenticated connection is told of, and only where that was asked for (8310-3)", async () => {
+  await using upstream = await DotServer.start({ certificate: CERTIFICATE });
+  await using proxy = new RunningProxy({ upstreams: [{ address: upstream.address }], opportunistic: true });
+  for (let i = 0; i < 2; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
+  assertEquals([proxy.count("unauthenticated"), proxy.states], [1, ["up"]]);
+});
