@@ -38,7 +38,8 @@ async function run(config: Config): Promise<number> {
   const caCerts = config.ca === undefined ? [] : [readCertificates(config.ca)];
   if (config.opportunistic) log.warning(OPPORTUNISTIC);
   const proxy = new Proxy({ config, caCerts, observe });
-  giveUpWriting(config, Deno.env.toObject()); // not before: to open sockets may need all rights to be there
+  giveUpWriting(config, Deno.env.toObject());
+  Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
   showTo(observation, proxy);

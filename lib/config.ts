@@ -31,6 +31,7 @@ export interface Config {
   readonly maxTcpClients: number;
   readonly maxTcpClientsPerAddress: number;
   readonly maxInFlight: number;
+  readonly udpBatch: Value<"udp-batch">;
   /** In octets; 0 for no cache. */
   readonly cacheSize: number;
   readonly minTtl: number;
@@ -85,6 +86,7 @@ function composeConfig(given: (name: Name) => Given[]): Config {
     maxTcpClients: value("max-tcp-clients"),
     maxTcpClientsPerAddress: value("max-tcp-clients-per-address"),
     maxInFlight: value("max-in-flight"),
+    udpBatch: value("udp-batch"),
     cacheSize: value("cache-size"),
     minTtl: value("min-ttl"),
     maxTtl: value("max-ttl"),

@@ -117,6 +117,12 @@ export const OPTIONS = {
     fallback: "100",
     meaning: "TCP connections from one client address.",
   },
+  "udp-batch": {
+    placeholder: "MODE",
+    ...oneOf("auto", "on", "off"),
+    fallback: "auto",
+    meaning: "Many datagrams with one system call: on Linux, with --allow-ffi for the C library, by auto.",
+  },
   "max-in-flight": {
     placeholder: "NUMBER",
     // Half of the 65,536 IDs of a connection: one that is free and random is always found at once.

@@ -3,6 +3,7 @@ import type { Config } from "./config.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Answerer } from "./frontend/answer.ts";
 import { Listeners } from "./frontend/listeners.ts";
+import { type Library, openLibrary } from "./frontend/udp_batch.ts";
 import type { Observe } from "./observe/event.ts";
 import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
 
@@ -26,11 +27,14 @@ export interface ProxyOptions {
 export class Proxy implements Disposable {
   readonly #forwarder: Forwarder;
   readonly #listeners: Listeners;
+  readonly #library: Library | undefined;
+  #disposed = false;
 
-  /** Throws `ListenError`, with nothing left open. */
+  /** Throws `ListenError`, or a `UsageError` for what cannot be had here. */
   constructor({ config, caCerts, observe }: ProxyOptions) {
     const now = () => performance.now();
     const idleTimeout = config.tcpIdleTimeout;
+    this.#library = openLibrary(config.udpBatch);
     this.#forwarder = new Forwarder({ config, caCerts, observe, now });
     const answerer = new Answerer({
       resolver: this.#forwarder.resolver,
@@ -43,6 +47,7 @@ export class Proxy implements Disposable {
     this.#listeners = new Listeners(config.listen, {
       answerer,
       observe,
+      library: this.#library,
       maxClients: config.maxTcpClients,
       maxClientsPerAddress: config.maxTcpClientsPerAddress,
       limits: { idleTimeout, maxPipelined: MAX_PIPELINED, now },
@@ -88,7 +93,10 @@ export class Proxy implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
     this.#forwarder[Symbol.dispose]();
     this.#listeners[Symbol.dispose]();
+    this.#library?.close();
   }
 }

@@ -4,7 +4,7 @@ import type { Observe } from "../observe/event.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Reply } from "./answer.ts";
 import { ipv4Of, portOf, textOf } from "./socket_address.ts";
-import { BATCH, UdpBatch } from "./udp_batch.ts";
+import { BATCH, type Library, UdpBatch } from "./udp_batch.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
@@ -22,11 +22,9 @@ export interface FrontendOptions {
   readonly observe: Observe;
 }
 
-/** Whether datagrams are handed over many at a time: `auto` where that can be had. */
-export type BatchMode = "auto" | "on" | "off";
-
 export interface UdpFrontendOptions extends FrontendOptions {
-  readonly batch: BatchMode;
+  /** What hands over many datagrams at a time; undefined where they go one by one. */
+  readonly library: Library | undefined;
 }
 
 /** One UDP socket: datagrams in, answers out, from the address that was asked. */
@@ -43,23 +41,14 @@ export class UdpFrontend {
   #closed = false;
   #flushing = false;
 
-  /** Throws what `Deno.listenDatagram` throws, and an Error if batches are asked for and cannot be had. */
-  constructor({ hostname, port, answerer, observe, batch }: UdpFrontendOptions) {
+  /** Throws what `Deno.listenDatagram` throws. */
+  constructor({ hostname, port, answerer, observe, library }: UdpFrontendOptions) {
     this.#socket = Deno.listenDatagram({ transport: "udp", hostname, port });
     this.address = this.#socket.addr as Deno.NetAddr;
     this.#answerer = answerer;
     this.#observe = observe;
-    try {
-      this.#batch = openBatch(this.address, batch);
-    } catch (error) {
-      this.#socket.close();
-      throw error;
-    }
+    this.#batch = library && new UdpBatch(library, this.address);
     for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
-  }
-
-  get isBatched(): boolean {
-    return this.#batch !== undefined;
   }
 
   /** Answers what has been asked, then closes. */
@@ -75,7 +64,6 @@ export class UdpFrontend {
     this.#idle.resolve();
     if (this.#closed) return;
     this.#closed = true; // and its descriptor may be another's: nothing may use it any more
-    this.#batch?.[Symbol.dispose]();
     this.#socket.close();
   }
 
@@ -170,16 +158,5 @@ export class UdpFrontend {
     if (this.#stopping) return;
     const { hostname } = this.address;
     this.#observe({ kind: "socket trouble", transport: "udp", address: hostname, error });
-  }
-}
-
-/** Undefined where batches cannot be had and need not be. */
-function openBatch(address: Deno.NetAddr, mode: BatchMode): UdpBatch | undefined {
-  if (mode === "off") return undefined;
-  try {
-    return UdpBatch.open(address);
-  } catch (error) {
-    if (mode === "auto") return undefined;
-    throw new Error(`no batched UDP: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -1,3 +1,4 @@
+import { UsageError } from "../errors.ts";
 import { lengthOf, portOf, SOCKET_ADDRESS, textOf } from "./socket_address.ts";
 
 /**
@@ -30,10 +31,14 @@ const SYMBOLS = {
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
   sendmmsg: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  memcpy: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
+export type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
+
+/** Whether datagrams are handed over many at a time: `auto` where that can be had. */
+export type BatchMode = "auto" | "on" | "off";
 
 /** Messages as the kernel wants them: one slot of octets and one of address each. */
 class Slots {
@@ -45,13 +50,11 @@ class Slots {
   readonly vectors = new BigUint64Array(BATCH * 2);
   readonly vectorWords = new Uint32Array(this.vectors.buffer);
 
-  constructor() {
+  constructor(library: Library) {
     const view = new DataView(this.headers.buffer);
-    const [octets, names, vectors] = [this.octets, this.names, this.vectors].map(addressOf) as [
-      bigint,
-      bigint,
-      bigint,
-    ];
+    const octets = addressOf(library, this.octets);
+    const names = addressOf(library, this.names);
+    const vectors = addressOf(library, this.vectors);
     for (let i = 0; i < BATCH; i++) {
       this.vectors[2 * i] = octets + BigInt(i * SLOT);
       this.vectors[2 * i + 1] = BigInt(SLOT);
@@ -64,30 +67,20 @@ class Slots {
   }
 }
 
-export class UdpBatch implements Disposable {
+/** Receives and sends on one socket, which must outlive it: a descriptor may be another's once it is closed. */
+export class UdpBatch {
   readonly #library: Library;
   readonly #fd: number;
-  readonly #in = new Slots();
-  readonly #out = new Slots();
+  readonly #in: Slots;
+  readonly #out: Slots;
   #outgoing = 0;
 
-  private constructor(library: Library, fd: number) {
+  /** For the UDP socket that is bound to this address; throws an Error if there is none. */
+  constructor(library: Library, address: Deno.NetAddr) {
     this.#library = library;
-    this.#fd = fd;
-  }
-
-  /** Throws `Deno.errors.NotCapable` without --allow-ffi, and an Error where this is not a 64-bit Linux. */
-  static open(address: Deno.NetAddr): UdpBatch {
-    if (Deno.build.os !== "linux" || !["x86_64", "aarch64"].includes(Deno.build.arch)) {
-      throw new Error("batched UDP needs Linux on x86-64 or arm64");
-    }
-    const library = openLibrary();
-    try {
-      return new UdpBatch(library, findDescriptor(library, address));
-    } catch (error) {
-      library.close();
-      throw error;
-    }
+    this.#fd = findDescriptor(library, address);
+    this.#in = new Slots(library);
+    this.#out = new Slots(library);
   }
 
   /** Takes what waits at the socket and returns how many datagrams that were; they are there until the next call. */
@@ -157,10 +150,6 @@ export class UdpBatch implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#library.close();
-  }
-
   #address(source: Uint8Array, at: number): void {
     const { names, words } = this.#out;
     const to = this.#outgoing * NAME;
@@ -175,43 +164,53 @@ export class UdpBatch implements Disposable {
 }
 
 /** Where the C library is: Debian and its kin, Red Hat and its kin, others. A path, since permissions are for paths. */
-export const LIBRARIES = [
-  `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
-  "/lib64/libc.so.6",
-  "/usr/lib/libc.so.6",
-];
+const LIBRARIES = [`/lib/${Deno.build.arch}-linux-gnu/libc.so.6`, "/lib64/libc.so.6", "/usr/lib/libc.so.6"];
 
-function openLibrary(): Library {
-  const path = LIBRARIES.find((each) => {
-    try {
-      return Deno.lstatSync(each);
-    } catch {
-      return false;
+/** The C library's part that is used here; undefined where it cannot be had and need not be. Throws a `UsageError`. */
+export function openLibrary(mode: BatchMode): Library | undefined {
+  if (mode === "off") return undefined;
+  const reasons: string[] = [];
+  if (Deno.build.os !== "linux" || !["x86_64", "aarch64"].includes(Deno.build.arch)) {
+    reasons.push("this is not Linux on x86-64 or arm64");
+  } else {
+    for (const path of LIBRARIES) {
+      try {
+        return Deno.dlopen(path, SYMBOLS);
+      } catch (error) {
+        reasons.push((error as Error).message);
+      }
     }
-  });
-  if (path === undefined) throw new Error(`none of ${LIBRARIES.join(", ")} is there`);
-  return Deno.dlopen(path, SYMBOLS);
+  }
+  if (mode === "auto") return undefined;
+  throw new UsageError(
+    `--udp-batch on: ${reasons[0]}; choose auto, or allow it with --allow-ffi=${LIBRARIES[0]}`,
+  );
 }
 
-function addressOf(buffer: Uint8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>): bigint {
-  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
+/** memcpy(3) returns where it copied to; Deno's own way to learn an address wants all of C allowed. */
+function addressOf(
+  { symbols }: Library,
+  buffer: Uint8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>,
+): bigint {
+  return BigInt(symbols.memcpy(buffer as Uint8Array<ArrayBuffer>, buffer as Uint8Array<ArrayBuffer>, 0n));
 }
 
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SOCK_DGRAM = 2;
 
-/** Deno does not tell a socket's descriptor, but the process can look through those it has. */
+/** Descriptors are given out lowest first, and sockets are opened at the start or when an address comes along. */
+const MAX_DESCRIPTOR = 65_536;
+
+/** Deno does not tell a socket's descriptor, and guards /proc; so each number is asked whether it is the one. */
 function findDescriptor({ symbols }: Library, { hostname, port }: Deno.NetAddr): number {
   const value = new Uint8Array(NAME);
   const length = new Uint32Array(1);
   const lengthOctets = new Uint8Array(length.buffer);
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-    const fd = Number(name);
+  for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
     length[0] = 4;
-    if (symbols.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, lengthOctets) !== 0 || value[0] !== SOCK_DGRAM) {
-      continue;
-    }
+    if (symbols.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, lengthOctets) !== 0) continue;
+    if (value[0] !== SOCK_DGRAM) continue;
     length[0] = NAME;
     if (symbols.getsockname(fd, value, lengthOctets) !== 0) continue;
     if (portOf(value) === port && textOf(value) === hostname) return fd;

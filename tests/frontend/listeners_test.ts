@@ -20,7 +20,7 @@ function listenersOn(
     observe: events.observe,
     maxClients: 10,
     maxClientsPerAddress: 10,
-    batch: "auto",
+    library: undefined,
     limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
   });
 }

@@ -1,4 +1,5 @@
-import { type BatchMode, UdpFrontend } from "../../lib/frontend/udp.ts";
+import { UdpFrontend } from "../../lib/frontend/udp.ts";
+import { type Library, openLibrary } from "../../lib/frontend/udp_batch.ts";
 import { addressOf } from "../support/answers.ts";
 import { assert, assertEquals, assertRejects } from "../support/assert.ts";
 import { askUdp, UdpClient } from "../support/client.ts";
@@ -15,18 +16,25 @@ import { answererFor, Events } from "./fixture.ts";
 
 function frontend(
   resolver: FakeResolver,
-  batch: BatchMode,
+  library: Library | undefined,
   events = new Events(),
   hostname = "127.0.0.1",
 ): UdpFrontend {
   const answerer = answererFor({ resolver, events });
-  return new UdpFrontend({ hostname, port: 0, answerer, observe: events.observe, batch });
+  return new UdpFrontend({ hostname, port: 0, answerer, observe: events.observe, library });
 }
 
 /** Whether datagrams are handed over one at a time or many makes no difference to what is true of them. */
-function bothWays(name: string, body: (batch: BatchMode) => Promise<void>): void {
+function bothWays(name: string, body: (library: Library | undefined) => Promise<void>): void {
   for (const batch of ["off", "on"] as const) {
-    Deno.test(`${name} (--udp-batch ${batch})`, () => body(batch));
+    Deno.test(`${name} (--udp-batch ${batch})`, async () => {
+      const library = openLibrary(batch);
+      try {
+        await body(library);
+      } finally {
+        library?.close();
+      }
+    });
   }
 }
 
@@ -36,9 +44,9 @@ function nameAndAddress(reply: Uint8Array): [string, string] {
   return [question!.name, answers[0]!.text];
 }
 
-bothWays("of many concurrent clients each gets the answer to its own query (5452-1)", async (batch) => {
+bothWays("of many concurrent clients each gets the answer to its own query (5452-1)", async (library) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver, batch);
+  using server = frontend(resolver, library);
   const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
   // One ID for all: nothing but the address can tell them apart.
   const answers = names.map((name) => askUdp(server.address, query(name)));
@@ -50,9 +58,9 @@ bothWays("of many concurrent clients each gets the answer to its own query (5452
 
 bothWays(
   "of many queries from one socket each is answered under its ID, in whatever order (7766-7)",
-  async (batch) => {
+  async (library) => {
     const resolver = new HoldingResolver();
-    using server = frontend(resolver, batch);
+    using server = frontend(resolver, library);
     using client = new UdpClient(server.address);
     const names = Array.from({ length: 100 }, (_, i) => `query-${i}.example`);
     for (const [id, name] of names.entries()) await client.send(query(name, "A", { id }));
@@ -65,37 +73,40 @@ bothWays(
   },
 );
 
-bothWays("the octets of a query that waits are not overwritten by the datagrams after it", async (batch) => {
-  const resolver = new HoldingResolver();
-  using server = frontend(resolver, batch);
-  const waiting = Array.from({ length: 40 }, (_, i) => large(`waiting-${i}.example`, { id: i }));
-  using client = new UdpClient(server.address);
-  for (const [i, bytes] of waiting.entries()) {
-    await client.send(bytes);
-    await resolver.until(i + 1);
-  }
-  // More than all receive buffers hold, both answered at once and waited for.
-  for (let i = 0; i < 400; i++) {
-    resolver.respond = i % 2 ? atOnce : later;
-    await askUdp(server.address, large(`later-${i}.example`, { id: 0xffff }));
-  }
-  const kept = resolver.asked.slice(0, waiting.length);
-  assertEquals(kept.map(({ message }) => message.bytes.toHex()), waiting.map((bytes) => bytes.toHex()));
-  resolver.release();
-  for (const _ of waiting) {
-    const reply = await client.receive();
-    assertEquals(nameAndAddress(reply)[0], `waiting-${read(reply).id}.example`);
-  }
-});
+bothWays(
+  "the octets of a query that waits are not overwritten by the datagrams after it",
+  async (library) => {
+    const resolver = new HoldingResolver();
+    using server = frontend(resolver, library);
+    const waiting = Array.from({ length: 40 }, (_, i) => large(`waiting-${i}.example`, { id: i }));
+    using client = new UdpClient(server.address);
+    for (const [i, bytes] of waiting.entries()) {
+      await client.send(bytes);
+      await resolver.until(i + 1);
+    }
+    // More than all receive buffers hold, both answered at once and waited for.
+    for (let i = 0; i < 400; i++) {
+      resolver.respond = i % 2 ? atOnce : later;
+      await askUdp(server.address, large(`later-${i}.example`, { id: 0xffff }));
+    }
+    const kept = resolver.asked.slice(0, waiting.length);
+    assertEquals(kept.map(({ message }) => message.bytes.toHex()), waiting.map((bytes) => bytes.toHex()));
+    resolver.release();
+    for (const _ of waiting) {
+      const reply = await client.receive();
+      assertEquals(nameAndAddress(reply)[0], `waiting-${read(reply).id}.example`);
+    }
+  },
+);
 
 /** A query of some 3,000 octets. */
 function large(name: string, fields: QueryFields): Uint8Array {
   return query(name, "A", { ...fields, edns: { options: [padding(3000)] } });
 }
 
-bothWays("an answer at once does not wait for one that takes longer", async (batch) => {
+bothWays("an answer at once does not wait for one that takes longer", async (library) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver, batch);
+  using server = frontend(resolver, library);
   using slow = new UdpClient(server.address);
   await slow.send(query("slow.example"));
   await resolver.until(1);
@@ -112,7 +123,7 @@ const texts = (count: number): Respond => (query) =>
 
 bothWays(
   "an answer is truncated exactly if the client cannot take it (1035-1, 6891-3, 9715-1, 2181-1)",
-  async (batch) => {
+  async (library) => {
     const cases: [string, number, QueryFields, number, boolean][] = [
       ["a small one without EDNS", 3, {}, 512, false],
       ["4 KB without EDNS", 36, {}, 512, true],
@@ -124,7 +135,7 @@ bothWays(
       ["a small one with less than 512 offered", 3, { edns: { size: 10 } }, 512, false],
     ];
     for (const [name, count, fields, limit, truncated] of cases) {
-      using server = frontend(new FakeResolver(texts(count)), batch);
+      using server = frontend(new FakeResolver(texts(count)), library);
       const reply = await askUdp(server.address, query("example.com", "TXT", fields));
       const { flags, answers } = read(reply);
       assert(reply.length <= limit, `${name}: ${reply.length} octets`);
@@ -133,9 +144,9 @@ bothWays(
   },
 );
 
-bothWays("empty, short, oversized and senseless datagrams hinder nobody", async (batch) => {
+bothWays("empty, short, oversized and senseless datagrams hinder nobody", async (library) => {
   const [resolver, events] = [new FakeResolver(), new Events()];
-  using server = frontend(resolver, batch, events);
+  using server = frontend(resolver, library, events);
   using client = new UdpClient(server.address);
   const junk = [0, 1, 11, 12, 512, 1233, 65_507].map((length) => new Uint8Array(length).fill(0xee));
   for (const bytes of [...junk, ...junk]) {
@@ -146,9 +157,9 @@ bothWays("empty, short, oversized and senseless datagrams hinder nobody", async 
   assertEquals(events.of("socket trouble"), []);
 });
 
-bothWays("a client that has gone before its answer hinders nobody", async (batch) => {
+bothWays("a client that has gone before its answer hinders nobody", async (library) => {
   const [resolver, events] = [new HoldingResolver(), new Events()];
-  using server = frontend(resolver, batch, events);
+  using server = frontend(resolver, library, events);
   for (let i = 1; i <= 20; i++) {
     using client = new UdpClient(server.address);
     await client.send(query("gone.example"));
@@ -160,9 +171,9 @@ bothWays("a client that has gone before its answer hinders nobody", async (batch
   assertEquals(events.of("socket trouble"), []);
 });
 
-bothWays("a frontend that stops answers what it was asked, then gives the port back", async (batch) => {
+bothWays("a frontend that stops answers what it was asked, then gives the port back", async (library) => {
   const resolver = new HoldingResolver();
-  using server = frontend(resolver, batch, new Events(), "127.0.53.3"); // whose ports no other test takes
+  using server = frontend(resolver, library, new Events(), "127.0.53.3"); // whose ports no other test takes
   const answers = Array.from(
     { length: 20 },
     (_, i) => askUdp(server.address, query(`under-way-${i}.example`)),
@@ -180,17 +191,17 @@ bothWays("a frontend that stops answers what it was asked, then gives the port b
 
 bothWays(
   "a frontend that waits for nothing stops at once, and may be stopped and disposed of again",
-  async (batch) => {
-    const server = frontend(new FakeResolver(), batch);
+  async (library) => {
+    const server = frontend(new FakeResolver(), library);
     await server.stop();
     await server.stop();
     server[Symbol.dispose]();
   },
 );
 
-bothWays("an answer that comes after all is closed goes nowhere and harms nothing", async (batch) => {
+bothWays("an answer that comes after all is closed goes nowhere and harms nothing", async (library) => {
   const [resolver, events] = [new HoldingResolver(), new Events()];
-  const server = frontend(resolver, batch, events);
+  const server = frontend(resolver, library, events);
   using client = new UdpClient(server.address);
   await client.send(query("example.com"));
   await resolver.until(1);
