@@ -4,7 +4,7 @@ import { load, type Outcome } from "./load.ts";
 import type { Native } from "./native.ts";
 import { type Path, startPath } from "./path.ts";
 import type { Peer } from "./peer.ts";
-import { cpuTime, peakMemory, usedBetween } from "./processes.ts";
+import { busyTime, cpuTime, peakMemory, usedBetween } from "./processes.ts";
 import { type RunningPeer, startPeer } from "./running_peer.ts";
 import type { Scenario } from "./scenarios.ts";
 import type { Upstream } from "./upstream.ts";
@@ -14,7 +14,16 @@ export interface Effort {
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** How often to measure again where others had a part of the proxy's core, unless `until` has come. */
+  readonly retries: number;
+  /** On the clock of `performance.now`. */
+  readonly until: number;
 }
+
+/** In seconds. */
+const COMPILING = 2;
+/** Others may have so much of the proxy's core before a round counts as disturbed. */
+export const QUIET = 0.05;
 
 /** What one round of one peer came to. */
 export interface Round {
@@ -23,6 +32,8 @@ export interface Round {
   readonly cpu: number;
   /** Queries that reached the upstream, over TLS, per answer. */
   readonly missed: number;
+  /** The share of the proxy's core that others had. */
+  readonly disturbance: number;
 }
 
 export interface Measured {
@@ -56,6 +67,10 @@ export async function measure(
     const before = await upstream.seen();
     const started = stack.use(await startPeer(peer, { dotPort: path.dotPort, ca, name }));
     if (peer.kind !== "floor") await mustAskUpstream(started, upstream, native);
+    // A just-in-time compiler has to see the code run first; everyone else is as fast at once as ever.
+    if (peer.kind === "dot-proxy") {
+      await load(native.load, started.port, { ...scenario.load, seconds: COMPILING });
+    }
     const { connections } = await upstream.seen();
     running.push(started);
     results.push({ peer, rounds: [], memory: 0, connections: connections - before.connections });
@@ -66,7 +81,7 @@ export async function measure(
       const index = (turn + round) % running.length;
       const [each, result] = [running[index]!, results[index]!];
       const before = await upstream.seen();
-      result.rounds.push(await measureOne(scenario, each, { native, upstream, effort }));
+      result.rounds.push(await measureInQuiet(scenario, each, { native, upstream, effort }));
       result.connections += (await upstream.seen()).connections - before.connections;
       result.memory = Math.max(result.memory, peakMemory(each.child.pid));
       say(`${scenario.id} ${round}/${effort.rounds} ${each.peer.name}: ${brief(result.rounds.at(-1)!)}`);
@@ -75,10 +90,23 @@ export async function measure(
   return results;
 }
 
+type Tools = Pick<Surroundings, "native" | "upstream" | "effort">;
+
+/** Of several attempts, the one that was disturbed least. */
+async function measureInQuiet(scenario: Scenario, running: RunningPeer, tools: Tools): Promise<Round> {
+  const { retries, until } = tools.effort;
+  let best = await measureOne(scenario, running, tools);
+  for (let i = 0; i < retries && best.disturbance > QUIET && performance.now() < until; i++) {
+    const another = await measureOne(scenario, running, tools);
+    if (another.disturbance < best.disturbance) best = another;
+  }
+  return best;
+}
+
 async function measureOne(
   scenario: Scenario,
   { child, port }: RunningPeer,
-  { native, upstream, effort }: Pick<Surroundings, "native" | "upstream" | "effort">,
+  { native, upstream, effort }: Tools,
 ): Promise<Round> {
   const { names } = scenario.load;
   // All names once, however long that takes, before everyone is warmed up in the same way.
@@ -87,13 +115,14 @@ async function measureOne(
   }
   await load(native.load, port, { ...scenario.load, seconds: effort.warmUpSeconds });
   const seen = await upstream.seen();
-  const cpu = cpuTime(child.pid);
+  const [start, busy, cpu] = [performance.now(), busyTime(), cpuTime(child.pid)];
   const seconds = effort.seconds * (scenario.stretch ?? 1);
   const outcome = await load(native.load, port, { ...scenario.load, seconds });
   const used = usedBetween(cpu, cpuTime(child.pid));
+  const disturbance = Math.max(0, busyTime() - busy - used) / 1000 / (performance.now() - start);
   const { queries } = await upstream.seen();
   const answered = Math.max(1, outcome.answered);
-  return { outcome, cpu: used / answered, missed: (queries - seen.queries) / answered };
+  return { outcome, cpu: used / answered, missed: (queries - seen.queries) / answered, disturbance };
 }
 
 /** A name that nobody has asked for must be asked for at the upstream, which speaks nothing but TLS. */
@@ -113,9 +142,10 @@ async function mustAskUpstream(
   );
 }
 
-function brief({ outcome, cpu, missed }: Round): string {
+function brief({ outcome, cpu, missed, disturbance }: Round): string {
   const { rate, p50, p99, lost, failed } = outcome;
   const shown = [`${rate}/s`, `${cpu.toFixed(1)} µs CPU`, `p50 ${p50} µs`, `p99 ${p99} µs`];
-  const trouble = [lost > 0 ? `${lost} lost` : "", failed > 0 ? `${failed} failed` : ""];
+  const disturbed = disturbance > QUIET ? `${Math.round(100 * disturbance)} % of the core to others` : "";
+  const trouble = [disturbed, lost > 0 ? `${lost} lost` : "", failed > 0 ? `${failed} failed` : ""];
   return [...shown, `${Math.round(100 * missed)} % missed`, ...trouble.filter(Boolean)].join(", ");
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command } from "../tests/e2e/child.ts";
 import type { Native } from "./native.ts";
 import type { Peer, Place } from "./peer.ts";
-import { CACHE_ENTRIES, dnsdist, knotResolver, smartdns, stubby, unbound } from "./peer_configurations.ts";
+import { CACHE_OCTETS, dnsdist, knotResolver, smartdns, stubby, unbound } from "./peer_configurations.ts";
 import { pathOf, type Program } from "./programs.ts";
 
 /** The peers that are written in C and C++, each as Debian has it. */
@@ -53,7 +53,7 @@ export function dotProxy(name: string, source: string, extra: readonly string[] 
       const options = [
         ...["--listen", `127.0.0.1:${port}`, "--upstream", `127.0.0.1:${dotPort}#${name}`],
         ...["--ca", ca, "--log-level", "warning"],
-        ...await hasCache({ program, args, ...rest }) ? ["--cache-size", `${CACHE_ENTRIES}`] : [],
+        ...await hasCache({ program, args, ...rest }) ? ["--cache-size", `${CACHE_OCTETS >> 20}MiB`] : [],
         ...extra,
       ];
       return { program, args: [...args, ...options], ...rest };
@@ -67,9 +67,11 @@ async function startCommand(source: string): Promise<Command> {
   const env = { ...Object.fromEntries(clean), NO_COLOR: "1" };
   if (!isDirectory) return { program: source, args: [], env, clearEnv: true };
   const { tasks } = JSON.parse(await Deno.readTextFile(join(source, "deno.json")));
-  const [deno, ...args] = String(tasks.start).split(" ");
-  if (deno !== "deno") throw new Error(`The start task of ${source} does not start with "deno"`);
-  return { program: Deno.execPath(), args, cwd: source, env, clearEnv: true };
+  const [deno, run, ...args] = String(tasks.start).split(" ");
+  if (deno !== "deno" || run !== "run") throw new Error(`The start task of ${source} is not "deno run …"`);
+  // Batched UDP calls the C library and finds its socket in /proc, for which Deno wants all permissions.
+  const kept = args.filter((arg) => !arg.startsWith("--allow-"));
+  return { program: Deno.execPath(), args: [run, "--allow-all", ...kept], cwd: source, env, clearEnv: true };
 }
 
 /** Versions from before `--cache-size` answer every question from the upstream. */

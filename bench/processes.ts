@@ -46,6 +46,15 @@ export function usedBetween(before: CpuTime, after: CpuTime): number {
   return Math.abs(coarse - fine) <= 2 * TICK ? fine : coarse;
 }
 
+/** How long the proxy's core has been busy with anything, in µs. */
+export function busyTime(): number {
+  const line = new RegExp(`^cpu${PROXY_CORE} (.*)$`, "m").exec(Deno.readTextFileSync("/proc/stat"))?.[1] ??
+    "";
+  // user nice system idle iowait irq softirq steal; what follows is counted among the first two already.
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line.split(" ").map(Number);
+  return TICK * (user + nice + system + irq + softirq + steal);
+}
+
 /** The most memory that was ever resident, in octets. */
 export function peakMemory(pid: number): number {
   return memory(pid, "VmHWM");

@@ -1,4 +1,5 @@
 /** Tables as Markdown. */
+import { QUIET } from "./measure.ts";
 import type { Figure, Row, Table } from "./summary.ts";
 import { verdicts } from "./targets.ts";
 
@@ -24,7 +25,15 @@ export function toMarkdown(report: Report): string {
     "Ratios are to the best peer of the table; less is better but for queries/s.",
     ...tables.flatMap((
       table,
-    ) => ["", `### ${table.title}`, "", table.meaning, "", ...HEAD, ...table.rows.map(line)]),
+    ) => [
+      "",
+      `### ${table.title}`,
+      "",
+      `${table.meaning}${disturbanceOf(table)}`,
+      "",
+      ...HEAD,
+      ...table.rows.map(line),
+    ]),
     ...footnotes(tables),
     ...targetLines(tables),
     "",
@@ -46,6 +55,14 @@ export function toOverview({ date, machine, tables }: Report): string {
     `| --- | ${tables.map(() => "--:").join(" | ")} |`,
     ...names.map((name) => `| ${name} | ${tables.map((table) => cell(table, name)).join(" | ")} |`),
   ].join("\n");
+}
+
+/** A table whose rounds were disturbed says so itself. */
+function disturbanceOf({ rows }: Table): string {
+  const shares = rows.map(({ disturbance }) => disturbance);
+  const [least, most] = [Math.min(...shares), Math.max(...shares)].map((share) => Math.round(100 * share));
+  if (Math.max(...shares) <= QUIET) return "";
+  return ` **Disturbed:** other programs had ${least} to ${most} % of the proxy's core, so neither rates nor latencies tell much.`;
 }
 
 function line(row: Row): string {

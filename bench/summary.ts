@@ -1,5 +1,5 @@
 /** Rounds made into rows: medians with their range, and ratios to the best peer. */
-import type { Measured } from "./measure.ts";
+import type { Measured, Round } from "./measure.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** A figure over all rounds. */
@@ -30,6 +30,8 @@ export interface Row {
   readonly connections: number;
   /** Queries that reached the upstream per answer, median. */
   readonly missed: number;
+  /** The share of the proxy's core that others had, median. */
+  readonly disturbance: number;
 }
 
 export interface Table {
@@ -46,7 +48,7 @@ const MOST_LOST = 0.01;
 
 export function summarize({ id, title, meaning, hits }: Scenario, measured: readonly Measured[]): Table {
   const rows = measured.map(({ peer, rounds, memory, connections }): Row => {
-    const of = (value: (round: Measured["rounds"][number]) => number) => figure(rounds.map(value));
+    const of = (value: (round: Round) => number) => figure(rounds.map(value));
     const missed = of((round) => round.missed).median;
     const sent = sum(rounds.map(({ outcome }) => outcome.sent));
     const bad = sum(rounds.map(({ outcome }) => outcome.lost + outcome.failed));
@@ -62,6 +64,7 @@ export function summarize({ id, title, meaning, hits }: Scenario, measured: read
       memory,
       connections,
       missed,
+      disturbance: of((round) => round.disturbance).median,
     };
   });
   const peers = rows.filter(({ kind, fault }) => kind === "peer" && fault === undefined);

@@ -9,7 +9,7 @@ import { LOAD_CORE, pinned } from "./processes.ts";
 import { pathOf } from "./programs.ts";
 
 /** All questions are for names below it, and each has one address, for a day. */
-export const ZONE = "bench.test";
+export const ZONE = "bench.example.net";
 
 export type UpstreamKind = "BIND" | "C";
 

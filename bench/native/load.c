@@ -212,7 +212,7 @@ static void run(void) {
 }
 
 int main(int argc, char **argv) {
-  const char *prefix = "n", *suffix = "bench.test";
+  const char *prefix = "n", *suffix = "bench.example.net";
   for (int option; (option = getopt(argc, argv, "p:m:l:q:Q:c:n:f:u:z:e1")) != -1;) {
     switch (option) {
       case 'p': o.port = atoi(optarg); break;
