@@ -85,7 +85,10 @@ Deno.test("of observe/ the layers import the types of events and states only", (
 
 Deno.test("layers, errors and events import nothing of the composition above them, nor the configuration", () => {
   assertEquals(
-    arrows(/^lib\/(\w+\/|errors\.ts)/, /^(main\.ts|lib\/(arguments|config|options|proxy|forwarder|upstreams)\.ts)$/),
+    arrows(
+      /^lib\/(\w+\/|errors\.ts)/,
+      /^(main\.ts|lib\/(arguments|config|options|proxy|forwarder|upstreams)\.ts)$/,
+    ),
     [],
   );
 });
