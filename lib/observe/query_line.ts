@@ -22,5 +22,5 @@ export function queryLine(event: Answered, time: Date, format: QueryFormat, deta
     upstream: trace.upstream ?? "-",
   };
   if (format === "json") return JSON.stringify(error ? { ...facts, error: error.message } : facts) + "\n";
-  return Object.values(facts).join(" ") + (error ? ` ${error.failure} while ${error.phase}` : "") + "\n";
+  return Object.values(facts).join(" ") + (error ? ` ${error.phase}: ${error.failure}` : "") + "\n";
 }

@@ -20,7 +20,7 @@ Deno.test("an answer is a line of words: who, what, RCODE, whence, how long, att
 
 Deno.test("a failure says why", () => {
   const event = answered({ rcode: 2, upstream, error });
-  assertMatch(queryLine(event, time, "text", "full"), / SERVFAIL .* timed out while connect\n$/);
+  assertMatch(queryLine(event, time, "text", "full"), / SERVFAIL .* connect: timed out\n$/);
   assertEquals(JSON.parse(queryLine(event, time, "json", "full")), {
     time: "2026-01-02T03:04:05.678Z",
     client: "192.0.2.7",
