@@ -1,8 +1,10 @@
 import metadata from "./deno.json" with { type: "json" };
-import { type Config, helpText, parseConfig, UsageError } from "./lib/config.ts";
+import { composeConfig, type Config, helpText, readSources, type Sources, UsageError } from "./lib/config.ts";
+import { configText } from "./lib/config_text.ts";
 import { ListenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
 import { formatHostPort } from "./lib/host_port.ts";
+import { readInputs } from "./lib/inputs.ts";
 import { Observation } from "./lib/observation.ts";
 import { log } from "./lib/observe/log.ts";
 import { Proxy } from "./lib/proxy.ts";
@@ -10,8 +12,6 @@ import { Proxy } from "./lib/proxy.ts";
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
 /** For queries under way when the process is told to stop, in ms. */
 const STOP_LIMIT = 4500;
-/** In characters: nobody guesses 16 of them. */
-const SHORTEST_TOKEN = 16;
 
 /** Said at every start: in this profile (RFC 8310 §5) an attacker on the path reads and forges what it likes. */
 const OPPORTUNISTIC =
@@ -19,11 +19,14 @@ const OPPORTUNISTIC =
 
 async function main(args: string[]): Promise<number> {
   try {
-    const [command, ...rest] = args;
-    const config = parseConfig(command === "healthcheck" ? rest : args, Deno.env.toObject());
-    if (config === "help") return say(helpText());
-    if (config === "version") return say(`dot-proxy ${metadata.version}\n`);
+    const [command = ""] = args;
+    const isCommand = command === "healthcheck" || command === "check-config";
+    const sources = readSources(isCommand ? args.slice(1) : args, Deno.env.toObject());
+    if (sources === "help") return say(helpText());
+    if (sources === "version") return say(`dot-proxy ${metadata.version}\n`);
+    const config = composeConfig(sources);
     if (command === "healthcheck") return await checkHealth(config);
+    if (command === "check-config") return check(config, sources);
     return await run(config);
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
@@ -32,13 +35,20 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
+/** Reads all that the configuration names, and makes of it all but sockets. */
+function check(config: Config, sources: Sources): number {
+  Proxy.check(readInputs(config));
+  return say(configText(sources));
+}
+
 async function run(config: Config): Promise<number> {
-  const observation = startObservation(config);
+  const { caCerts, token } = readInputs(config);
+  const environment = Deno.env.toObject();
+  const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe } = observation;
-  const caCerts = config.ca === undefined ? [] : [readCertificates(config.ca)];
   if (config.opportunistic) log.warning(OPPORTUNISTIC);
   const proxy = new Proxy({ config, caCerts, observe });
-  giveUpWriting(config, Deno.env.toObject());
+  giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
@@ -51,12 +61,6 @@ async function run(config: Config): Promise<number> {
   await observation.stop();
   log.info("stopped");
   return EXIT.stopped;
-}
-
-function startObservation(config: Config): Observation {
-  const environment = Deno.env.toObject();
-  const token = config.adminTokenFile === undefined ? undefined : readToken(config.adminTokenFile);
-  return new Observation({ config, environment, version: metadata.version, token });
 }
 
 /** The right to write is for the files that are asked for, and for systemd's socket. */
@@ -89,33 +93,6 @@ function signal(): Promise<Deno.Signal> {
   return new Promise((resolve) => {
     for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, () => resolve(name));
   });
-}
-
-function readCertificates(file: string): string {
-  let text;
-  try {
-    text = Deno.readTextFileSync(file);
-  } catch (cause) {
-    throw new UsageError(`--ca: cannot read "${file}": ${(cause as Error).message}`, { cause });
-  }
-  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw new UsageError(
-    `--ca: "${file}" holds no PEM certificate, which starts with -----BEGIN CERTIFICATE-----`,
-  );
-}
-
-function readToken(file: string): string {
-  let token;
-  try {
-    token = Deno.readTextFileSync(file).trim();
-  } catch (cause) {
-    throw new UsageError(`--admin-token-file: cannot read "${file}": ${(cause as Error).message}`, { cause });
-  }
-  if (token.length >= SHORTEST_TOKEN && !/\s/.test(token)) return token;
-  throw new UsageError(
-    `--admin-token-file: "${file}" must hold one word of at least ${SHORTEST_TOKEN} characters; ` +
-      "make one with: openssl rand -hex 32",
-  );
 }
 
 function say(text: string): number {

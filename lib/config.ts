@@ -1,14 +1,15 @@
 /** Arguments and environment → Config. Nothing is corrected in silence: what is out of range is a `UsageError`. */
 import { type Given, readArguments } from "./arguments.ts";
+import { readConfigFile } from "./config_file.ts";
 import { UsageError } from "./errors.ts";
+import type { ListenAddress } from "./frontend/listeners.ts";
 import { formatHostPort } from "./host_port.ts";
-import { type ListenAddress, type Name, type Option, OPTIONS, type Value } from "./options.ts";
+import { type Name, type Option, OPTIONS, type Value } from "./options.ts";
 import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { mergeRoutes, type Route } from "./upstream/route.ts";
 
 export { UsageError } from "./errors.ts";
 export { helpText, optionTable } from "./option_help.ts";
-export type { ListenAddress } from "./options.ts";
 
 /** Durations are in milliseconds. */
 export interface Config {
@@ -49,18 +50,49 @@ export interface Config {
 }
 
 /** Options without a default. */
-type Optional = "ca" | "route" | "bootstrap" | "state-dir" | "admin" | "admin-token-file" | "query-log";
+type Optional =
+  | "config"
+  | "ca"
+  | "route"
+  | "bootstrap"
+  | "state-dir"
+  | "admin"
+  | "admin-token-file"
+  | "query-log";
 
-/** Option by option, the command line wins over the environment, and that over the defaults. */
+/** What was said of an option, by whoever comes first; nothing where its default holds. */
+export type Sources = (name: Name) => Given[];
+
+/** What the sources say, understood. */
 export function parseConfig(
   args: string[],
   environment: Record<string, string>,
 ): Config | "help" | "version" {
-  const given = readArguments(args, environment);
-  return typeof given === "string" ? given : composeConfig(given);
+  const sources = readSources(args, environment);
+  return typeof sources === "string" ? sources : composeConfig(sources);
 }
 
-function composeConfig(given: (name: Name) => Given[]): Config {
+/**
+ * Option by option, the command line wins over the environment, that over the file, and that over the defaults. Throws
+ * `UsageError` for what is unknown, and for a file that cannot be read.
+ */
+export function readSources(
+  args: string[],
+  environment: Record<string, string>,
+): Sources | "help" | "version" {
+  const given = readArguments(args, environment);
+  if (typeof given === "string") return given;
+  const [path] = given("config").flatMap((each) => parseValue("config", each));
+  if (path === undefined) return given;
+  const inFile = readConfigFile(path);
+  return (name) => {
+    const said = given(name);
+    return said.length > 0 ? said : inFile(name);
+  };
+}
+
+/** Throws `UsageError` for what cannot be meant. */
+export function composeConfig(given: Sources): Config {
   function values<N extends Name>(name: N): Value<N>[] {
     const texts = given(name);
     return (texts.length > 0 ? texts : byDefault(name)).flatMap((each) => parseValue(name, each));
@@ -68,15 +100,18 @@ function composeConfig(given: (name: Name) => Given[]): Config {
   function value<N extends Exclude<Name, Optional>>(name: N): Value<N> {
     return values(name)[0] as Value<N>; // all others have a default
   }
+  function said(name: Name): string {
+    return given(name).at(-1)?.source ?? `--${name}`;
+  }
 
   const config: Config = {
-    upstreams: distinct("upstream", values("upstream"), (each) => each.label),
+    upstreams: distinct(said("upstream"), values("upstream"), (each) => each.label),
     upstreamsByDefault: given("upstream").length === 0,
     strategy: value("strategy"),
-    routes: distinctRoutes(mergeRoutes(values("route"))),
-    bootstrap: distinct("bootstrap", values("bootstrap"), labelOf),
+    routes: distinctRoutes(said("route"), mergeRoutes(values("route"))),
+    bootstrap: distinct(said("bootstrap"), values("bootstrap"), labelOf),
     opportunistic: value("opportunistic") === "true",
-    listen: distinct("listen", values("listen"), (each) => formatHostPort(each.hostname, each.port)),
+    listen: distinct(said("listen"), values("listen"), (each) => formatHostPort(each.hostname, each.port)),
     ca: values("ca")[0],
     logLevel: value("log-level"),
     logFormat: value("log-format"),
@@ -133,16 +168,16 @@ function parseValue<N extends Name>(name: N, { source, text }: Given): Value<N>[
 }
 
 /** A server asked twice or an address bound twice is a slip of the pen, and would fail later and less clearly. */
-function distinct<T>(name: Name, values: T[], label: (value: T) => string): T[] {
+function distinct<T>(source: string, values: T[], label: (value: T) => string): T[] {
   const labels = values.map(label);
   const twice = labels.find((each, index) => labels.indexOf(each) !== index);
-  if (twice !== undefined) throw new UsageError(`--${name} names ${twice} twice; keep one of them`);
+  if (twice !== undefined) throw new UsageError(`${source} names ${twice} twice; keep one of them`);
   return values;
 }
 
-function distinctRoutes(routes: Route[]): Route[] {
+function distinctRoutes(source: string, routes: Route[]): Route[] {
   for (const { domain, upstreams } of routes) {
-    distinct("route", [...upstreams], (each) => `${each.label} for ${domain}`);
+    distinct(source, [...upstreams], (each) => `${each.label} for ${domain}`);
   }
   return routes;
 }

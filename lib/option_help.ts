@@ -4,14 +4,18 @@ import { isRepeatable, type Name, NAMES, type Option, OPTIONS, variable } from "
 export function helpText(): string {
   return `dot-proxy answers plain DNS by asking DNS-over-TLS servers.
 
-Usage: dot-proxy [--OPTION VALUE]...
+Usage: dot-proxy [COMMAND] [--OPTION VALUE]...
+
+Commands: none to run; check-config, which prints the configuration and exits
+with 0, or with 2 where it cannot be used; healthcheck, which asks a running
+dot-proxy with the same options and exits with 0 or 1.
 
 ${NAMES.map(optionHelp).join("")}  --help, --version
       Print this text, or the version, and exit.
 
 Every option with a value is an environment variable too, --log-level for one
-${variable("log-level")}. Repeated values are separated by commas there. The
-command line wins.
+${variable("log-level")}, with commas between repeated values, and a key of --config
+FILE: log-level = "debug". The command line wins, then the environment.
 `;
 }
 

@@ -1,7 +1,18 @@
 /** What an option's value can be, other than an address: how it is described and read. */
 
+/** As much of JSON Schema as there is to say about a single value. */
+export interface Schema {
+  readonly type: "string" | "integer" | "boolean" | readonly ["integer", "string"];
+  readonly enum?: readonly string[];
+  readonly pattern?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
 export interface Kind<Value> {
   readonly accepts: string;
+  /** What it is in a file: a text unless something else is said. */
+  readonly schema?: Schema;
   /** A list, because a preset is several values. Throws a `TypeError` that names the text, the reason and the remedy. */
   readonly parse: (text: string) => Value[];
 }
@@ -12,8 +23,10 @@ export function oneOf<const Word extends string>(...words: Word[]): Kind<Word> {
     if (word === undefined) throw new TypeError(`"${text}" is not one of ${words.join(", ")}`);
     return [word];
   }
-  return { accepts: words.join(", "), parse };
+  return { accepts: words.join(", "), schema: { type: "string", enum: words }, parse };
 }
+
+export const boolean: Kind<"true" | "false"> = { ...oneOf("true", "false"), schema: { type: "boolean" } };
 
 export function integer(least: number, most: number): Kind<number> {
   function parse(text: string): number[] {
@@ -23,7 +36,11 @@ export function integer(least: number, most: number): Kind<number> {
     }
     return [value];
   }
-  return { accepts: `${least} to ${most}`, parse };
+  return {
+    accepts: `${least} to ${most}`,
+    schema: { type: "integer", minimum: least, maximum: most },
+    parse,
+  };
 }
 
 export function duration(least: string, most: string): Kind<number> {
@@ -36,7 +53,7 @@ export function duration(least: string, most: string): Kind<number> {
     }
     return [value];
   }
-  return { accepts: `${least} to ${most}`, parse };
+  return { accepts: `${least} to ${most}`, schema: { type: "string", pattern: DURATION.source }, parse };
 }
 
 export function size(least: string, most: string): Kind<number> {
@@ -49,23 +66,30 @@ export function size(least: string, most: string): Kind<number> {
     }
     return [value];
   }
-  return { accepts: `${least} to ${most}`, parse };
+  return { accepts: `${least} to ${most}`, schema: { type: "string", pattern: SIZE.source }, parse };
 }
 
 /** What can be turned off as well, by a zero that needs no unit. */
-export function orZero({ accepts, parse }: Kind<number>): Kind<number> {
-  return { accepts: `0, or ${accepts}`, parse: (text) => text === "0" ? [0] : parse(text) };
+export function orZero({ accepts, schema, parse }: Kind<number>): Kind<number> {
+  return {
+    accepts: `0, or ${accepts}`,
+    schema: { ...schema, type: ["integer", "string"], minimum: 0, maximum: 0 },
+    parse: (text) => text === "0" ? [0] : parse(text),
+  };
 }
+
+const SIZE = /^(\d+)([kMG]B|[KMG]iB)$/;
+const DURATION = /^(\d+)(ms|s|m|h|d)$/;
 
 /** NaN unless a whole number with its unit. */
 function octets(text: string): number {
-  const [, count, unit = ""] = /^(\d+)([kMG]B|[KMG]iB)$/.exec(text) ?? [];
+  const [, count, unit = ""] = SIZE.exec(text) ?? [];
   const octets = { kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit];
   return Number(count) * (octets ?? NaN);
 }
 
 /** NaN unless a whole number with its unit. */
 function milliseconds(text: string): number {
-  const [, count, unit = ""] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const [, count, unit = ""] = DURATION.exec(text) ?? [];
   return Number(count) * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit] ?? NaN);
 }

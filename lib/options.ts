@@ -1,12 +1,8 @@
 /** The one table of options. */
-import { isIP } from "node:net";
-import type { ListenAddress } from "./frontend/listeners.ts";
-import { duration, integer, type Kind, oneOf, orZero, size } from "./option_kinds.ts";
-import { parseHostPort } from "./host_port.ts";
+import { boolean, duration, integer, type Kind, oneOf, orZero, type Schema, size } from "./option_kinds.ts";
+import { parseAdmin, parseListen } from "./own_address.ts";
 import { parseBootstrap, parseUpstream } from "./upstream/address.ts";
 import { parseRoute } from "./upstream/route.ts";
-
-export type { ListenAddress };
 
 export interface Option<Value> extends Kind<Value> {
   readonly placeholder: string;
@@ -19,6 +15,13 @@ export interface Option<Value> extends Kind<Value> {
 }
 
 export const OPTIONS = {
+  config: {
+    placeholder: "FILE",
+    accepts: "a file in TOML",
+    parse: (text: string) => [text],
+    fallback: undefined,
+    meaning: "Says whatever the command line and the environment do not.",
+  },
   upstream: {
     placeholder: "UPSTREAM",
     accepts: "[tls://]HOST[:PORT][#AUTHNAME][?PARAMETERS], cloudflare, google, quad9",
@@ -51,7 +54,7 @@ export const OPTIONS = {
   },
   opportunistic: {
     placeholder: "BOOLEAN",
-    ...oneOf("true", "false"),
+    ...boolean,
     fallback: "false",
     alone: "true",
     meaning: "Use upstreams that cannot prove who they are, rather than none (RFC 8310); pins still hold.",
@@ -204,6 +207,11 @@ export type Value<N extends Name> = ReturnType<typeof OPTIONS[N]["parse"]>[numbe
 
 export const NAMES = Object.keys(OPTIONS) as Name[];
 
+/** The options that a file can say. */
+export type Key = Exclude<Name, "config">;
+
+export const KEYS = NAMES.filter((name): name is Key => name !== "config");
+
 /** What every environment variable of ours begins with. */
 export const PREFIX = "DOT_PROXY_";
 
@@ -216,22 +224,8 @@ export function isRepeatable(name: Name): boolean {
   return repeatable === true;
 }
 
-/** The names that stand for several addresses are resolved here and not by the system, whose files may lack one. */
-function parseListen(text: string): ListenAddress[] {
-  const { host, port } = parseHostPort(text, 53);
-  if (host === "localhost") {
-    return ["127.0.0.1", "::1"].map((hostname) => ({ hostname, port, required: false }));
-  }
-  if (isIP(host) === 0) {
-    throw new TypeError(`"${text}" is not an address of this host; write an IP address or localhost`);
-  }
-  return [{ hostname: host, port, required: true }];
-}
-
-function parseAdmin(text: string): { hostname: string; port: number }[] {
-  const { host, port } = parseHostPort(text, 9153);
-  if (host !== "localhost" && isIP(host) === 0) {
-    throw new TypeError(`"${text}" is not an address of this host; write an IP address or localhost`);
-  }
-  return [{ hostname: host === "localhost" ? "127.0.0.1" : host, port }];
+/** What a value is in a file. */
+export function schemaOf(name: Name): Schema {
+  const { schema = { type: "string" } }: Option<unknown> = OPTIONS[name];
+  return schema;
 }

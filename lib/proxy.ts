@@ -54,6 +54,13 @@ export class Proxy implements Disposable {
     });
   }
 
+  /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
+  static check({ config, caCerts }: Omit<ProxyOptions, "observe">): void {
+    const withoutState = { ...config, stateDir: undefined };
+    const now = () => performance.now();
+    new Forwarder({ config: withoutState, caCerts, observe: () => {}, now })[Symbol.dispose]();
+  }
+
   /** Where it listens, over UDP and TCP alike. */
   get addresses(): Deno.NetAddr[] {
     return this.#listeners.addresses;

@@ -108,6 +108,27 @@ Deno.test("what is called wrongly says why in one line and exits with 2", async 
   await Deno.remove(noCertificate);
 });
 
+Deno.test("check-config prints the configuration in force and exits with 0, or says why it is none and exits with 2", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".toml" });
+  await Deno.writeTextFile(file, `listen = "127.0.0.1:5353"\ntimeout = "2s"\n`);
+  const good = await run(["check-config", "--config", file, "--timeout", "3s"]);
+  assertEquals([good.code, good.complaint], [0, ""]);
+  assertStringIncludes(good.out, 'timeout = "3s"                           # --timeout\n');
+  assertStringIncludes(good.out, `listen = ["127.0.0.1:5353"]              # ${file}:1: listen\n`);
+  await Deno.writeTextFile(file, `ca = "/does/not/exist.pem"`);
+  const noFile = await run(["check-config", "--config", file]);
+  const noCertificate = await run([
+    "check-config",
+    "--upstream",
+    "1.1.1.1?cert=/no/cert.pem&key=/no/key.pem",
+  ]);
+  for (const { code, out, complaint } of [noFile, noCertificate]) {
+    assertEquals([code, out], [2, ""]);
+    assertMatch(complaint, /^dot-proxy: [^\n]*cannot read "\/[^\n]+\n$/);
+  }
+  await Deno.remove(file);
+});
+
 Deno.test("a port in use is said with the address and three remedies, and it exits with 1", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { code, complaint } = await run(["--listen", `127.0.0.1:${taken.addr.port}`]);

@@ -1,0 +1,39 @@
+/** What the configuration file says of each option, as text; what is unknown there is a `UsageError`. */
+import type { Given } from "./arguments.ts";
+import { Place } from "./config_place.ts";
+import { UsageError } from "./errors.ts";
+import { isRepeatable, type Key, KEYS, type Name, OPTIONS, schemaOf } from "./options.ts";
+import { parseToml, type Table, TomlError } from "./toml.ts";
+import { readUpstream } from "./upstream_table.ts";
+
+export function readConfigFile(path: string): (name: Name) => Given[] {
+  const places = new Place(path, "", readToml(path)).fields(KEYS);
+  const given = new Map<Name, Given[]>(KEYS.map((key) => [key, readKey(key, places.get(key))]));
+  return (name) => given.get(name) ?? [];
+}
+
+function readToml(path: string): Table {
+  try {
+    return parseToml(Deno.readTextFileSync(path));
+  } catch (cause) {
+    if (cause instanceof TomlError) {
+      throw new UsageError(`${path}:${cause.line}: this is not TOML: ${cause.message}`, { cause });
+    }
+    throw new UsageError(`--config: cannot read "${path}": ${(cause as Error).message}`, { cause });
+  }
+}
+
+function readKey(key: Key, place: Place | undefined): Given[] {
+  if (!place) return [];
+  if (key === "upstream") return place.items().map(readUpstream);
+  if (key === "route") return readRoutes(place);
+  const read = (each: Place) => each.given(schemaOf(key), OPTIONS[key].accepts);
+  return isRepeatable(key) ? place.items().map(read) : [read(place)];
+}
+
+/** A table of domains, where the command line has a text with both. */
+function readRoutes(routes: Place): Given[] {
+  return [...routes.entries(`"DOMAIN" = ["UPSTREAM"]`)].flatMap(([domain, upstreams]) =>
+    upstreams.items().map(readUpstream).map(({ source, text }) => ({ source, text: `${domain}=${text}` }))
+  );
+}
