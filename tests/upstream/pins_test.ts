@@ -1,7 +1,9 @@
 /** Which keys authenticate a server (RFC 7858 §4.2, RFC 8310 §6). */
 import "reflect-metadata";
-import { PemConverter, X509CertificateGenerator } from "@peculiar/x509";
+import { X509Certificate } from "node:crypto";
+import { BasicConstraintsExtension, PemConverter, X509CertificateGenerator } from "@peculiar/x509";
 import { UpstreamError } from "../../lib/errors.ts";
+import { provenChain } from "../../lib/upstream/pins.ts";
 import { assertEquals, assertMatch, assertRejects } from "../support/assert.ts";
 import { Authority, type Certificate } from "../support/certificates.ts";
 import { DotServer } from "../support/dot_server.ts";
@@ -16,6 +18,7 @@ const STRANGER = await Authority.create({ name: "Stranger" });
 const STRANGE = await STRANGER.issue(SUBJECT);
 const WRONG = new Uint8Array(32).toBase64();
 const HOUR = 3_600_000;
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 interface Case {
   readonly what: string;
@@ -139,22 +142,60 @@ Deno.test("pins hold in the opportunistic profile, too", async () => {
   assertEquals((await assertRejects(() => channel, UpstreamError)).failure, "pin mismatch");
 });
 
-/** A certificate signed with the key of a server, which is no authority, above that server's own chain. */
-async function issuedByServer(server: Certificate): Promise<Certificate> {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
-  const [der] = PemConverter.decode(server.key);
+const [KEYS, OTHER_KEYS] = await Promise.all([newKeys(), newKeys()]);
+
+const ISSUERS: [what: string, issuer: X509Certificate, isProven: boolean][] = [
+  ["an authority of that name and with that key", await bare("Issuer", KEYS, { ca: true }), true],
+  ["one that is no authority", await bare("Issuer", KEYS, { ca: false }), false],
+  ["one with another key", await bare("Issuer", OTHER_KEYS, { ca: true }), false],
+  ["one of another name", await bare("Other", KEYS, { ca: true }), false],
+];
+
+for (const [what, issuer, isProven] of ISSUERS) {
+  Deno.test(`${what} ${isProven ? "can" : "cannot"} have issued a certificate (8310-6)`, async () => {
+    const leaf = await bare("Leaf", OTHER_KEYS, { ca: false, issuer: "Issuer", signingKey: KEYS.privateKey });
+    assertEquals(provenChain(leaf, [issuer]).length, isProven ? 2 : 1);
+  });
+}
+
+Deno.test("a chain is found in whatever order it was sent, and in a circle, too", async () => {
+  const leaf = await bare("Leaf", OTHER_KEYS, { ca: false, issuer: "A", signingKey: KEYS.privateKey });
+  const a = await bare("A", KEYS, { ca: true, issuer: "B", signingKey: OTHER_KEYS.privateKey });
+  const b = await bare("B", OTHER_KEYS, { ca: true, issuer: "A", signingKey: KEYS.privateKey });
+  assertEquals(provenChain(leaf, [b, leaf, a]).map(({ subject }) => subject), ["CN=Leaf", "CN=A", "CN=B"]);
+});
+
+async function newKeys(): Promise<CryptoKeyPair> {
+  return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as CryptoKeyPair;
+}
+
+/** A certificate that says nothing but whether it is an authority's; signed by itself unless told. */
+async function bare(
+  subject: string,
+  { publicKey, privateKey }: CryptoKeyPair,
+  { ca, issuer = subject, signingKey = privateKey }: { ca: boolean; issuer?: string; signingKey?: CryptoKey },
+): Promise<X509Certificate> {
   const certificate = await X509CertificateGenerator.create({
-    subject: [{ CN: ["dot.test"] }],
-    issuer: [{ CN: ["dot.test"] }],
-    publicKey: keys.publicKey,
-    signingKey: await crypto.subtle.importKey("pkcs8", der!, algorithm, false, ["sign"]),
-    signingAlgorithm: algorithm,
+    subject: [{ CN: [subject] }],
+    issuer: [{ CN: [issuer] }],
+    publicKey,
+    signingKey,
+    signingAlgorithm: ALGORITHM,
+    extensions: [new BasicConstraintsExtension(ca, undefined, true)],
     notBefore: new Date(Date.now() - HOUR),
     notAfter: new Date(Date.now() + HOUR),
   });
+  return new X509Certificate(certificate.toString("pem"));
+}
+
+/** A certificate signed with the key of a server, which is no authority, above that server's own chain. */
+async function issuedByServer(server: Certificate): Promise<Certificate> {
+  const keys = await newKeys();
+  const [der] = PemConverter.decode(server.key);
+  const signingKey = await crypto.subtle.importKey("pkcs8", der!, ALGORITHM, false, ["sign"]);
+  const certificate = await bare("any", keys, { ca: false, issuer: "dot.test", signingKey });
   return {
-    certificate: `${certificate.toString("pem")}\n${server.certificate}`,
+    certificate: `${certificate}${server.certificate}`,
     key: PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY"),
     pin: "",
   };
