@@ -5,6 +5,8 @@ import { MessageIds } from "./message_ids.ts";
 
 /** Queries younger than this, in ms, are not looked at: they are neither slow nor, almost always, too late. */
 const YOUNG = 40;
+/** One name's few queries can be slow; this many at once, with nothing heard, are slow because the connection is. */
+const PROOF = 8;
 
 /** A query that waits for its answer. Times are in ms on the one clock. */
 export interface Pending {
@@ -111,11 +113,12 @@ export class PendingQueries {
     // First, because to tell an asker moves `slowAt`.
     const first = this.#unheard;
     if (first && now >= first.slowAt && now - first.sentAt >= YOUNG) this.stalled = true;
+    const isDead = this.stalled && this.#sent.size >= PROOF;
     for (const [id, pending] of this.#sent) {
       // Map keeps the order of insertion: all that follow are younger.
       if (pending.sentAt > now - YOUNG) break;
       if (pending.deadline > now) {
-        remind(pending, now, true);
+        remind(pending, now, isDead);
         continue;
       }
       this.abandon(id, this.#error("timed out", { sent: true }));
@@ -138,17 +141,20 @@ export class PendingQueries {
     this.#unsent = waiting.filter(({ deadline }) => deadline > now);
     for (const pending of waiting) {
       if (pending.deadline <= now) pending.reject(this.#error("timed out", { sent: false }));
-      else remind(pending, now, false);
+      else remind(pending, now, true);
     }
   }
 }
 
-/** Tells the asker that its query is slow, and a second time when there is just time for another attempt. */
-function remind(pending: Pending, now: number, sent: boolean): void {
+/**
+ * Tells the asker that its query is slow, and a second time when there is just time for another attempt. What has
+ * not been sent, or waits on a connection that is as good as dead, is free to go elsewhere.
+ */
+function remind(pending: Pending, now: number, isFree: boolean): void {
   const { asker, slowAt, lateAt } = pending;
   if (asker === undefined || now < slowAt) return;
   const isLate = now >= lateAt;
   if (isLate) pending.asker = undefined;
   else pending.slowAt = lateAt;
-  asker.overdue({ isFree: isLate || !sent });
+  asker.overdue({ isFree: isLate || isFree });
 }

@@ -98,8 +98,18 @@ Deno.test("an asker is told of a slow answer once, and once more when half of th
   const queries = newPending();
   const { told } = send(queries, 0);
   for (let now = 0; now < 4_000; now += 10) {
+    queries.answered(send(queries, now).id, now); // The connection is alive.
     queries.lookThrough(now);
     assertEquals(told, now < 100 ? [] : now < 2_000 ? [false] : [false, true], `${now}`);
+  }
+});
+
+Deno.test("many that wait on a stalled connection may go elsewhere for free; few may be one slow name's", () => {
+  for (const [count, isFree] of [[8, true], [7, false]] as const) {
+    const queries = newPending();
+    const fates = Array.from({ length: count }, (_, i) => send(queries, i));
+    for (let now = 0; now < 200; now += 10) queries.lookThrough(now);
+    for (const { told } of fates) assertEquals(told, [isFree]);
   }
 });
 
