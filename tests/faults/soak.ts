@@ -1,6 +1,6 @@
 /**
  * Random faults, one after the other, and what they leave behind: nothing. The gate takes seconds; for the whole:
- * `DOT_PROXY_SOAK_SECONDS=600 deno test --allow-all tests/faults/soak_test.ts`.
+ * `DOT_PROXY_SOAK_SECONDS=600 deno test --allow-all tests/faults/soak.ts`.
  */
 import { assert, assertEquals } from "../support/assert.ts";
 import { Rig, sleep } from "./rig.ts";

@@ -1,8 +1,9 @@
+/** Run by faults_test.ts. */
 import { assert, assertEquals } from "../support/assert.ts";
 import { Rig, sleep, summary } from "./rig.ts";
 import { Server } from "./server.ts";
 
-/** A minute, for a longer look: `DOT_PROXY_OUTAGE_SECONDS=60 deno test --allow-all tests/faults`. */
+/** A minute, for a longer look: `DOT_PROXY_OUTAGE_SECONDS=60 deno test --allow-all tests/faults/all_fail.ts`. */
 const OUTAGE = 1000 * Number(Deno.env.get("DOT_PROXY_OUTAGE_SECONDS") ?? "4");
 
 Deno.test("with no upstream left every client is told SERVFAIL and why, and service is back with the first of them", async () => {

@@ -1,5 +1,5 @@
 /**
- * One of two upstreams fails, at 500 queries per second. What takes time to arrange is shared: the faults befall one
+ * Run by faults_test.ts. One of two upstreams fails, at 500 queries per second. What takes time to arrange is shared: the faults befall one
  * proxy one after the other, as in life.
  */
 import { type Fault, Rig, sleep } from "./rig.ts";

@@ -1,0 +1,14 @@
+/** What is sensitive to time, one file after the other: each in a process that the other tests do not disturb. */
+import { canIsolate, testApart } from "./namespace.ts";
+
+Deno.test("one of two upstreams fails (one_fails.ts)", () => testApart("one_fails.ts"));
+
+Deno.test("all upstreams fail (all_fail.ts)", () => testApart("all_fail.ts"));
+
+Deno.test({
+  name: "packets are dropped, and links go down (black_holes.ts)",
+  ignore: !canIsolate(),
+  fn: () => testApart("black_holes.ts"),
+});
+
+Deno.test("a soak with random faults (soak.ts)", () => testApart("soak.ts"));
