@@ -3,11 +3,10 @@ import { getStaticTOMLValue, parseTOML } from "toml-eslint-parser";
 import { composeConfig, type Config, parseConfig, readSources, UsageError } from "../lib/config.ts";
 import { jsonSchema } from "../lib/config_schema.ts";
 import { configText } from "../lib/config_text.ts";
-import { type Key, KEYS } from "../lib/options.ts";
+import { KEYS } from "../lib/options.ts";
 import { parseUpstream } from "../lib/upstream/address.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
-
-const PIN = "sha256/MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
+import { EXAMPLES, PIN } from "./support/config_examples.ts";
 
 /** A configuration file that is gone in the end. */
 class File implements Disposable {
@@ -39,167 +38,12 @@ function parsed(text: string): Config {
   return file.parse();
 }
 
-/** A key as a file may have it, the same on the command line, and as a file must not have it, with what is said then. */
-type Example = readonly [accepted: string, args: string[], refused: string, complaint: string];
-
-/** One for each key; the compiler sees to it. */
-const EXAMPLES: Readonly<Record<Key, Example>> = {
-  upstream: [
-    `upstream = ["quad9", { host = "10.0.0.1", port = 8853, auth-name = "a.example", pins = ["${PIN}"], weight = 3 }]`,
-    ["--upstream=quad9", `--upstream=10.0.0.1:8853#a.example?pin=${PIN}&weight=3`],
-    `upstream = ["1.1.1.1:53"]`,
-    `FILE:1: upstream: "1.1.1.1:53" has the port 53, which DNS over TLS cannot use`,
-  ],
-  strategy: [
-    `strategy = "race"`,
-    ["--strategy=race"],
-    `strategy = "fast"`,
-    `FILE:1: strategy: "fast" is not one of fastest, failover, round-robin`,
-  ],
-  route: [
-    `route."corp.example" = ["10.0.0.53#a.corp.example", { host = "10.0.0.54" }]\nroute.lab = "10.1.0.1"`,
-    [
-      "--route=corp.example=10.0.0.53#a.corp.example",
-      ...["--route=corp.example=10.0.0.54", "--route=lab=10.1.0.1"],
-    ],
-    `route = ["corp.example=10.0.0.53"]`,
-    `FILE:1: route: found a list in place of a table: "DOMAIN" = ["UPSTREAM"]`,
-  ],
-  bootstrap: [
-    `bootstrap = "9.9.9.9"`,
-    ["--bootstrap=9.9.9.9"],
-    `bootstrap = ["dns.google"]`,
-    `FILE:1: bootstrap: "dns.google" would have to be looked up itself`,
-  ],
-  opportunistic: [
-    `opportunistic = true`,
-    ["--opportunistic"],
-    `opportunistic = "true"`,
-    `FILE:1: opportunistic: found the text "true" in place of a boolean: true, false`,
-  ],
-  listen: [
-    `listen = ["localhost:5353", "192.0.2.1"]`,
-    ["--listen=localhost:5353", "--listen=192.0.2.1"],
-    `listen = [53]`,
-    `FILE:1: listen: found 53 in place of text in quotes: an IP address or localhost; port 53 unless given`,
-  ],
-  ca: [`ca = "ca.pem"`, ["--ca=ca.pem"], `ca = ["ca.pem"]`, `FILE:1: ca: found a list in place of text`],
-  "log-level": [
-    `log-level = 'debug'`,
-    ["--log-level=debug"],
-    `log-level = 7`,
-    `FILE:1: log-level: found 7 in place of text in quotes: debug, info, warning, error`,
-  ],
-  "log-format": [
-    `log-format = "json"`,
-    ["--log-format=json"],
-    `log-format = "xml"`,
-    `FILE:1: log-format: "xml" is not one of text, json`,
-  ],
-  timeout: [
-    `timeout = "2s"`,
-    ["--timeout=2s"],
-    `timeout = "31s"`,
-    `FILE:1: timeout: "31s" is not a duration from 500ms to 30s`,
-  ],
-  "max-udp-size": [
-    `max-udp-size = 1_400`,
-    ["--max-udp-size=1400"],
-    `max-udp-size = 1400.0`,
-    `FILE:1: max-udp-size: found 1400.0 in place of a number: 512 to 4096`,
-  ],
-  "tcp-idle-timeout": [
-    `tcp-idle-timeout = "1m"`,
-    ["--tcp-idle-timeout=1m"],
-    `tcp-idle-timeout = 00:01:00`,
-    `FILE:1: tcp-idle-timeout: found 00:01:00 in place of text in quotes: 1s to 10m`,
-  ],
-  "max-tcp-clients": [
-    `max-tcp-clients = 0x10`,
-    ["--max-tcp-clients=16"],
-    `max-tcp-clients = "16"`,
-    `FILE:1: max-tcp-clients: found the text "16" in place of a number: 1 to 50000`,
-  ],
-  "max-tcp-clients-per-address": [
-    `max-tcp-clients-per-address = 3`,
-    ["--max-tcp-clients-per-address=3"],
-    `max-tcp-clients-per-address = 0`,
-    `FILE:1: max-tcp-clients-per-address: "0" is not a whole number from 1 to 50000`,
-  ],
-  "udp-batch": [
-    `udp-batch = "off"`,
-    ["--udp-batch=off"],
-    `udp-batch = false`,
-    `FILE:1: udp-batch: found false in place of text in quotes: auto, on, off`,
-  ],
-  "max-in-flight": [
-    `max-in-flight = 9`,
-    ["--max-in-flight=9"],
-    `max-in-flight = -9`,
-    `FILE:1: max-in-flight: "-9" is not a whole number from 1 to 32768`,
-  ],
-  "cache-size": [
-    `cache-size = "2GiB"`,
-    ["--cache-size=2GiB"],
-    `cache-size = 2`,
-    `FILE:1: cache-size: "2" is not a size from 1MiB to 4GiB`,
-  ],
-  "min-ttl": [
-    `min-ttl = 0`,
-    ["--min-ttl=0"],
-    `min-ttl = "2h"`,
-    `FILE:1: min-ttl: "2h" is not a duration from 1s to 1h`,
-  ],
-  "max-ttl": [
-    `max-ttl = "1h"`,
-    ["--max-ttl=1h"],
-    `max-ttl = 0`,
-    `FILE:1: max-ttl: found 0 in place of text in quotes: 1s to 7d`,
-  ],
-  "serve-stale": [
-    `serve-stale = "3d"`,
-    ["--serve-stale=3d"],
-    `serve-stale = false`,
-    `FILE:1: serve-stale: found false in place of a number: 0, or 1m to 7d`,
-  ],
-  "state-dir": [
-    `state-dir = "state"`,
-    ["--state-dir=state"],
-    `state-dir = ""`,
-    "FILE:1: state-dir needs a value",
-  ],
-  admin: [
-    `admin = "localhost:9000"`,
-    ["--admin=localhost:9000"],
-    `admin = "example.net"`,
-    `FILE:1: admin: "example.net" is not an address of this host`,
-  ],
-  "admin-token-file": [
-    `admin-token-file = "token"`,
-    ["--admin-token-file=token"],
-    `admin-token-file = { path = "token" }`,
-    `FILE:1: admin-token-file: found a table in place of text in quotes: a file`,
-  ],
-  "query-log": [`query-log = "-"`, ["--query-log=-"], `query-log = true`, `FILE:1: query-log: found true in`],
-  "query-log-size": [
-    `query-log-size = "1GB"`,
-    ["--query-log-size=1GB"],
-    `query-log-size = "1 GB"`,
-    `FILE:1: query-log-size: "1 GB" is not a size from 1MB to 10GB, with its unit`,
-  ],
-  "query-detail": [
-    `query-detail = "masked"`,
-    ["--query-detail=masked"],
-    `query-detail = "some"`,
-    `FILE:1: query-detail: "some" is not one of full, masked, none`,
-  ],
-};
-
 const schema = JSON.parse(jsonSchema());
 const isValid = new Ajv({ allowUnionTypes: true }).compile(schema);
 
 for (const key of KEYS) {
-  const [accepted, args, refused, complaint] = EXAMPLES[key];
+  const [accepted, args, refused, complaint] = EXAMPLES[key] ??
+    [`${key} = "has no example"`, [], "", "an example"];
 
   Deno.test(`${key} in a file is what it is on the command line, to editors too`, () => {
     assertEquals(parsed(accepted), parseConfig(args, {}));
