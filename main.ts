@@ -7,6 +7,7 @@ import { formatHostPort } from "./lib/host_port.ts";
 import { readInputs } from "./lib/inputs.ts";
 import { Observation } from "./lib/observation.ts";
 import { log } from "./lib/observe/log.ts";
+import { openResolverWarning } from "./lib/open_resolver.ts";
 import { Proxy } from "./lib/proxy.ts";
 
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
@@ -52,6 +53,8 @@ async function run(config: Config): Promise<number> {
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
+  const warning = openResolverWarning(proxy.addresses.map(({ hostname }) => hostname), config.policy.allow);
+  if (warning !== undefined) log.warning(warning);
   showTo(observation, proxy);
   observation.ready(proxy);
   log.info(`stopping on ${await signal()}: no new queries, answering those under way`);

@@ -5,6 +5,7 @@ import { UsageError } from "./errors.ts";
 import type { ListenAddress } from "./frontend/listeners.ts";
 import { formatHostPort } from "./host_port.ts";
 import { type Name, type Option, OPTIONS, type Value } from "./options.ts";
+import { composePolicy, type PolicyConfig, type PolicyName } from "./policy_config.ts";
 import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { mergeRoutes, type Route } from "./upstream/route.ts";
 
@@ -40,6 +41,7 @@ export interface Config {
   /** 0 for never. */
   readonly serveStale: number;
   readonly stateDir: string | undefined;
+  readonly policy: PolicyConfig;
   readonly admin: Value<"admin"> | undefined;
   readonly adminTokenFile: string | undefined;
   /** A path, or "-" for standard output. */
@@ -97,7 +99,7 @@ export function composeConfig(given: Sources): Config {
     const texts = given(name);
     return (texts.length > 0 ? texts : byDefault(name)).flatMap((each) => parseValue(name, each));
   }
-  function value<N extends Exclude<Name, Optional>>(name: N): Value<N> {
+  function value<N extends Exclude<Name, Optional | PolicyName>>(name: N): Value<N> {
     return values(name)[0] as Value<N>; // all others have a default
   }
   function said(name: Name): string {
@@ -127,6 +129,7 @@ export function composeConfig(given: Sources): Config {
     maxTtl: value("max-ttl"),
     serveStale: value("serve-stale"),
     stateDir: values("state-dir")[0],
+    policy: composePolicy(values),
     ...admin(values("admin")[0], values("admin-token-file")[0]),
     queryLog: values("query-log")[0],
     queryLogSize: value("query-log-size"),

@@ -1,6 +1,7 @@
 import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
+import { Policy } from "./policy.ts";
 import { Cache } from "./resolver/cache.ts";
 import { CacheFile } from "./resolver/cache_file.ts";
 import { Coalescer } from "./resolver/coalesce.ts";
@@ -23,6 +24,7 @@ export interface ForwarderOptions {
 /** The shared chain of resolvers that every front end feeds. */
 export class Forwarder implements Disposable {
   readonly resolver: Resolver;
+  readonly policy: Policy;
   /** Undefined where it is turned off. */
   readonly cache: Cache | undefined;
   readonly #cacheFile: CacheFile | undefined;
@@ -33,13 +35,14 @@ export class Forwarder implements Disposable {
     this.#options = options;
     this.#upstreams = new Upstreams(options);
     const { upstreams, routes } = options.config;
-    const otherwise = this.#choose(upstreams);
+    this.policy = this.#makePolicy();
+    const otherwise = this.policy.behind(this.#choose(upstreams));
     const router = routes.length === 0
       ? otherwise
       : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
     this.cache = this.#remember(router);
     this.#cacheFile = this.cache && this.#openCacheFile(this.cache);
-    this.resolver = this.cache ?? new Coalescer(router, options.now);
+    this.resolver = this.policy.before(this.cache ?? new Coalescer(router, options.now));
   }
 
   /** Saves what is to outlast the process. */
@@ -59,9 +62,16 @@ export class Forwarder implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.policy[Symbol.dispose]();
     this.#cacheFile?.[Symbol.dispose]();
     this.cache?.[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
+  }
+
+  #makePolicy(): Policy {
+    const { config, observe, now } = this.#options;
+    const routes = config.routes.map(({ domain }) => domain);
+    return new Policy({ config: config.policy, routes, observe, now });
   }
 
   #remember(next: Resolver): Cache | undefined {

@@ -1,6 +1,7 @@
 /** The one table of options. */
 import { boolean, duration, integer, type Kind, oneOf, orZero, type Schema, size } from "./option_kinds.ts";
 import { parseAdmin, parseListen } from "./own_address.ts";
+import { POLICY_OPTIONS } from "./policy_options.ts";
 import { parseBootstrap, parseUpstream } from "./upstream/address.ts";
 import { parseRoute } from "./upstream/route.ts";
 
@@ -166,6 +167,7 @@ export const OPTIONS = {
     fallback: undefined,
     meaning: "Where to save the cache, every ten minutes and at the end, for the next start.",
   },
+  ...POLICY_OPTIONS,
   admin: {
     placeholder: "ADDR[:PORT]",
     accepts: "an IP address or localhost; port 9153 unless given",

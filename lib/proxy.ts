@@ -37,6 +37,7 @@ export class Proxy implements Disposable {
     this.#library = openLibrary(config.udpBatch);
     this.#forwarder = new Forwarder({ config, caCerts, observe, now });
     const answerer = new Answerer({
+      admission: this.#forwarder.policy.admission,
       resolver: this.#forwarder.resolver,
       timeout: config.timeout,
       udpSize: config.maxUdpSize,
@@ -82,6 +83,11 @@ export class Proxy implements Disposable {
   /** Whether an upstream answers a query of our own. */
   probe(): Promise<boolean> {
     return this.#forwarder.probe(PROBE_TIMEOUT);
+  }
+
+  /** Reads block lists and hosts files again; nobody has to wait for it. */
+  reloadLists(): Promise<void> {
+    return this.#forwarder.policy.reload();
   }
 
   /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */

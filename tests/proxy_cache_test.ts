@@ -33,7 +33,8 @@ class Chain implements Disposable {
   readonly #forwarder: Forwarder;
 
   constructor(server: DotServer) {
-    const config = parseConfig(["--upstream", written(server.address)], {}) as Config;
+    const line = ["--upstream", written(server.address), "--special-names", "forward"];
+    const config = parseConfig(line, {}) as Config;
     const { now } = this.clock;
     this.#forwarder = new Forwarder({ config, caCerts: [AUTHORITY.pem], observe: () => {}, now });
   }

@@ -32,6 +32,15 @@ const NAMES = new Map<number, string>(
   }).map(([name, code]) => [code, name]),
 );
 
+const CODES = new Map([...NAMES].map(([code, name]) => [name, code]));
+
+/** The type that people call by this name, whatever its case, or write as `TYPE65280`; undefined where there is none. */
+export function typeCode(name: string): number | undefined {
+  const [, number] = /^TYPE(\d{1,5})$/i.exec(name) ?? [];
+  if (number === undefined) return CODES.get(name.toUpperCase());
+  return Number(number) <= 0xffff ? Number(number) : undefined;
+}
+
 /** A type as people read it: its name, or `TYPE65280` where it has none here (RFC 3597 §5). */
 export function typeName(type: number): string {
   return NAMES.get(type) ?? `TYPE${type}`;

@@ -18,7 +18,9 @@ export type Event =
   | ClientRefused
   | SocketTrouble
   | QueryLogTrouble
-  | CacheFileTrouble;
+  | CacheFileTrouble
+  | ListRead
+  | ListTrouble;
 
 export interface Listening {
   readonly kind: "listening";
@@ -135,6 +137,21 @@ export interface QueryLogTrouble {
 /** The cache could not be saved, or what was saved cannot be used. */
 export interface CacheFileTrouble {
   readonly kind: "cache file trouble";
+  readonly reason: string;
+}
+
+/** A block list or hosts file is in force. */
+export interface ListRead {
+  readonly kind: "list read";
+  readonly label: string;
+  readonly names: number;
+  /** Lines that were not understood. */
+  readonly ignored: number;
+}
+
+/** A list or hosts file cannot be read; what was read before stays in force. */
+export interface ListTrouble {
+  readonly kind: "list trouble";
   readonly reason: string;
 }
 

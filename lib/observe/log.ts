@@ -120,6 +120,10 @@ function say(event: Event): void {
       return log.warning("lines of the query log are lost: {reason}", { ...event });
     case "cache file trouble":
       return log.warning("{reason}", { ...event });
+    case "list read":
+      return log.info("{label}: {names} names, {ignored} lines not understood", { ...event });
+    case "list trouble":
+      return log.error("lists stay as they are: {reason}", { ...event });
     case "defect":
       return log.error("this is a defect, please report it: {reason}", {
         reason: event.error instanceof Error ? event.error.stack : String(event.error),

@@ -68,7 +68,7 @@ function addOwn(names: LocalNames, name: Uint8Array, type: number, data: Uint8Ar
 }
 
 /** Whether a domain is the other or below it. */
-export function isWithin(domain: string, other: string): boolean {
+function isWithin(domain: string, other: string): boolean {
   return domain === other || domain.endsWith(`.${other}`);
 }
 

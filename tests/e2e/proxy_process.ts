@@ -73,7 +73,9 @@ export async function proxyCommand(args: readonly string[]): Promise<Command> {
   const env = Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("DOT_PROXY_")),
   );
-  const surroundings = { cwd: ROOT, env: { ...env, NO_COLOR: "1" }, clearEnv: true };
+  // The zones of the tests are under .test, which a proxy would answer itself.
+  const own = { NO_COLOR: "1", DOT_PROXY_SPECIAL_NAMES: "forward" };
+  const surroundings = { cwd: ROOT, env: { ...env, ...own }, clearEnv: true };
   const binary = Deno.env.get(BINARY);
   if (binary) return { program: resolve(binary), args, ...surroundings };
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));

@@ -192,10 +192,10 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     `FILE:1: block-answer: "nothing" is not one of nxdomain, null, refused`,
   ],
   "rebind-protection": [
-    `rebind-protection = "on"`,
-    ["--rebind-protection=on"],
     `rebind-protection = true`,
-    "FILE:1: rebind-protection: found true in place of text in quotes: on, off",
+    ["--rebind-protection"],
+    `rebind-protection = "on"`,
+    `FILE:1: rebind-protection: found the text "on" in place of a boolean: true, false`,
   ],
   "rebind-allow": [
     `rebind-allow = ["corp.example"]`,

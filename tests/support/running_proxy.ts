@@ -3,6 +3,7 @@ import type { Event } from "../../lib/observe/event.ts";
 import { Proxy } from "../../lib/proxy.ts";
 import { parseUpstream } from "../../lib/upstream/address.ts";
 import type { Address } from "./client.ts";
+import { OPEN } from "./policy.ts";
 import { Changes } from "./within.ts";
 
 export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> {
@@ -40,11 +41,13 @@ export class RunningProxy implements AsyncDisposable {
       maxTcpClients: 100,
       maxTcpClientsPerAddress: 100,
       maxInFlight: 4096,
+      udpBatch: "auto",
       cacheSize: 0,
       minTtl: 0,
       maxTtl: 86_400_000,
       serveStale: 86_400_000,
       stateDir: undefined,
+      policy: OPEN,
       admin: undefined,
       adminTokenFile: undefined,
       queryLog: undefined,

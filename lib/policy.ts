@@ -1,0 +1,150 @@
+import { parse } from "tldts";
+import { nameToString } from "./dns/name.ts";
+import { UsageError } from "./errors.ts";
+import { FileWatch } from "./file_watch.ts";
+import { Admission } from "./frontend/admission.ts";
+import { parseNetwork } from "./networks.ts";
+import type { Observe } from "./observe/event.ts";
+import type { PolicyConfig } from "./policy_config.ts";
+import { PRIVATE_NETWORKS } from "./policy_options.ts";
+import { AnyFilter } from "./resolver/any.ts";
+import { BlockList } from "./resolver/block_list.ts";
+import { type Hosts, parseHosts } from "./resolver/hosts.ts";
+import { type ListReport, readLists } from "./resolver/list_files.ts";
+import { Local } from "./resolver/local.ts";
+import { LocalNames, type LocalRecord } from "./resolver/local_names.ts";
+import { RebindingFilter } from "./resolver/rebinding.ts";
+import type { Resolver } from "./resolver/resolver.ts";
+import { addSpecialNames, isSpecial } from "./resolver/special_names.ts";
+import { TypeFilter } from "./resolver/type_filter.ts";
+
+/** Where no name of a stranger should lead: "this host" (RFC 1122 §3.2.1.3) and what is private. */
+const INSIDE = [...PRIVATE_NETWORKS, ...["0.0.0.0/8", "::"].map(parseNetwork)];
+
+export interface PolicyOptions {
+  readonly config: PolicyConfig;
+  /** The domains that have upstreams of their own, in lower case. */
+  readonly routes: readonly string[];
+  readonly observe: Observe;
+  readonly now: () => number;
+}
+
+/**
+ * The composition of who may ask, how much, and what is answered here. In the order of the chain: ANY, local names,
+ * filtered types, block lists, then cache and routes, and behind them, for what comes from strangers, protection against
+ * rebinding. What the operator has said of a name comes before what he has said of names in general.
+ */
+export class Policy implements Disposable {
+  readonly admission: Admission;
+  readonly #options: PolicyOptions;
+  #local: Local | undefined;
+  #blockList: BlockList | undefined;
+  readonly #watch: FileWatch | undefined;
+  /** One after the other, so that the last one wins. */
+  #reading: Promise<void> = Promise.resolve();
+
+  /** Throws `UsageError` if a file cannot be read. */
+  constructor(options: PolicyOptions) {
+    this.#options = options;
+    const { config, now } = options;
+    const { allow, deny, rateLimit: rate, rateLimitExempt: exempt } = config;
+    const denied = config.denyAnswer === "refused" ? "refuse" : "ignore";
+    this.admission = new Admission({ allow, deny, denied, rate, exempt, now });
+    for (const { path } of config.lists) refuseUnreadable(path);
+    const paths = [...config.hosts, ...config.lists.map(({ path }) => path)];
+    if (paths.length > 0) this.#watch = new FileWatch(paths, () => void this.reload());
+  }
+
+  /** What stands before the cache. */
+  before(next: Resolver): Resolver {
+    const { lists, blockAnswer, filterTypes } = this.#options.config;
+    let first = next;
+    if (lists.length > 0) {
+      first = this.#blockList = new BlockList(blockAnswer, first);
+      void this.#read({ unhurried: false });
+    }
+    if (filterTypes.length > 0) first = new TypeFilter(filterTypes, first);
+    const names = this.#localNames(this.#readHosts());
+    if (names.size > 0) first = this.#local = new Local(names, first);
+    return new AnyFilter(first);
+  }
+
+  /** What stands before the upstreams that no route leads to. */
+  behind(next: Resolver): Resolver {
+    const { rebindProtection, rebindAllow } = this.#options.config;
+    return rebindProtection ? new RebindingFilter(INSIDE, rebindAllow, next) : next;
+  }
+
+  /** Reads all files again, beside the traffic. Where one cannot be read, all stays as it is and an event says so. */
+  reload(): Promise<void> {
+    return this.#read({ unhurried: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch?.[Symbol.dispose]();
+  }
+
+  #read(manner: { unhurried: boolean }): Promise<void> {
+    return this.#reading = this.#reading.then(() => this.#readAll(manner));
+  }
+
+  async #readAll({ unhurried }: { unhurried: boolean }): Promise<void> {
+    const { config: { lists }, observe } = this.#options;
+    const report = (report: ListReport) => observe({ kind: "list read", ...report });
+    try {
+      const names = unhurried && this.#local ? this.#localNames(this.#readHosts()) : undefined;
+      if (this.#blockList) this.#blockList.lists = await readLists(lists, { unhurried, report });
+      if (this.#local && names) this.#local.names = names;
+    } catch (error) {
+      observe({ kind: "list trouble", reason: (error as Error).message });
+      this.#blockList?.waitNoMore();
+    }
+  }
+
+  #readHosts(): Hosts[] {
+    return this.#options.config.hosts.map((path) => {
+      const hosts = parseHosts(readText(path));
+      const names = new Set(hosts.records.map(({ name }) => String(name))).size;
+      this.#options.observe({ kind: "list read", label: path, names, ignored: hosts.ignored });
+      return hosts;
+    });
+  }
+
+  /** What the configuration says of a name hides what files say of it. */
+  #localNames(hosts: readonly Hosts[]): LocalNames {
+    const { config: { records, specialNames }, routes } = this.#options;
+    const names = new LocalNames();
+    const configured = new Set(records.map(({ name }) => String(name)));
+    const found = hosts.flatMap(({ records }) => records).filter(({ name }) => !configured.has(String(name)));
+    for (const record of [...records, ...found]) names.add(record, isPublic(record));
+    if (specialNames === "local") addSpecialNames(names, routes);
+    return names;
+  }
+}
+
+/** Whether the rest of the world may have another answer: the name is below a domain that is for all to register in. */
+function isPublic({ name }: LocalRecord): boolean {
+  const text = nameToString(name, 0).replace(/\.$/, "");
+  return parse(text).isIcann === true && !isSpecial(text);
+}
+
+function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function refuseUnreadable(path: string): void {
+  try {
+    using file = Deno.openSync(path);
+    file.readSync(new Uint8Array(1)); // a directory can be opened, too
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: string, cause: unknown): UsageError {
+  return new UsageError(`cannot read "${path}": ${(cause as Error).message}`, { cause });
+}

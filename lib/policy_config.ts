@@ -1,0 +1,67 @@
+/** What the options say of who may ask, and of what is answered here. */
+import { Type } from "./dns/codes.ts";
+import { nameToString } from "./dns/name.ts";
+import { UsageError } from "./errors.ts";
+import type { Rate } from "./frontend/rate_limit.ts";
+import type { Network } from "./networks.ts";
+import type { Value } from "./options.ts";
+import type { POLICY_OPTIONS } from "./policy_options.ts";
+import type { ListFile } from "./resolver/list_files.ts";
+import type { LocalRecord } from "./resolver/local_names.ts";
+
+export interface PolicyConfig {
+  readonly allow: readonly Network[];
+  readonly deny: readonly Network[];
+  readonly denyAnswer: Value<"deny-answer">;
+  /** Undefined for no limit. */
+  readonly rateLimit: Rate | undefined;
+  readonly rateLimitExempt: readonly Network[];
+  /** Paths. */
+  readonly hosts: readonly string[];
+  readonly records: readonly LocalRecord[];
+  readonly specialNames: Value<"special-names">;
+  readonly lists: readonly ListFile[];
+  readonly blockAnswer: Value<"block-answer">;
+  readonly rebindProtection: boolean;
+  /** Domains. */
+  readonly rebindAllow: readonly string[];
+  readonly filterTypes: readonly number[];
+}
+
+/** Their rows of the table. */
+export type PolicyName = keyof typeof POLICY_OPTIONS;
+
+/** @param values what was said of an option, or its default */
+export function composePolicy(values: <N extends PolicyName>(name: N) => Value<N>[]): PolicyConfig {
+  const records = values("record");
+  refuseAliasesBesideData(records);
+  return {
+    allow: values("allow"),
+    deny: values("deny"),
+    denyAnswer: values("deny-answer")[0]!,
+    rateLimit: values("rate-limit")[0],
+    rateLimitExempt: values("rate-limit-exempt"),
+    hosts: values("hosts"),
+    records,
+    specialNames: values("special-names")[0]!,
+    lists: [
+      ...values("block").map((list) => ({ ...list, allows: false })),
+      ...values("unblock").map((list) => ({ ...list, allows: true })),
+    ],
+    blockAnswer: values("block-answer")[0]!,
+    rebindProtection: values("rebind-protection")[0] === "true",
+    rebindAllow: values("rebind-allow"),
+    filterTypes: values("filter-type"),
+  };
+}
+
+/** "If a CNAME RR is present at a node, no other data should be present" (RFC 1034 §3.6.2). */
+function refuseAliasesBesideData(records: readonly LocalRecord[]): void {
+  for (const same of Map.groupBy(records, ({ name }) => String(name)).values()) {
+    if (same.length === 1 || !same.some(({ type }) => type === Type.CNAME)) continue;
+    const name = nameToString(same[0]!.name, 0);
+    throw new UsageError(
+      `--record: ${name} has a CNAME record and others; an alias can have nothing beside it`,
+    );
+  }
+}

@@ -1,0 +1,114 @@
+import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
+import { expandName } from "../dns/expand.ts";
+import { HEADER, type Message } from "../dns/message.ts";
+import { skipName } from "../dns/name.ts";
+import { readUint16, RecordCursor } from "../dns/records.ts";
+import { composeReason } from "../dns/reply.ts";
+import { composeRecord, composeResponse, composeSoa, QUESTION_NAME } from "../dns/response.ts";
+import { ALLOWED, NameSet, UNLISTED } from "./name_set.ts";
+import type { Query, Resolver } from "./resolver.ts";
+
+/** What is answered for a blocked name: that there is none; an address that leads nowhere; or a refusal. */
+export type BlockAnswer = "nxdomain" | "null" | "refused";
+
+/** The lists as they are now. */
+export interface Lists {
+  readonly names: NameSet;
+  /** By number. */
+  readonly labels: readonly string[];
+}
+
+/** How long a client may keep that answer, in seconds: not much longer than it takes to change a list. */
+const TTL = 60;
+const SOA = composeSoa(QUESTION_NAME, TTL);
+const NULL_ADDRESSES: ReadonlyMap<number, Uint8Array> = new Map([
+  [Type.A, composeRecord(QUESTION_NAME, Type.A, TTL, new Uint8Array(4))],
+  [Type.AAAA, composeRecord(QUESTION_NAME, Type.AAAA, TTL, new Uint8Array(16))],
+]);
+
+/**
+ * Keeps back names that are on a list, and answers whose chain of aliases leads over one that is: trackers hide behind
+ * names of the sites that use them. What a list lets through is not looked at any further.
+ */
+export class BlockList implements Resolver {
+  readonly #answer: BlockAnswer;
+  readonly #next: Resolver;
+  /** Undefined until the lists have been read for the first time. */
+  #names: NameSet | undefined;
+  readonly #loaded = Promise.withResolvers<void>();
+  /** By list. */
+  #reasons: Uint8Array[] = [];
+
+  constructor(answer: BlockAnswer, next: Resolver) {
+    this.#answer = answer;
+    this.#next = next;
+  }
+
+  /** From now on these count; questions that have come before the first ones waited for them. */
+  set lists({ names, labels }: Lists) {
+    this.#names = names;
+    this.#reasons = labels.map((label) =>
+      composeReason({ code: ExtendedError.BLOCKED, text: `blocked by the list ${label}` })
+    );
+    this.#loaded.resolve();
+  }
+
+  /** Lets questions pass if there are no lists yet, for there will be none. */
+  waitNoMore(): void {
+    if (!this.#names) this.lists = { names: new NameSet(), labels: [] };
+  }
+
+  resolve(query: Query): Message | Promise<Message> {
+    if (!this.#names) return this.#loaded.promise.then(() => this.resolve(query));
+    const list = this.#names.findQuestion(query.message);
+    if (list === ALLOWED) return this.#next.resolve(query);
+    if (list !== UNLISTED) return this.#block(query, list);
+    const response = this.#next.resolve(query);
+    if (response instanceof Promise) return response.then((response) => this.#inspect(query, response));
+    return this.#inspect(query, response);
+  }
+
+  #inspect(query: Query, response: Message): Message {
+    if (!hasAlias(response)) return response;
+    const { bytes, questionEnd } = response;
+    const cursor = new RecordCursor(bytes, questionEnd);
+    while (cursor.next() && cursor.section === "answer") {
+      if (cursor.type !== Type.CNAME || !isName(bytes, cursor.data)) continue;
+      const list = this.#names!.findName(expandName(bytes, cursor.data));
+      if (list >= 0) return this.#block(query, list);
+    }
+    return response;
+  }
+
+  #block(query: Query, list: number): Message {
+    const { message, trace } = query;
+    trace.source = "blocked";
+    const isNull = this.#answer === "null";
+    const address = isNull ? NULL_ADDRESSES.get(message.type) : undefined;
+    return composeResponse(message, {
+      rcode: this.#answer === "refused" ? Rcode.REFUSED : isNull ? Rcode.NOERROR : Rcode.NXDOMAIN,
+      authoritative: false,
+      answers: address ? [address] : [],
+      authority: address || this.#answer === "refused" ? [] : [SOA],
+      extendedErrors: [this.#reasons[list]!],
+    });
+  }
+}
+
+/** Of a record's data nobody has looked at the names yet. */
+function isName(bytes: Uint8Array, offset: number): boolean {
+  try {
+    return skipName(bytes, offset) > offset;
+  } catch {
+    return false;
+  }
+}
+
+/** Where the first answer is what was asked for, no alias comes with it (RFC 1034 §3.6.2): a glance is enough mostly. */
+function hasAlias({ bytes, questionEnd }: Message): boolean {
+  if (readUint16(bytes, 6) === 0) return false;
+  const isOwn = readUint16(bytes, questionEnd) === (0xc000 | HEADER);
+  if (!isOwn) return true;
+  const type = readUint16(bytes, questionEnd + 2);
+  return type === Type.CNAME || type !== readUint16(bytes, questionEnd - 4);
+}

@@ -1,0 +1,19 @@
+import { parseNetwork } from "../../lib/networks.ts";
+import type { PolicyConfig } from "../../lib/policy_config.ts";
+
+/** Everybody may ask, and every question goes on: special names, too, of which tests have many under `test`. */
+export const OPEN: PolicyConfig = {
+  allow: ["0.0.0.0/0", "::/0"].map(parseNetwork),
+  deny: [],
+  denyAnswer: "refused",
+  rateLimit: undefined,
+  rateLimitExempt: [],
+  hosts: [],
+  records: [],
+  specialNames: "forward",
+  lists: [],
+  blockAnswer: "nxdomain",
+  rebindProtection: false,
+  rebindAllow: [],
+  filterTypes: [],
+};
