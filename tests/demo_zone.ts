@@ -8,6 +8,9 @@ export const ZONE = "demo.example";
 /** Its TXT record has some 4,000 octets: too many for UDP. */
 export const LARGE = `large.${ZONE}`;
 
+/** Names of their own for so many clients. */
+export const CLIENTS: readonly string[] = Array.from({ length: 100 }, (_, i) => `client-${i + 1}.${ZONE}`);
+
 const VERSE = "Names go in the clear no more, they travel padded, all alike, ";
 const PREFERENCE = Uint8Array.of(0, 10);
 
@@ -17,6 +20,7 @@ const records: readonly ResourceRecord[] = [
   record(ZONE, "MX", concat(PREFERENCE, composeName(`mail.${ZONE}`))),
   txt(ZONE, ["hello from the other end of a TLS connection"]),
   cname(`www.${ZONE}`, ZONE),
+  ...CLIENTS.map((name, i) => a(name, `192.0.2.${i + 101}`)),
   txt(LARGE, Array.from({ length: 16 }, () => VERSE.repeat(4))),
 ];
 

@@ -15,7 +15,7 @@ export interface Opt {
   readonly version: number;
   readonly flags: readonly string[];
   readonly udp: number;
-  /** Option name to text: `EDE` → `22 (No Reachable Authority): (…)`. */
+  /** Option name to text: `EDE` → `22 (No Reachable Authority): (…)`, that of the first where there are several. */
   readonly options: ReadonlyMap<string, string>;
 }
 
@@ -91,10 +91,12 @@ function parseOpt(message: string): Opt | undefined {
     version: Number(version),
     flags: words(flags),
     udp: Number(udp),
-    options: new Map(options.map((line) => {
-      const [, name, value] = /^; ([^:]+):? ?(.*)$/.exec(line) ?? [];
-      return [name ?? line, value ?? ""];
-    })),
+    options: new Map(
+      options.toReversed().map((line) => {
+        const [, name, value] = /^; ([^:]+):? ?(.*)$/.exec(line) ?? [];
+        return [name ?? line, value ?? ""];
+      }),
+    ),
   };
 }
 
