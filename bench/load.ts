@@ -19,9 +19,9 @@ export interface Load {
 export interface Outcome {
   readonly seconds: number;
   readonly sent: number;
-  /** With RCODE NOERROR: all rates and latencies are about these. */
+  /** With RCODE NOERROR and a record: all rates and latencies are about these. */
   readonly answered: number;
-  /** Answered with another RCODE. */
+  /** Answered with another RCODE, or without a record. */
   readonly failed: number;
   /** Without an answer within two seconds. */
   readonly lost: number;

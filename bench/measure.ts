@@ -14,14 +14,14 @@ export interface Effort {
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
-  /** How often to measure again where others had a part of the proxy's core, unless `until` has come. */
-  readonly retries: number;
-  /** On the clock of `performance.now`. */
-  readonly until: number;
+  /** Seconds of each scenario that may go into measuring again where others had a part of the proxy's core. */
+  readonly spare: number;
 }
 
 /** In seconds. */
 const COMPILING = 2;
+/** How often one round is measured again. */
+const RETRIES = 2;
 /** Others may have so much of the proxy's core before a round counts as disturbed. */
 export const QUIET = 0.05;
 
@@ -75,13 +75,14 @@ export async function measure(
     running.push(started);
     results.push({ peer, rounds: [], memory: 0, connections: connections - before.connections });
   }
+  const budget = { spare: 1000 * effort.spare };
   for (let round = 1; round <= effort.rounds; round++) {
     // Whoever goes first in one round goes later in the next.
     for (let turn = 0; turn < running.length; turn++) {
       const index = (turn + round) % running.length;
       const [each, result] = [running[index]!, results[index]!];
       const before = await upstream.seen();
-      result.rounds.push(await measureInQuiet(scenario, each, { native, upstream, effort }));
+      result.rounds.push(await measureInQuiet(scenario, each, { native, upstream, effort }, budget));
       result.connections += (await upstream.seen()).connections - before.connections;
       result.memory = Math.max(result.memory, peakMemory(each.child.pid));
       say(`${scenario.id} ${round}/${effort.rounds} ${each.peer.name}: ${brief(result.rounds.at(-1)!)}`);
@@ -93,11 +94,17 @@ export async function measure(
 type Tools = Pick<Surroundings, "native" | "upstream" | "effort">;
 
 /** Of several attempts, the one that was disturbed least. */
-async function measureInQuiet(scenario: Scenario, running: RunningPeer, tools: Tools): Promise<Round> {
-  const { retries, until } = tools.effort;
+async function measureInQuiet(
+  scenario: Scenario,
+  running: RunningPeer,
+  tools: Tools,
+  budget: { spare: number },
+): Promise<Round> {
   let best = await measureOne(scenario, running, tools);
-  for (let i = 0; i < retries && best.disturbance > QUIET && performance.now() < until; i++) {
+  for (let i = 0; i < RETRIES && best.disturbance > QUIET && budget.spare > 0; i++) {
+    const start = performance.now();
     const another = await measureOne(scenario, running, tools);
+    budget.spare -= performance.now() - start;
     if (another.disturbance < best.disturbance) best = another;
   }
   return best;

@@ -1,4 +1,4 @@
-// The floor: gives every datagram back as an answer and does nothing else. echo PORT [batched]
+// The floor: gives every datagram back, called an answer with a record, and does nothing else. echo PORT [batched]
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -16,7 +16,7 @@ static void echo(int fd) {
     socklen_t size = sizeof from[0];
     ssize_t n = recvfrom(fd, bytes[0], ROOM, 0, (struct sockaddr *)&from[0], &size);
     if (n < 3) continue;
-    bytes[0][2] |= 0x80;
+    bytes[0][2] |= 0x80, bytes[0][7] = 1;
     sendto(fd, bytes[0], n, 0, (struct sockaddr *)&from[0], size);
   }
 }
@@ -30,7 +30,7 @@ static void echo_batched(int fd) {
       messages[i].msg_hdr = (struct msghdr){&from[i], sizeof from[i], &vectors[i], 1, NULL, 0, 0};
     }
     int n = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
-    for (int i = 0; i < n; i++) bytes[i][2] |= 0x80, vectors[i].iov_len = messages[i].msg_len;
+    for (int i = 0; i < n; i++) bytes[i][2] |= 0x80, bytes[i][7] = 1, vectors[i].iov_len = messages[i].msg_len;
     if (n > 0) sendmmsg(fd, messages, n, 0);
   }
 }

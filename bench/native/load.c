@@ -130,7 +130,7 @@ static void take(struct client *c, const uint8_t *message, int length, uint64_t 
     late++;
     return;
   }
-  if (message[3] & 15) failed++;
+  if (message[3] & 15 || !message[7]) failed++;  // An answer without a record is none.
   else answered++, note(&latencies, at - sent_at[id]);
   release(id);
 }
