@@ -20,6 +20,11 @@ export class Reachability {
     this.#change("up");
   }
 
+  /** What was held against it may have been another network's doing: a portal's certificate, for one. */
+  forget(): void {
+    this.lastError = undefined;
+  }
+
   /** Another cause of being away is another change. */
   away(error: UpstreamError): void {
     if (this.lastError?.failure !== error.failure) this.state = "untried";

@@ -100,6 +100,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
   reset(): void {
     this.#health.reached();
+    this.#reachability.forget();
     for (const connection of this.#connections) connection[Symbol.dispose]();
   }
 
