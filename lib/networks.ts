@@ -13,8 +13,8 @@ export interface Network {
 /** `ADDRESS/LENGTH`, or an address alone. Throws a `TypeError` that says what is wrong and what to write. */
 export function parseNetwork(text: string): Network {
   const [, address = "", length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const isFourParts = /^\d+\.\d+\.\d+\.\d+$/.test(address);
-  if (!(isFourParts ? ipaddr.IPv4.isValid(address) : ipaddr.IPv6.isValid(address))) {
+  const isFourParts = ipaddr.IPv4.isValidFourPartDecimal(address);
+  if (!isFourParts && !ipaddr.IPv6.isValid(address)) {
     throw new TypeError(`"${text}" is not a network; write ADDRESS/LENGTH, as in 192.168.0.0/16 or fd00::/8`);
   }
   const words = new AddressWords();
