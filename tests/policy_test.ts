@@ -1,0 +1,163 @@
+import { FileWatch } from "../lib/file_watch.ts";
+import type { Event } from "../lib/observe/event.ts";
+import { openResolverWarning } from "../lib/open_resolver.ts";
+import { Policy } from "../lib/policy.ts";
+import type { PolicyConfig } from "../lib/policy_config.ts";
+import { parseNetwork } from "../lib/networks.ts";
+import { UsageError } from "../lib/errors.ts";
+import { parseRecord } from "../lib/resolver/record_text.ts";
+import { extendedErrors } from "./support/asking.ts";
+import { assertEquals, assertMatch, assertThrows } from "./support/assert.ts";
+import { FakeResolver } from "./support/fake_resolver.ts";
+import { OPEN } from "./support/policy.ts";
+import { asked, resolved, told } from "./support/resolving.ts";
+
+/** A policy, the chain before the cache, and files that are gone in the end. */
+class Fixture implements Disposable {
+  readonly events: Event[] = [];
+  readonly next = new FakeResolver();
+  readonly #folder = Deno.makeTempDirSync();
+  #policy: Policy | undefined;
+
+  write(name: string, text: string): string {
+    Deno.writeTextFileSync(this.path(name), text);
+    return this.path(name);
+  }
+
+  path(name: string): string {
+    return `${this.#folder}/${name}`;
+  }
+
+  start(config: Partial<PolicyConfig>, routes: string[] = []) {
+    const observe = (event: Event) => void this.events.push(event);
+    const policy = this.#policy = new Policy({
+      config: { ...OPEN, ...config },
+      routes,
+      observe,
+      now: () => 0,
+    });
+    return { policy, first: policy.before(this.next) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#policy?.[Symbol.dispose]();
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
+
+Deno.test("what the configuration says of a name comes before files, these before filters and lists", async () => {
+  using fixture = new Fixture();
+  const hosts = fixture.write("hosts", "10.0.0.1 a.lan\n10.0.0.1 b.lan\nfd00::1 b.lan\n");
+  const path = fixture.write("ads", "lan\nads.example\n");
+  const { first } = fixture.start({
+    hosts: [hosts],
+    records: [parseRecord("a.lan A 10.0.0.2")],
+    lists: [{ label: "ads", path, allows: false }],
+    filterTypes: [28],
+    specialNames: "local",
+  });
+  assertEquals(await told(first, "a.lan"), "0 10.0.0.2");
+  assertEquals(await told(first, "b.lan"), "0 10.0.0.1");
+  assertEquals(await told(first, "b.lan", "AAAA"), "0 fd00::1");
+  assertEquals(await told(first, "c.lan"), "3");
+  assertEquals(await told(first, "c.lan", "AAAA"), "0");
+  assertEquals(await told(first, "localhost"), "0 127.0.0.1");
+  assertEquals(fixture.next.asked.length, 0);
+  assertEquals((await resolved(first, asked("example"))).rcode, 0);
+  assertEquals(fixture.next.names, ["example"]);
+});
+
+Deno.test("what others have another answer for is told with EDE 4, names of the own network are not", async () => {
+  using fixture = new Fixture();
+  const records = [
+    "www.example.com",
+    "nas.lan",
+    "nas.home.arpa",
+    "1.0.0.10.in-addr.arpa",
+    "1.2.0.192.in-addr.arpa",
+    "nas",
+  ]
+    .map((name) => parseRecord(`${name} A 10.0.0.1`));
+  const { first } = fixture.start({ records });
+  const forged = async (name: string) => extendedErrors(await resolved(first, asked(name))).length;
+  const names = ["www.example.com", "nas.lan", "nas.home.arpa", "1.0.0.10.in-addr.arpa", "nas"];
+  assertEquals(await Promise.all(names.map(forged)), [1, 0, 0, 0, 0]);
+});
+
+Deno.test("files are read again beside the traffic; one that cannot be read leaves all as it was", async () => {
+  using fixture = new Fixture();
+  const hosts = fixture.write("hosts", "10.0.0.1 a.lan\n");
+  const path = fixture.write("ads", "ads.example\n");
+  const { policy, first } = fixture.start({ hosts: [hosts], lists: [{ label: "ads", path, allows: false }] });
+  assertEquals([await told(first, "a.lan"), await told(first, "ads.example")], ["0 10.0.0.1", "3"]);
+
+  fixture.write("hosts", "10.0.0.2 a.lan\n");
+  fixture.write("ads", "b.example\n");
+  const reading = policy.reload();
+  assertEquals(await told(first, "ads.example"), "3", "the old list holds until the new one is there");
+  await reading;
+  assertEquals([await told(first, "a.lan"), await told(first, "b.example")], ["0 10.0.0.2", "3"]);
+  assertEquals((await resolved(first, asked("ads.example"))).rcode, 0);
+
+  Deno.removeSync(path);
+  fixture.write("hosts", "10.0.0.3 a.lan\n");
+  await policy.reload();
+  assertEquals([await told(first, "a.lan"), await told(first, "b.example")], ["0 10.0.0.2", "3"]);
+  const kinds = fixture.events.map(({ kind }) => kind);
+  assertEquals(kinds.filter((kind) => kind === "list trouble").length, 1);
+});
+
+Deno.test("a file that cannot be read keeps the proxy from starting", () => {
+  using fixture = new Fixture();
+  for (const path of [fixture.path("nowhere"), fixture.path(".")]) {
+    const list = { label: "ads", path, allows: false };
+    assertMatch(
+      (assertThrows(() => fixture.start({ lists: [list] }), UsageError) as Error).message,
+      /^cannot read "/,
+    );
+    assertThrows(() => fixture.start({ hosts: [path] }), UsageError);
+  }
+});
+
+Deno.test("private addresses from strangers pass unless protection is on", async () => {
+  using fixture = new Fixture();
+  const { policy } = fixture.start({});
+  assertEquals(policy.behind(fixture.next), fixture.next);
+  const { policy: careful } = fixture.start({ rebindProtection: true, rebindAllow: ["corp.example"] });
+  const guarded = careful.behind(fixture.next); // answers 10.x.y.z for any name
+  assertEquals((await resolved(guarded, asked("www.example"))).answers.length, 0);
+  assertEquals((await resolved(guarded, asked("www.corp.example"))).answers.length, 1);
+});
+
+Deno.test("a change of files is told of once, when nobody writes any more", async () => {
+  using fixture = new Fixture();
+  const path = fixture.write("list", "a");
+  let changes = 0;
+  using watch = new FileWatch([path, fixture.path("missing")], () => changes++);
+  const look = async (times: number) => {
+    for (let i = 0; i < times; i++) await watch.look();
+    return changes;
+  };
+  assertEquals(await look(3), 0);
+  fixture.write("list", "abc");
+  assertEquals(await look(1), 0, "perhaps it is still being written");
+  assertEquals(await look(3), 1);
+  fixture.write("missing", "here");
+  assertEquals(await look(3), 2);
+  Deno.renameSync(fixture.write("new", "abc"), path);
+  assertEquals(await look(3), 3);
+});
+
+Deno.test("an open resolver on a public address is warned of, and nothing else is", () => {
+  const any = ["0.0.0.0/0", "::/0"].map(parseNetwork);
+  const cases: [addresses: string[], warns: boolean][] = [
+    [["127.0.0.1", "::1", "10.0.0.1", "fd00::1"], false],
+    [["127.0.0.1", "198.51.100.1"], true],
+    [["2001:db8::1"], true],
+  ];
+  for (const [addresses, warns] of cases) {
+    assertEquals(openResolverWarning(addresses, any) !== undefined, warns, addresses.join());
+    assertEquals(openResolverWarning(addresses, [parseNetwork("10.0.0.0/8")]), undefined);
+  }
+  assertMatch(openResolverWarning(["198.51.100.1"], any)!, /everybody may ask on 198\.51\.100\.1.*--allow/);
+});

@@ -1,0 +1,253 @@
+import fc from "fast-check";
+import { Message } from "../../lib/dns/message.ts";
+import { parseName } from "../../lib/dns/name_text.ts";
+import { nameToString } from "../../lib/dns/name.ts";
+import { BlockList } from "../../lib/resolver/block_list.ts";
+import { type ListFile, type ListReport, readLists } from "../../lib/resolver/list_files.ts";
+import { ListLine } from "../../lib/resolver/list_line.ts";
+import { NameSet } from "../../lib/resolver/name_set.ts";
+import { extendedErrors } from "../support/asking.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+import { FakeResolver } from "../support/fake_resolver.ts";
+import { a, cname, query, response, type Type } from "../support/packets.ts";
+import { asked, resolved, told } from "../support/resolving.ts";
+
+const utf8 = new TextEncoder();
+
+/** The names of a line: with a final "*" if all below are meant, with a first "+" if they are let through. */
+function lineSays(text: string): [understood: boolean, ...names: string[]] {
+  const line = new ListLine();
+  const names: string[] = [];
+  const bytes = utf8.encode(text);
+  const understood = line.read(bytes, 0, bytes.length, ({ withBelow, allows }) => {
+    names.push(`${allows ? "+" : ""}${nameToString(line.name, 0)}${withBelow ? "*" : ""}`);
+  });
+  return [understood, ...names];
+}
+
+const LINES: [line: string, ...says: ReturnType<typeof lineSays>][] = [
+  ["", true],
+  ["# comment", true],
+  ["  ! comment", true],
+  ["[Adblock Plus 2.0]", true],
+  ["0.0.0.0 ads.example", true, "ads.example."],
+  ["127.0.0.1\tAds.Example\ttracker.example # both\r", true, "ads.example.", "tracker.example."],
+  [":: ads.example", true, "ads.example."],
+  ["fe80::1%lo0 localhost", true, "localhost."],
+  ["0.0.0.0 0.0.0.0", false],
+  ["0.0.0.0 ads.example bad..name", false, "ads.example."],
+  ["0.0.0.0 ads.example/path", false],
+  ["ads.example", true, "ads.example.*"],
+  ["*.ads.example", true, "ads.example.*"],
+  ["ads.example.", true, "ads.example.*"],
+  ["ads.example # comment", true, "ads.example.*"],
+  ["_dmarc.xn--bcher-kva.example", true, "_dmarc.xn--bcher-kva.example.*"],
+  ["face.b00c.ad.de", true, "face.b00c.ad.de.*"],
+  ["||ads.example^", true, "ads.example.*"],
+  ["||*.ads.example^|", true, "ads.example.*"],
+  ["||ads.example^$important", true, "ads.example.*"],
+  ["@@||good.example^", true, "+good.example.*"],
+  ["||ads.example^$third-party", false],
+  ["||ads.example", false],
+  ["||ads.example/banner^", false],
+  ["|https://ads.example^", false],
+  ["@@ads.example", false],
+  ["ads.example##.banner", false],
+  ["/banner[0-9]+/", false],
+  ["1.2.3.4", false],
+  ["ads.example other.example", false],
+  ["bücher.example", false],
+  [".", false],
+  ["a".repeat(64) + ".example", false],
+  ["a.".repeat(130), false],
+];
+
+Deno.test("a line is a comment, a line of hosts, a domain, a rule about a domain, or is passed over", () => {
+  for (const [line, ...says] of LINES) assertEquals(lineSays(line), says, line);
+});
+
+Deno.test("any line comes to an end, without an exception, and with names only", () => {
+  const alphabet = "abcZ09.-_ \t#!@|^$*[]/:%=~,ä\r\0";
+  const text = fc.string({ unit: fc.constantFrom(...alphabet), maxLength: 300 });
+  fc.assert(
+    fc.property(fc.oneof(text, fc.string({ unit: "binary" })), (text) => {
+      for (const name of lineSays(text).slice(1) as string[]) {
+        const plain = name.replace(/^\+|\*$/g, "");
+        assert(parseName(plain).length > 1 && !/\.\d+\.$|^\d+\.$/.test(plain), `${text}: ${name}`);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+const message = (name: string) => Message.parse(query(name));
+
+Deno.test("a set of names says of any name what a search through all its lines would say", () => {
+  const label = fc.constantFrom("a", "b", "c");
+  const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join("."));
+  const entry = fc.record({ name, withBelow: fc.boolean(), allows: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(entry), name, (entries, name) => {
+      const set = new NameSet();
+      entries.forEach((entry, i) => set.add(parseName(entry.name), entry, i));
+      const hits = entries.filter((entry) =>
+        entry.name === name || entry.withBelow && name.endsWith(`.${entry.name}`)
+      );
+      const expected = hits.some(({ allows }) => allows)
+        ? "allowed"
+        : hits.length > 0
+        ? "blocked"
+        : "unlisted";
+      const found = set.findQuestion(message(name.toUpperCase()));
+      assertEquals(found === -2 ? "allowed" : found >= 0 ? "blocked" : "unlisted", expected);
+      if (found >= 0) assert(hits.some((hit) => entries.indexOf(hit) <= found));
+      assertEquals(set.findName(parseName(name)), found);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+class Files implements AsyncDisposable {
+  readonly #folder = Deno.makeTempDirSync();
+
+  write(name: string, text: string): string {
+    Deno.writeTextFileSync(`${this.#folder}/${name}`, text);
+    return `${this.#folder}/${name}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+const list = (label: string, path: string, allows = false): ListFile => ({ label, path, allows });
+
+async function read(files: readonly ListFile[]) {
+  const reports: ListReport[] = [];
+  const lists = await readLists(files, { unhurried: true, report: (report) => reports.push(report) });
+  return { lists, reports };
+}
+
+Deno.test("files are read whatever their line ends and however long their lines are, and counted", async () => {
+  await using files = new Files();
+  const long = `${"x".repeat(100_000)} y\n`;
+  const many = Array.from({ length: 20_000 }, (_, i) => `n${i}.example`).join("\r\n");
+  const { lists, reports } = await read([
+    list("one", files.write("one", `ads.example\n${long}||b.example^\nlast.example`)),
+    list("many", files.write("many", many)),
+    list("none", files.write("none", "")),
+    list("good", files.write("good", "0.0.0.0 good.ads.example"), true),
+  ]);
+  assertEquals(reports, [
+    { label: "one", names: 3, ignored: 1 },
+    { label: "many", names: 20_000, ignored: 0 },
+    { label: "none", names: 0, ignored: 0 },
+    { label: "good", names: 1, ignored: 0 },
+  ]);
+  assertEquals(lists.names.size, 20_004);
+  const found = [
+    "ads.example",
+    "www.b.example",
+    "last.example",
+    "n19999.example",
+    "c.example",
+    "good.ads.example",
+  ]
+    .map((name) => lists.names.findQuestion(message(name)));
+  assertEquals(found, [0, 0, 0, 1, -1, -2]);
+});
+
+async function blocking(answer: "nxdomain" | "null" | "refused", next = new FakeResolver()) {
+  await using files = new Files();
+  const blockList = new BlockList(answer, next);
+  const { lists } = await read([
+    list("ads", files.write("ads", "ads.example\n0.0.0.0 host.example\n")),
+    list("good", files.write("good", "good.ads.example"), true),
+  ]);
+  blockList.lists = lists;
+  return blockList;
+}
+
+Deno.test("blocked names do not exist, are at no address, or are refused, as is wished", async () => {
+  const cases: ["nxdomain" | "null" | "refused", Type, string][] = [
+    ["nxdomain", "A", "3"],
+    ["null", "A", "0 0.0.0.0"],
+    ["null", "AAAA", "0 ::"],
+    ["null", "HTTPS", "0"],
+    ["refused", "A", "5"],
+  ];
+  for (const [answer, type, expected] of cases) {
+    assertEquals(await told(await blocking(answer), "www.ads.example", type), expected, `${answer} ${type}`);
+  }
+});
+
+Deno.test("who is blocked is told by which list, and that it holds for a minute (8914-3, 2308-2)", async () => {
+  const answer = await resolved(await blocking("nxdomain"), asked("WWW.ads.example"));
+  assertEquals(extendedErrors(answer), [{ code: 15, text: "blocked by the list ads" }]);
+  assertEquals([answer.source, answer.flags.aa, answer.question?.name], [
+    "blocked",
+    false,
+    "WWW.ads.example",
+  ]);
+  assertEquals(answer.authority.map(({ ttl, type }) => [ttl, type]), [[60, 6]]);
+});
+
+Deno.test("hosts are blocked alone, domains with all below, and what is let through wins", async () => {
+  const blockList = await blocking("nxdomain");
+  const rcodes = async (...names: string[]) =>
+    await Promise.all(names.map(async (name) => (await resolved(blockList, asked(name))).rcode));
+  assertEquals(await rcodes("host.example", "www.host.example", "ads.example", "x.y.ads.example"), [
+    3,
+    0,
+    3,
+    3,
+  ]);
+  assertEquals(await rcodes("good.ads.example", "www.good.ads.example", "bads.example", "example"), [
+    0,
+    0,
+    0,
+    0,
+  ]);
+});
+
+/** Answers that come by an alias. */
+function aliased(...chain: string[]) {
+  return new FakeResolver(({ message }) => {
+    const owners = [message.name, ...chain];
+    const answers = chain.map((target, i) => cname(owners[i]!, target));
+    return Message.parse(response(message.bytes, { answers: [...answers, a(owners.at(-1)!, "192.0.2.1")] }));
+  });
+}
+
+Deno.test("an answer that comes over a blocked alias is blocked, unless its own name is let through", async () => {
+  const cases: [name: string, chain: string[], rcode: number][] = [
+    ["www.site.example", ["x.ads.example"], 3],
+    ["www.site.example", ["cdn.example", "host.example", "far.example"], 3],
+    ["www.site.example", ["good.ads.example"], 0],
+    ["www.site.example", ["cdn.example"], 0],
+    ["good.ads.example", ["x.ads.example"], 0],
+  ];
+  for (const [name, chain, rcode] of cases) {
+    const blockList = await blocking("nxdomain", aliased(...chain));
+    const answer = await resolved(blockList, asked(name));
+    assertEquals([answer.rcode, answer.source], [rcode, rcode === 3 ? "blocked" : "upstream"], chain.join());
+  }
+});
+
+Deno.test("an alias whose name cannot be read blocks nothing, and hurts nobody", async () => {
+  const next = new FakeResolver(({ message }) => {
+    const record = { name: message.name, type: 5, class: 1, ttl: 1, rdata: Uint8Array.of(0xc0, 0xff) };
+    return Message.parse(response(message.bytes, { answers: [record] }));
+  });
+  assertEquals((await (await blocking("nxdomain", next)).resolve(asked("a.example"))).rcode, 0);
+});
+
+Deno.test("questions wait for the first lists, and not for later ones", async () => {
+  const blockList = new BlockList("nxdomain", new FakeResolver());
+  const early = resolved(blockList, asked("ads.example"));
+  const names = new NameSet();
+  names.add(parseName("ads.example"), { withBelow: true, allows: false }, 0);
+  blockList.lists = { names, labels: ["ads"] };
+  assertEquals((await early).rcode, 3);
+  assert(blockList.resolve(asked("ads.example")) instanceof Message);
+});
