@@ -111,15 +111,6 @@ export class DotConnection {
     this.#raw.resetAndDestroy();
   }
 
-  /** Reads no more, so that the client's writes come to a stand. */
-  pause(): void {
-    this.#tls.pause();
-  }
-
-  resume(): void {
-    this.#tls.resume();
-  }
-
   /** Calls back after a real delay, unless the connection is gone by then. Gives back what calls it off. */
   after(milliseconds: number, callback: () => void): () => void {
     if (this.#gone) return () => {};

@@ -36,8 +36,7 @@ import {
   wrongId,
   wrongQuestion,
 } from "./dot_server.ts";
-import { keepAlive, padding, query, read } from "./packets.ts";
-import { within } from "./within.ts";
+import { keepAlive, query, read } from "./packets.ts";
 
 const AUTHORITY = await Authority.create();
 const CERTIFICATE = await AUTHORITY.issue({ names: ["dot.test"], addresses: ["127.0.0.1", "::1"] });
@@ -155,26 +154,6 @@ exchange("answers are held until the test lets them go", hold.behaviour, async (
   await hold.release();
   assertEquals(await receiveIds(client, 2), [1, 2]);
 });
-
-exchange(
-  "a server that stops to read lets the client's writes come to a stand",
-  answering(),
-  async (client, server) => {
-    await server.until(({ handshakes }) => handshakes === 1);
-    server.connections[0]!.pause();
-    const messages = Array.from(
-      { length: 500 },
-      () => query("a.test", "A", { edns: { options: [padding(60_000)] } }),
-    );
-    const sent = client.send(...messages);
-    await assertRejects(() => within(100, sent, "30 MB to be sent"), DOMException);
-    assertEquals(server.received, 0);
-    server.behaviour = silent;
-    server.connections[0]!.resume();
-    await sent;
-    await server.until(({ received }) => received === 500);
-  },
-);
 
 exchange("an answer may come in single octets", byteByByte(), async (client) => {
   await client.send(...queries(2));

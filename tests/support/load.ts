@@ -82,7 +82,7 @@ export class Load implements AsyncDisposable {
       const early = start + i * gap - performance.now();
       if (early > 0) await sleep(early);
       if (this.#stopped) return;
-      const name = `${this.#prefix}-${i}.test`;
+      const name = `${this.#prefix}-${i}.example.com`; // Names under "test" are answered here (RFC 6761 §6.2).
       this.#asked.push({ name, sentAt: performance.now(), latency: Infinity, fault: "" });
       await this.#sockets[i % CLIENTS]!.send(question(name, i & 0xffff), this.#server);
     }
