@@ -37,6 +37,7 @@ import {
   wrongQuestion,
 } from "./dot_server.ts";
 import { keepAlive, query, read } from "./packets.ts";
+import { within } from "./within.ts";
 
 const AUTHORITY = await Authority.create();
 const CERTIFICATE = await AUTHORITY.issue({ names: ["dot.test"], addresses: ["127.0.0.1", "::1"] });
