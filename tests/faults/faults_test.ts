@@ -10,5 +10,3 @@ Deno.test({
   ignore: !canIsolate(),
   fn: () => testApart("black_holes.ts"),
 });
-
-Deno.test("a soak with random faults (soak.ts)", () => testApart("soak.ts"));

@@ -29,7 +29,7 @@ Deno.test("a server's idle limit is learned: no query fails, and soon each finds
     const open = server.connections.filter(isOpen).map((connection) =>
       [connection, connection.received] as const
     );
-    assertRight(await askEach(proxy.address, [`name${i}.test`]));
+    assertRight(await askEach(proxy.address, [`name${i}.example.com`]));
     const foundOne = open.some(([connection, before]) => connection.received > before);
     if (isTaught) taught++;
     if (isTaught && !foundOne) waited++;
@@ -37,10 +37,10 @@ Deno.test("a server's idle limit is learned: no query fails, and soon each finds
     await sleep(LEAST + Math.random() * (LONGEST - LEAST));
   }
   console.log(`${taught} queries after ${lessons()} lessons, ${waited} of which waited for a handshake`);
-  // A busy machine can make the proxy late for once, and the server close first.
+  // A busy machine can make the proxy late for once, and the server close first; a query can meet a renewal half way.
   const late = lessons() - LESSONS;
   assert(
-    late <= 2 && waited <= late,
+    late <= 2 && waited <= late + 1,
     `${late} closes that could have been avoided, ${waited} queries waited`,
   );
 });

@@ -5,6 +5,8 @@ import { Load, type Report } from "../support/load.ts";
 import type { Look, ProxyRequest } from "./proxy_child.ts";
 import { CA, type Server } from "./server.ts";
 
+/** Every name is asked for once, so that a cache would only grow. */
+const NO_CACHE = ["--cache-size=0"];
 /** The least delay after which a slow query is sent to another upstream, in ms. */
 const HEDGE_DELAY = 50;
 /** How long the time without a fault is with which the time with one is compared, in ms. */
@@ -47,7 +49,11 @@ export class Rig implements AsyncDisposable {
       new LineChild<ProxyRequest>(new URL("proxy_child.ts", import.meta.url), { v8Flags: "--expose-gc" }),
     );
     const upstreams = servers.map(({ host, port }) => `--upstream=${host}:${port}`);
-    const { port } = await proxy.ask<Look>({ do: "start", args: [...upstreams, ...args], ca: CA });
+    const { port } = await proxy.ask<Look>({
+      do: "start",
+      args: [...upstreams, ...NO_CACHE, ...args],
+      ca: CA,
+    });
     const load = stack.use(new Load({ hostname: "127.0.0.1", port }));
     const rig = new Rig(servers, { load, proxy, stack: stack.move() });
     await rig.#warmUp();

@@ -1,5 +1,5 @@
 /**
- * Random faults, one after the other, and what they leave behind: nothing. The gate takes seconds; for the whole:
+ * Run by soak_test.ts. Random faults, one after the other, and what they leave behind: nothing. The gate takes seconds; for the whole:
  * `DOT_PROXY_SOAK_SECONDS=600 deno test --allow-all tests/faults/soak.ts`.
  */
 import { assert, assertEquals } from "../support/assert.ts";
