@@ -11,7 +11,7 @@ const LEAST_SLOTS = 1 << 12;
  * Hashes and references in one typed array: nothing for the garbage collector, whatever the number of entries. Open
  * addressing with linear probing, because the next slot is on the same line of the processor's cache.
  *
- * It doubles when three quarters of it are in use. That moves all entries at once, which takes some 10 ms for half a
+ * It doubles when three quarters of it are in use. That moves all entries at once, which takes 10 to 20 ms for half a
  * million, but happens only once for each doubling in the life of a process.
  */
 export class HashIndex {

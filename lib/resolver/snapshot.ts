@@ -1,6 +1,6 @@
 /**
  * The store as a file: a header, then chunks that each have their length and checksum, then an empty chunk, without which
- * the file was cut. Numbers are as the machine writes them: the file is for the host that it was written on.
+ * the file was cut. Numbers have their lowest octet first, as on every machine that Deno runs on.
  */
 import { crc32 } from "node:zlib";
 import { Word } from "./entry.ts";
@@ -61,14 +61,16 @@ export function composeChunk(store: Store, segment: number): Uint8Array {
     length += 4 + octets.length;
   });
   const chunk = new Uint8Array(length);
+  const view = new DataView(chunk.buffer);
   let at = CHUNK_HEADER;
   for (const part of parts) {
-    chunk.set(octetsOf(Int32Array.of(part.length)), at);
+    view.setInt32(at, part.length, true);
     chunk.set(part, at + 4);
     at += 4 + part.length;
   }
   const payload = chunk.subarray(CHUNK_HEADER);
-  chunk.set(octetsOf(Int32Array.of(payload.length, crc32(payload))));
+  view.setInt32(0, payload.length, true);
+  view.setInt32(4, crc32(payload), true);
   return chunk;
 }
 
@@ -108,7 +110,7 @@ export function restoreChunk(
 
 function wordAt(bytes: Uint8Array, at: number): number {
   if (at + 4 > bytes.length) throw new SnapshotError("it is damaged");
-  return new Int32Array(bytes.slice(at, at + 4).buffer)[0]!;
+  return bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
 }
 
 function octetsOf(array: Int32Array | Float64Array): Uint8Array {
