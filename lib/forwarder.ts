@@ -69,9 +69,9 @@ export class Forwarder implements Disposable {
   }
 
   #makePolicy(): Policy {
-    const { config, observe, now } = this.#options;
+    const { config, observe } = this.#options;
     const routes = config.routes.map(({ domain }) => domain);
-    return new Policy({ config: config.policy, routes, observe, now });
+    return new Policy({ config: config.policy, routes, observe });
   }
 
   #remember(next: Resolver): Cache | undefined {

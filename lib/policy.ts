@@ -26,7 +26,6 @@ export interface PolicyOptions {
   /** The domains that have upstreams of their own, in lower case. */
   readonly routes: readonly string[];
   readonly observe: Observe;
-  readonly now: () => number;
 }
 
 /**
@@ -46,10 +45,10 @@ export class Policy implements Disposable {
   /** Throws `UsageError` if a file cannot be read. */
   constructor(options: PolicyOptions) {
     this.#options = options;
-    const { config, now } = options;
+    const { config } = options;
     const { allow, deny, rateLimit: rate, rateLimitExempt: exempt } = config;
     const denied = config.denyAnswer === "refused" ? "refuse" : "ignore";
-    this.admission = new Admission({ allow, deny, denied, rate, exempt, now });
+    this.admission = new Admission({ allow, deny, denied, rate, exempt });
     for (const { path } of config.lists) refuseUnreadable(path);
     const paths = [...config.hosts, ...config.lists.map(({ path }) => path)];
     if (paths.length > 0) this.#watch = new FileWatch(paths, () => void this.reload());

@@ -34,7 +34,6 @@ class Fixture implements Disposable {
       config: { ...OPEN, ...config },
       routes,
       observe,
-      now: () => 0,
     });
     return { policy, first: policy.before(this.next) };
   }

@@ -19,7 +19,6 @@ export interface AdmissionOptions {
   readonly rate: Rate | undefined;
   /** Whom the limit does not concern. */
   readonly exempt: readonly Network[];
-  readonly now: () => number;
 }
 
 /**
@@ -30,7 +29,7 @@ const COURTESY: Rate = { perSecond: 1000, burst: 1000 };
 
 /** Who may ask, and how much. Nothing is allocated for a packet, whoever sent it. */
 export class Admission {
-  readonly #options: AdmissionOptions;
+  readonly #denied: AdmissionOptions["denied"];
   readonly #allowed: NetworkTable<boolean>;
   readonly #exempt: NetworkTable<true>;
   readonly #limit: RateLimit | undefined;
@@ -39,9 +38,8 @@ export class Admission {
   /** Stands for all clients in `#courtesy`. */
   readonly #everybody = new AddressWords();
 
-  constructor(options: AdmissionOptions) {
-    const { allow, deny, rate, exempt } = options;
-    this.#options = options;
+  constructor({ allow, deny, denied, rate, exempt }: AdmissionOptions) {
+    this.#denied = denied;
     this.#allowed = new NetworkTable([
       ...deny.map((network) => [network, false] as const),
       ...allow.map((network) => [network, true] as const),
@@ -50,25 +48,24 @@ export class Admission {
     this.#limit = rate && new RateLimit(rate);
   }
 
-  admit({ address, transport }: Client): Verdict {
+  admit({ address, transport }: Client, now: number): Verdict {
     const words = this.#address.read(address);
-    const { denied, now } = this.#options;
-    if (this.#allowed.find(words) !== true) return this.#courteously(denied, "ignore", transport);
+    if (this.#allowed.find(words) !== true) {
+      return this.#courteously(this.#denied, "ignore", transport, now);
+    }
     if (!this.#limit || this.#exempt.find(words)) return "answer";
-    switch (this.#limit.take(words, transport, now())) {
+    switch (this.#limit.take(words, transport, now)) {
       case "within":
         return "answer";
       case "over":
-        return this.#courteously("truncate", "drop", transport);
+        return this.#courteously("truncate", "drop", transport, now);
       case "far over":
         return "drop";
     }
   }
 
-  #courteously(verdict: Verdict, silence: Verdict, transport: Client["transport"]): Verdict {
+  #courteously(verdict: Verdict, silence: Verdict, transport: Client["transport"], now: number): Verdict {
     if (verdict === silence || transport === "tcp") return verdict; // whoever has a connection has shown his address
-    return this.#courtesy.take(this.#everybody, transport, this.#options.now()) === "within"
-      ? verdict
-      : silence;
+    return this.#courtesy.take(this.#everybody, transport, now) === "within" ? verdict : silence;
   }
 }

@@ -52,14 +52,15 @@ export class Answerer {
     if (bytes.length < HEADER) return this.#turnAway(client, undefined);
     const flags = readUint16(bytes, 2);
     if (flags & Flag.QR) return this.#turnAway(client, undefined);
-    const verdict = this.#options.admission?.admit(client) ?? "answer";
+    const now = this.#options.now();
+    const verdict = this.#options.admission?.admit(client, now) ?? "answer";
     if (verdict !== "answer") return this.#deny(bytes, client, verdict);
     if ((flags >> 11 & 0xf) !== Opcode.QUERY) {
       return this.#turnAway(client, Rcode.NOTIMP, composeHeaderError(bytes, Rcode.NOTIMP));
     }
     const message = parse(bytes);
     if (!message) return this.#turnAway(client, Rcode.FORMERR, composeHeaderError(bytes, Rcode.FORMERR));
-    return this.#refuse(message, client) ?? this.#resolve(message, client);
+    return this.#refuse(message, client) ?? this.#resolve(message, client, now);
   }
 
   #turnAway(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
@@ -100,8 +101,7 @@ export class Answerer {
     return this.#turnAway(client, rcode, composeError(message, rcode, options, reason));
   }
 
-  #resolve(message: Message, client: Client): Reply | Promise<Reply> {
-    const start = this.#options.now();
+  #resolve(message: Message, client: Client, start: number): Reply | Promise<Reply> {
     const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
     const query: Query = { message, client, deadline: start + this.#options.timeout, trace };
     try {

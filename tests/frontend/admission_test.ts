@@ -15,7 +15,6 @@ function admission(options: Partial<AdmissionOptions> = {}): Admission {
     denied: "refuse",
     rate: undefined,
     exempt: [],
-    now: new Clock().now,
     ...options,
   });
 }
@@ -39,32 +38,35 @@ Deno.test("who may ask: the longest network decides, and who is in none may not"
   ] as const;
   for (const [address, verdict] of cases) {
     for (const transport of ["udp", "tcp"] as const) {
-      assertEquals(rules.admit(from(address, transport)), verdict, `${address} over ${transport}`);
+      assertEquals(rules.admit(from(address, transport), 1000), verdict, `${address} over ${transport}`);
     }
   }
 });
 
 Deno.test("a network that is both allowed and denied is denied", () => {
-  assertEquals(admission({ deny: [parseNetwork("10.0.0.0/8")] }).admit(from("10.0.0.1")), "refuse");
+  assertEquals(admission({ deny: [parseNetwork("10.0.0.0/8")] }).admit(from("10.0.0.1"), 1000), "refuse");
 });
 
 Deno.test("who may not ask can be met with silence", () => {
-  assertEquals(admission({ denied: "ignore" }).admit(from("192.0.2.1")), "ignore");
+  assertEquals(admission({ denied: "ignore" }).admit(from("192.0.2.1"), 1000), "ignore");
 });
 
 Deno.test("who asks too much is sent to TCP, then met with silence, unless exempt", () => {
   const rules = admission({ rate: { perSecond: 1, burst: 2 }, exempt: [parseNetwork("10.0.0.53")] });
-  const verdicts = Array.from({ length: 5 }, () => rules.admit(from("10.0.0.1")));
+  const verdicts = Array.from({ length: 5 }, () => rules.admit(from("10.0.0.1"), 1000));
   assertEquals(verdicts, ["answer", "answer", "truncate", "truncate", "drop"]);
-  for (let i = 0; i < 5; i++) assertEquals(rules.admit(from("10.0.0.53")), "answer");
+  for (let i = 0; i < 5; i++) assertEquals(rules.admit(from("10.0.0.53"), 1000), "answer");
 });
 
 Deno.test("all strangers together get a thousand refusals a second over UDP; over TCP each gets one", () => {
   const rules = admission();
-  const verdicts = Array.from({ length: 3000 }, (_, i) => rules.admit(from(`192.0.${i >> 8}.${i & 255}`)));
+  const verdicts = Array.from(
+    { length: 3000 },
+    (_, i) => rules.admit(from(`192.0.${i >> 8}.${i & 255}`), 1000),
+  );
   assertEquals(verdicts.filter((verdict) => verdict === "refuse").length, 1000);
   assertEquals(verdicts.filter((verdict) => verdict === "ignore").length, 2000);
-  assertEquals(rules.admit(from("192.0.2.1", "tcp")), "refuse");
+  assertEquals(rules.admit(from("192.0.2.1", "tcp"), 1000), "refuse");
 });
 
 function answerer(options: Partial<AdmissionOptions>) {
