@@ -3,6 +3,12 @@ import { UpstreamError } from "../errors.ts";
 import { hashQuestion, tagOf } from "./question_key.ts";
 import type { Query, Resolver } from "./resolver.ts";
 
+/**
+ * Queries that may wait for the answer to another's, from all clients together. Each takes some kilobytes, and the upstream's
+ * own limit does not see them: without this one, a flood of questions for one slow name would be kept in memory.
+ */
+const MAX_WAITING = 16_384;
+
 /** A question that is being asked. */
 interface Flight {
   /** Whose deadline the exchange has. */
@@ -15,6 +21,7 @@ interface Flight {
 export class Coalescer implements Resolver {
   /** Queries that were answered by another's. */
   joined = 0;
+  #waiting = 0;
   readonly #next: Resolver;
   readonly #now: () => number;
   /** By hash of question and tag. A question whose hash another one has just now goes its own way. */
@@ -48,7 +55,12 @@ export class Coalescer implements Resolver {
   }
 
   async #join(flight: Flight, query: Query, mayRetry: boolean): Promise<Message> {
+    if (this.#waiting >= MAX_WAITING) {
+      const upstream = flight.query.trace.upstream ?? "upstream";
+      throw new UpstreamError("overloaded", { upstream, phase: "read", sent: false });
+    }
     this.joined++;
+    this.#waiting++;
     try {
       return await flight.response;
     } catch (error) {
@@ -57,6 +69,7 @@ export class Coalescer implements Resolver {
       const hasTime = query.deadline > flight.query.deadline && query.deadline > this.#now();
       if (!mayRetry || !isLate || !hasTime) throw error;
     } finally {
+      this.#waiting--;
       query.trace.upstream = flight.query.trace.upstream;
     }
     return await this.#resolve(query, false);
