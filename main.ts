@@ -9,6 +9,7 @@ import { Observation } from "./lib/observation.ts";
 import { log } from "./lib/observe/log.ts";
 import { openResolverWarning } from "./lib/open_resolver.ts";
 import { Proxy } from "./lib/proxy.ts";
+import { Reloader } from "./lib/reload.ts";
 
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
 /** For queries under way when the process is told to stop, in ms. */
@@ -28,7 +29,7 @@ async function main(args: string[]): Promise<number> {
     const config = composeConfig(sources);
     if (command === "healthcheck") return await checkHealth(config);
     if (command === "check-config") return check(config, sources);
-    return await run(config);
+    return await run(config, sources);
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
     if (error instanceof ListenError) return complain(error.message, EXIT.failed);
@@ -42,28 +43,41 @@ function check(config: Config, sources: Sources): number {
   return say(configText(sources));
 }
 
-async function run(config: Config): Promise<number> {
+async function run(config: Config, sources: Sources): Promise<number> {
   const { caCerts, token } = readInputs(config);
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe } = observation;
-  if (config.opportunistic) log.warning(OPPORTUNISTIC);
   const proxy = new Proxy({ config, caCerts, observe });
   giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
-  const warning = openResolverWarning(proxy.addresses.map(({ hostname }) => hostname), config.policy.allow);
-  if (warning !== undefined) log.warning(warning);
+  warn(config, proxy);
   showTo(observation, proxy);
+  const reloader = new Reloader({
+    read: () => readSources(Deno.args, environment) as Sources, // neither help nor version were asked for
+    sources,
+    proxy,
+    observation,
+    onChange: (config) => warn(config, proxy),
+  });
+  Deno.addSignalListener("SIGHUP", () => void reloader.reload("SIGHUP"));
   observation.ready(proxy);
   log.info(`stopping on ${await signal()}: no new queries, answering those under way`);
+  reloader[Symbol.dispose]();
   await observation.stopping();
   void signal().then(() => proxy[Symbol.dispose]()); // asked a second time: at once
   await proxy.stop(STOP_LIMIT);
   await observation.stop();
   log.info("stopped");
   return EXIT.stopped;
+}
+
+function warn({ opportunistic, policy: { allow } }: Config, proxy: Proxy): void {
+  if (opportunistic) log.warning(OPPORTUNISTIC);
+  const warning = openResolverWarning(proxy.addresses.map(({ hostname }) => hostname), allow);
+  if (warning !== undefined) log.warning(warning);
 }
 
 /** The right to write is for the files that are asked for, and for systemd's socket. */

@@ -1,6 +1,7 @@
 import type { Config } from "./config.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
+import { outdated } from "./outdated.ts";
 import { Policy } from "./policy.ts";
 import { Cache } from "./resolver/cache.ts";
 import { CacheFile } from "./resolver/cache_file.ts";
@@ -9,6 +10,7 @@ import { Dispatcher } from "./resolver/dispatcher.ts";
 import { probeQuery } from "./resolver/probe.ts";
 import type { Resolver } from "./resolver/resolver.ts";
 import { Router } from "./resolver/router.ts";
+import type { Store } from "./resolver/store.ts";
 import { strategy } from "./resolver/strategy.ts";
 import type { UpstreamAddress } from "./upstream/address.ts";
 import { Upstreams } from "./upstreams.ts";
@@ -30,19 +32,38 @@ export class Forwarder implements Disposable {
   readonly #cacheFile: CacheFile | undefined;
   readonly #options: ForwarderOptions;
   readonly #upstreams: Upstreams;
+  readonly #owned: DisposableStack;
 
-  constructor(options: ForwarderOptions) {
+  /**
+   * @param previous the one before a change of the configuration: what has not changed is shared with it, until it is
+   * disposed. Throws `UsageError`, and then leaves it as it is.
+   */
+  constructor(options: ForwarderOptions, previous?: Forwarder) {
+    using owned = new DisposableStack();
     this.#options = options;
-    this.#upstreams = new Upstreams(options);
+    this.#upstreams = owned.use(new Upstreams(options, previous && previous.#upstreams));
     const { upstreams, routes } = options.config;
-    this.policy = this.#makePolicy();
+    this.policy = owned.use(this.#makePolicy(previous !== undefined));
     const otherwise = this.policy.behind(this.#choose(upstreams));
     const router = routes.length === 0
       ? otherwise
       : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
-    this.cache = this.#remember(router);
-    this.#cacheFile = this.cache && this.#openCacheFile(this.cache);
+    const store = previous && this.#storeOf(previous);
+    this.cache = owned.use(this.#remember(router, store));
+    this.#cacheFile = owned.use(this.cache && this.#openCacheFile(this.cache));
+    if (!store) void this.#cacheFile?.load(); // in the background: nobody waits for it
     this.resolver = this.policy.before(this.cache ?? new Coalescer(router, options.now));
+    this.#owned = owned.move();
+  }
+
+  /** Forgets what is known only from asking as the one before this did. */
+  forget(previous: Forwarder): void {
+    for (const what of outdated(previous.#options.config, this.#options.config)) this.cache?.flush(what);
+  }
+
+  /** For how long a query may wait here, in ms. */
+  get patience(): number {
+    return this.#options.config.timeout;
   }
 
   /** Saves what is to outlast the process. */
@@ -62,30 +83,33 @@ export class Forwarder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.policy[Symbol.dispose]();
-    this.#cacheFile?.[Symbol.dispose]();
-    this.cache?.[Symbol.dispose]();
-    this.#upstreams[Symbol.dispose]();
+    this.#owned.dispose();
   }
 
-  #makePolicy(): Policy {
+  #makePolicy(unhurried: boolean): Policy {
     const { config, observe } = this.#options;
     const routes = config.routes.map(({ domain }) => domain);
-    return new Policy({ config: config.policy, routes, observe });
+    return new Policy({ config: config.policy, routes, unhurried, observe });
   }
 
-  #remember(next: Resolver): Cache | undefined {
+  /** What it knows, where there is as much room for it. */
+  #storeOf(other: Forwarder): Store | undefined {
+    const sizes = [other, this].map((each) => each.#options.config.cacheSize);
+    return sizes[0] === sizes[1] ? other.cache?.store : undefined;
+  }
+
+  #remember(next: Resolver, store: Store | undefined): Cache | undefined {
     const { config, observe, now } = this.#options;
     const { cacheSize: maxOctets, serveStale } = config;
     if (maxOctets === 0) return undefined;
     const limits = { minTtl: config.minTtl / 1000, maxTtl: config.maxTtl / 1000 };
-    return new Cache({ next, maxOctets, ...limits, serveStale, observe, now });
+    return new Cache({ next, maxOctets, store, ...limits, serveStale, observe, now });
   }
 
   #openCacheFile({ store }: Cache): CacheFile | undefined {
     const { config: { stateDir, serveStale, routes }, observe, now } = this.#options;
     if (stateDir === undefined) return undefined;
-    const file = new CacheFile({
+    return new CacheFile({
       directory: stateDir,
       store,
       routes: JSON.stringify(
@@ -96,8 +120,6 @@ export class Forwarder implements Disposable {
       now,
       wallClock: Date.now,
     });
-    void file.load(); // in the background: nobody waits for it
-    return file;
   }
 
   #choose(addresses: readonly UpstreamAddress[]): Resolver {

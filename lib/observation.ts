@@ -8,7 +8,7 @@ import type { Config } from "./config.ts";
 import { UsageError } from "./errors.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Event, Observe } from "./observe/event.ts";
-import { isReadByJournal, log, startLog } from "./observe/log.ts";
+import { configureLog, isReadByJournal, log, type LogOptions, startLog } from "./observe/log.ts";
 import { metrics } from "./observe/metrics.ts";
 import { Notifier, notifyFrom } from "./observe/notify.ts";
 import { Observers } from "./observe/observers.ts";
@@ -52,12 +52,7 @@ export class Observation {
   constructor(options: ObservationOptions) {
     this.#options = options;
     const { config, environment } = options;
-    const logged = startLog({
-      level: config.logLevel,
-      format: config.logFormat,
-      journal: isReadByJournal(environment),
-    });
-    this.#observers = new Observers(logged);
+    this.#observers = new Observers(startLog(this.#logOptions(config)));
     this.observe = this.#observers.observe;
     this.#queryLog = this.#openQueryLog();
     if (this.#queryLog) this.#observers.add(this.#queryLog.observe);
@@ -104,6 +99,21 @@ export class Observation {
     });
   }
 
+  /** Tells systemd that the configuration is being read again. */
+  reloading(): void {
+    this.#notifier?.reloading();
+  }
+
+  /** And that this has come to an end, whichever. */
+  reloaded(): void {
+    this.#notifier?.ready();
+  }
+
+  /** Takes over what can be changed: how much is logged. */
+  reconfigure(config: Config): void {
+    configureLog(this.#logOptions(config));
+  }
+
   /** Ends what watches, the last lines written; systemd has been told before. */
   async stop(): Promise<void> {
     this.#runtime?.[Symbol.dispose]();
@@ -114,6 +124,10 @@ export class Observation {
   /** Tells systemd that it is coming to an end. */
   async stopping(): Promise<void> {
     await this.#notifier?.stop();
+  }
+
+  #logOptions({ logLevel: level, logFormat: format }: Config): LogOptions {
+    return { level, format, journal: isReadByJournal(this.#options.environment) };
   }
 
   #openQueryLog(): QueryLog | undefined {

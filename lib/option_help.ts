@@ -1,5 +1,5 @@
 /** What is written from the table of options for people: `--help` and the README's table. */
-import { isRepeatable, type Name, NAMES, type Option, OPTIONS, variable } from "./options.ts";
+import { isRepeatable, type Name, NAMES, needsRestart, type Option, OPTIONS, variable } from "./options.ts";
 
 export function helpText(): string {
   return `dot-proxy answers plain DNS by asking DNS-over-TLS servers.
@@ -22,7 +22,8 @@ FILE: log-level = "debug". The command line wins, then the environment.
 function optionHelp(name: Name): string {
   const { placeholder, accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
   const repeat = isRepeatable(name) ? " May be repeated." : "";
-  const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.`;
+  const restart = needsRestart(name) ? " Not reloaded." : "";
+  const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.${restart}`;
   return `  --${name} ${placeholder}\n${text.replaceAll(/(.{1,74})(?: |$)/g, "      $1\n")}`;
 }
 
@@ -31,7 +32,8 @@ export function optionTable(): string {
   const rows = NAMES.map((name) => {
     const { accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
     const repeatable = isRepeatable(name) ? " Repeatable." : "";
-    return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable} |`;
+    const restart = needsRestart(name) ? " Not reloaded." : "";
+    return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable}${restart} |`;
   });
   return ["| Option | Accepts | Default | Meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
 }

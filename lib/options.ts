@@ -1,6 +1,7 @@
 /** The one table of options. */
 import { boolean, duration, integer, type Kind, oneOf, orZero, type Schema, size } from "./option_kinds.ts";
-import { parseAdmin, parseListen } from "./own_address.ts";
+import { OPERATION_OPTIONS } from "./operation_options.ts";
+import { parseListen } from "./own_address.ts";
 import { POLICY_OPTIONS } from "./policy_options.ts";
 import { parseBootstrap, parseUpstream } from "./upstream/address.ts";
 import { parseRoute } from "./upstream/route.ts";
@@ -12,6 +13,8 @@ export interface Option<Value> extends Kind<Value> {
   readonly repeatable?: true;
   /** What the option means on a command line where it stands alone; none: it needs a value. */
   readonly alone?: string;
+  /** Whether a reload leaves it as it is. */
+  readonly restart?: true;
   readonly meaning: string;
 }
 
@@ -75,18 +78,6 @@ export const OPTIONS = {
     fallback: undefined,
     meaning: "Certificates to trust beside the public roots that Deno carries.",
   },
-  "log-level": {
-    placeholder: "LEVEL",
-    ...oneOf("debug", "info", "warning", "error"),
-    fallback: "info",
-    meaning: "The least severe messages to log.",
-  },
-  "log-format": {
-    placeholder: "FORMAT",
-    ...oneOf("text", "json"),
-    fallback: "text",
-    meaning: "Lines for people, or one JSON object a line.",
-  },
   timeout: {
     placeholder: "DURATION",
     ...duration("500ms", "30s"),
@@ -125,6 +116,7 @@ export const OPTIONS = {
     placeholder: "MODE",
     ...oneOf("auto", "on", "off"),
     fallback: "auto",
+    restart: true,
     meaning: "Many datagrams with one system call: on Linux, with --allow-ffi for the C library, by auto.",
   },
   "max-in-flight": {
@@ -165,43 +157,11 @@ export const OPTIONS = {
     accepts: "a directory, made if it is not there",
     parse: (text: string) => [text],
     fallback: undefined,
+    restart: true,
     meaning: "Where to save the cache, every ten minutes and at the end, for the next start.",
   },
   ...POLICY_OPTIONS,
-  admin: {
-    placeholder: "ADDR[:PORT]",
-    accepts: "an IP address or localhost; port 9153 unless given",
-    parse: parseAdmin,
-    fallback: undefined,
-    meaning: "Where to serve metrics, health, status and the dashboard, over HTTP.",
-  },
-  "admin-token-file": {
-    placeholder: "FILE",
-    accepts: "a file",
-    parse: (text: string) => [text],
-    fallback: undefined,
-    meaning: "Holds the token that --admin asks for: needed where other hosts can reach it.",
-  },
-  "query-log": {
-    placeholder: "FILE",
-    accepts: "a file, or - for standard output",
-    parse: (text: string) => [text],
-    fallback: undefined,
-    meaning: "Where to write a line for each answer, in the form of --log-format.",
-  },
-  "query-log-size": {
-    placeholder: "SIZE",
-    ...size("1MB", "10GB"),
-    fallback: "100MB",
-    meaning: "When to put the query log's file aside and begin another; four old ones are kept.",
-  },
-  "query-detail": {
-    placeholder: "DETAIL",
-    ...oneOf("full", "masked", "none"),
-    fallback: "full",
-    meaning:
-      "What query log and dashboard tell of clients and names: all; clients cut to /24 and /56; neither.",
-  },
+  ...OPERATION_OPTIONS,
 } as const satisfies Record<string, Option<unknown>>;
 
 export type Name = keyof typeof OPTIONS;
@@ -224,6 +184,12 @@ export function variable(name: Name): string {
 export function isRepeatable(name: Name): boolean {
   const { repeatable }: Option<unknown> = OPTIONS[name];
   return repeatable === true;
+}
+
+/** Whether a reload leaves it as it is. */
+export function needsRestart(name: Name): boolean {
+  const { restart }: Option<unknown> = OPTIONS[name];
+  return restart === true;
 }
 
 /** What a value is in a file. */

@@ -25,6 +25,8 @@ export interface PolicyOptions {
   readonly config: PolicyConfig;
   /** The domains that have upstreams of their own, in lower case. */
   readonly routes: readonly string[];
+  /** Whether queries are being answered by others while lists are read for the first time. */
+  readonly unhurried?: boolean;
   readonly observe: Observe;
 }
 
@@ -60,7 +62,7 @@ export class Policy implements Disposable {
     let first = next;
     if (lists.length > 0) {
       first = this.#blockList = new BlockList(blockAnswer, first);
-      void this.#read({ unhurried: false });
+      void this.#read({ unhurried: this.#options.unhurried ?? false });
     }
     if (filterTypes.length > 0) first = new TypeFilter(filterTypes, first);
     const names = this.#localNames(this.#readHosts());
@@ -72,6 +74,11 @@ export class Policy implements Disposable {
   behind(next: Resolver): Resolver {
     const { rebindProtection, rebindAllow } = this.#options.config;
     return rebindProtection ? new RebindingFilter(INSIDE, rebindAllow, next) : next;
+  }
+
+  /** Resolves when all files have been read, as far as they could be. */
+  get loaded(): Promise<void> {
+    return this.#reading;
   }
 
   /** Reads all files again, beside the traffic. Where one cannot be read, all stays as it is and an event says so. */

@@ -1,8 +1,8 @@
 import type { CacheControl } from "./admin/cache_api.ts";
 import type { Config } from "./config.ts";
 import { Forwarder } from "./forwarder.ts";
-import { Answerer } from "./frontend/answer.ts";
-import { Listeners } from "./frontend/listeners.ts";
+import { Answerer, type AnswererOptions } from "./frontend/answer.ts";
+import { type ListenerOptions, Listeners } from "./frontend/listeners.ts";
 import { type Library, openLibrary } from "./frontend/udp_batch.ts";
 import type { Observe } from "./observe/event.ts";
 import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
@@ -12,6 +12,8 @@ const MAX_PIPELINED = 256;
 
 /** In ms; who asks whether we are ready does not wait for long. */
 const PROBE_TIMEOUT = 2000;
+
+const now = () => performance.now();
 
 /** The end of the time to stop in, in ms, kept for telling clients that no answer will come. */
 const LAST_WORDS = 200;
@@ -25,40 +27,28 @@ export interface ProxyOptions {
 
 /** The only composition: front ends, one forwarder, upstreams. It listens as soon as it is made. */
 export class Proxy implements Disposable {
-  readonly #forwarder: Forwarder;
-  readonly #listeners: Listeners;
+  readonly #observe: Observe;
   readonly #library: Library | undefined;
+  readonly #answerer: Answerer;
+  readonly #listeners: Listeners;
+  #forwarder: Forwarder;
+  /** Those of earlier configurations, which answer what they were asked. */
+  readonly #retired = new Map<Forwarder, ReturnType<typeof setTimeout>>();
+  #isStopping = false;
   #disposed = false;
 
   /** Throws `ListenError`, or a `UsageError` for what cannot be had here. */
   constructor({ config, caCerts, observe }: ProxyOptions) {
-    const now = () => performance.now();
-    const idleTimeout = config.tcpIdleTimeout;
+    this.#observe = observe;
     this.#library = openLibrary(config.udpBatch);
     this.#forwarder = new Forwarder({ config, caCerts, observe, now });
-    const answerer = new Answerer({
-      admission: this.#forwarder.policy.admission,
-      resolver: this.#forwarder.resolver,
-      timeout: config.timeout,
-      udpSize: config.maxUdpSize,
-      keepAlive: Math.floor(idleTimeout / 100),
-      observe,
-      now,
-    });
-    this.#listeners = new Listeners(config.listen, {
-      answerer,
-      observe,
-      library: this.#library,
-      maxClients: config.maxTcpClients,
-      maxClientsPerAddress: config.maxTcpClientsPerAddress,
-      limits: { idleTimeout, maxPipelined: MAX_PIPELINED, now },
-    });
+    this.#answerer = new Answerer(this.#answererOptions(config, this.#forwarder));
+    this.#listeners = new Listeners(config.listen, this.#listenerOptions(config));
   }
 
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
   static check({ config, caCerts }: Omit<ProxyOptions, "observe">): void {
     const withoutState = { ...config, stateDir: undefined };
-    const now = () => performance.now();
     new Forwarder({ config: withoutState, caCerts, observe: () => {}, now })[Symbol.dispose]();
   }
 
@@ -80,22 +70,40 @@ export class Proxy implements Disposable {
     return this.#forwarder.cache;
   }
 
+  /**
+   * Goes over to another configuration, at once for all queries that come from now on; those under way end as they began.
+   * What has not changed is not disturbed. Rejects with what the constructor throws, everything as it was. To be called
+   * once at a time; `udpBatch` and `stateDir` have to stay as they are.
+   */
+  async reconfigure({ config, caCerts }: Omit<ProxyOptions, "observe">): Promise<void> {
+    const previous = this.#forwarder;
+    const next = new Forwarder({ config, caCerts, observe: this.#observe, now }, previous);
+    await next.policy.loaded;
+    if (this.#isStopping) return next[Symbol.dispose]();
+    try {
+      this.#listeners.reconfigure(config.listen, this.#listenerOptions(config));
+    } catch (error) {
+      next[Symbol.dispose]();
+      throw error;
+    }
+    this.#answerer.reconfigure(this.#answererOptions(config, next));
+    this.#forwarder = next;
+    next.forget(previous);
+    this.#retire(previous);
+  }
+
   /** Whether an upstream answers a query of our own. */
   probe(): Promise<boolean> {
     return this.#forwarder.probe(PROBE_TIMEOUT);
   }
 
-  /** Reads block lists and hosts files again; nobody has to wait for it. */
-  reloadLists(): Promise<void> {
-    return this.#forwarder.policy.reload();
-  }
-
   /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */
   async stop(limit: number): Promise<void> {
+    this.#isStopping = true;
     const { promise: late, resolve } = Promise.withResolvers<void>();
     // Who still waits then is told SERVFAIL, which needs the front ends a little longer.
     const timers = [
-      setTimeout(() => this.#forwarder[Symbol.dispose](), limit - LAST_WORDS),
+      setTimeout(() => this.#disposeForwarders(), limit - LAST_WORDS),
       setTimeout(() => this[Symbol.dispose](), limit),
       setTimeout(resolve, limit),
     ];
@@ -107,9 +115,50 @@ export class Proxy implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#disposed) return;
-    this.#disposed = true;
-    this.#forwarder[Symbol.dispose]();
+    this.#isStopping = this.#disposed = true;
+    this.#disposeForwarders();
     this.#listeners[Symbol.dispose]();
     this.#library?.close();
+  }
+
+  /** Ends it when no query can need it any more: none outlives its deadline. */
+  #retire(forwarder: Forwarder): void {
+    const timer = setTimeout(() => {
+      this.#forwarder.forget(forwarder); // what it has learnt meanwhile
+      this.#retired.delete(forwarder);
+      forwarder[Symbol.dispose]();
+    }, forwarder.patience);
+    this.#retired.set(forwarder, timer);
+  }
+
+  #disposeForwarders(): void {
+    for (const [forwarder, timer] of this.#retired) {
+      clearTimeout(timer);
+      forwarder[Symbol.dispose]();
+    }
+    this.#forwarder[Symbol.dispose]();
+  }
+
+  #answererOptions(config: Config, forwarder: Forwarder): AnswererOptions {
+    return {
+      admission: forwarder.policy.admission,
+      resolver: forwarder.resolver,
+      timeout: config.timeout,
+      udpSize: config.maxUdpSize,
+      keepAlive: Math.floor(config.tcpIdleTimeout / 100),
+      observe: this.#observe,
+      now,
+    };
+  }
+
+  #listenerOptions(config: Config): ListenerOptions {
+    return {
+      answerer: this.#answerer,
+      observe: this.#observe,
+      library: this.#library,
+      maxClients: config.maxTcpClients,
+      maxClientsPerAddress: config.maxTcpClientsPerAddress,
+      limits: { idleTimeout: config.tcpIdleTimeout, maxPipelined: MAX_PIPELINED, now },
+    };
   }
 }

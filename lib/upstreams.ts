@@ -1,14 +1,17 @@
+import { isIP } from "node:net";
 import type { Config } from "./config.ts";
 import { formatHostPort } from "./host_port.ts";
 import type { Observe } from "./observe/event.ts";
 import { ownQuery } from "./resolver/probe.ts";
 import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { Bootstrap, type BootstrapServer } from "./upstream/bootstrap.ts";
+import { readClientCertificate } from "./upstream/client_certificate.ts";
 import { dialer } from "./upstream/dial.ts";
 import { type Lookup, systemLookup } from "./upstream/lookup.ts";
 import { NetworkWatch } from "./upstream/network_watch.ts";
 import { plainExchange } from "./upstream/plain_exchange.ts";
 import { Upstream } from "./upstream/upstream.ts";
+import { UpstreamPool } from "./upstream_pool.ts";
 
 /** For all phases together, in ms; longer than a query may take, so that a slow handshake is of use to later ones. */
 const DIAL_TIMEOUT = 5000;
@@ -28,14 +31,22 @@ export interface UpstreamsOptions {
 /** One upstream for each server, however many routes lead to it, and what they all have in common. */
 export class Upstreams implements Disposable {
   readonly #options: UpstreamsOptions;
+  readonly #pool: UpstreamPool;
+  /** What was taken from the pool. */
+  readonly #keys: string[] = [];
   readonly #byLabel = new Map<string, Upstream>();
   /** Those that are only asked where others are. */
   readonly #bootstraps: Upstream[] = [];
   readonly #lookup: Lookup;
   readonly #watch: NetworkWatch;
 
-  constructor(options: UpstreamsOptions) {
+  /**
+   * @param previous those before a change of the configuration: which of them are as they should be stay, with their
+   * connections. Throws `UsageError` for a client certificate that cannot be used.
+   */
+  constructor(options: UpstreamsOptions, previous?: Upstreams) {
     this.#options = options;
+    this.#pool = previous ? previous.#pool : new UpstreamPool();
     const { config: { bootstrap }, observe, now } = options;
     const servers = bootstrap.map((address) => this.#bootstrapServer(address));
     // Once somebody has said whom to ask, the system's resolver is never asked: it may lead back here.
@@ -57,14 +68,24 @@ export class Upstreams implements Disposable {
   at(address: UpstreamAddress): Upstream {
     const known = this.#byLabel.get(address.label);
     if (known) return known;
-    const upstream = this.#create(address);
+    const upstream = this.#take(address);
     this.#byLabel.set(address.label, upstream);
     return upstream;
   }
 
   [Symbol.dispose](): void {
     this.#watch[Symbol.dispose]();
-    for (const upstream of [...this.#byLabel.values(), ...this.#bootstraps]) upstream[Symbol.dispose]();
+    for (const key of this.#keys.splice(0)) this.#pool.release(key);
+  }
+
+  #take(address: UpstreamAddress): Upstream {
+    const { config: { opportunistic, maxInFlight, bootstrap }, caCerts } = this.#options;
+    const wayThere = isIP(address.host) > 0 ? [] : bootstrap;
+    const identity = [address, readClientCertificate(address), caCerts, opportunistic, maxInFlight, wayThere];
+    const key = JSON.stringify(identity);
+    const upstream = this.#pool.take(key, () => this.#create(address));
+    this.#keys.push(key);
+    return upstream;
   }
 
   #create(address: UpstreamAddress): Upstream {
@@ -87,7 +108,7 @@ export class Upstreams implements Disposable {
       const label = formatHostPort(address.host, address.port);
       return { label, exchange: plainExchange(address, this.#options.now) };
     }
-    const upstream = this.#create(address.upstream);
+    const upstream = this.#take(address.upstream);
     this.#bootstraps.push(upstream);
     return {
       label: upstream.label,

@@ -30,16 +30,18 @@ export type Reply = Uint8Array | undefined;
 
 /** What both front ends feed: bytes of a client in, bytes for the client out. The only place where errors become DNS. */
 export class Answerer {
-  readonly #options: AnswererOptions;
-  readonly #replyOptions: Record<Client["transport"], ReplyOptions>;
+  #options: AnswererOptions;
+  #replyOptions: Readonly<Record<Client["transport"], ReplyOptions>>;
 
   constructor(options: AnswererOptions) {
     this.#options = options;
-    const { udpSize, keepAlive } = options;
-    this.#replyOptions = {
-      udp: { transport: "udp", udpSize, keepAlive },
-      tcp: { transport: "tcp", udpSize, keepAlive },
-    };
+    this.#replyOptions = replyOptions(options);
+  }
+
+  /** From now on queries are answered like this; those under way go on as they began. */
+  reconfigure(options: AnswererOptions): void {
+    this.#options = options;
+    this.#replyOptions = replyOptions(options);
   }
 
   /**
@@ -143,6 +145,13 @@ export class Answerer {
     const milliseconds = this.#options.now() - start;
     this.#options.observe({ kind: "answered", query, rcode, milliseconds, ...error && { error } });
   }
+}
+
+function replyOptions({ udpSize, keepAlive }: AnswererOptions) {
+  return {
+    udp: { transport: "udp", udpSize, keepAlive },
+    tcp: { transport: "tcp", udpSize, keepAlive },
+  } as const;
 }
 
 /** Why, and what the client is told where it is told something. Over TCP there is no use in truncation. */

@@ -27,8 +27,6 @@ export class ListenError extends Error {
 interface Pair {
   readonly udp: UdpFrontend;
   readonly tcp: TcpFrontend;
-  /** Whether it comes and goes with the host's addresses. */
-  readonly isLocal: boolean;
 }
 
 /**
@@ -36,27 +34,39 @@ interface Pair {
  * answers from whatever address the routing table picks, and a client that asked another drops the answer.
  */
 export class Listeners {
-  readonly #options: ListenerOptions;
+  #options: ListenerOptions;
+  #addresses: readonly ListenAddress[] = [];
   readonly #pairs = new Map<string, Pair>();
-  readonly #wildcards: readonly ListenAddress[];
+  /** Those that answer what they were asked, and are not asked any more. */
+  readonly #leaving = new Set<Pair>();
   readonly #skipped = new Set<string>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Throws `ListenError`, with nothing left open. */
   constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
     this.#options = options;
-    this.#wildcards = addresses.filter(isWildcard);
+    this.reconfigure(addresses, options);
+  }
+
+  /** From now on listens on these and no others; what stays is not disturbed. Throws `ListenError`, with all as it was. */
+  reconfigure(addresses: readonly ListenAddress[], options: ListenerOptions): void {
+    const known = new Set(this.#pairs.keys());
+    const wanted = wantedOf(addresses);
     try {
-      for (const address of addresses) if (!isWildcard(address)) this.#open(address, false);
-      for (const address of this.#wildcards.flatMap(localAddresses)) this.#open(address, true);
-      if (this.#pairs.size === 0) {
+      for (const address of wanted.values()) this.#open(address, options);
+      if (!wanted.keys().some((key) => this.#pairs.has(key))) {
         throw new ListenError(`This host has none of ${addresses.map(text).join(", ")}`);
       }
     } catch (error) {
-      this[Symbol.dispose]();
+      for (const key of this.#pairs.keys()) if (!known.has(key)) this.#close(key, dispose);
       throw error;
     }
-    if (this.#wildcards.length > 0) this.#timer = setInterval(() => this.#refresh(), REFRESH);
+    this.#options = options;
+    this.#addresses = addresses;
+    for (const { tcp } of this.#pairs.values()) tcp.reconfigure(options);
+    for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, this.#leave);
+    clearInterval(this.#timer);
+    if (addresses.some(isWildcard)) this.#timer = setInterval(() => this.#refresh(), REFRESH);
   }
 
   /** Where it listens, over UDP and TCP alike. */
@@ -67,22 +77,22 @@ export class Listeners {
   /** Takes no more queries, answers those it has, then closes. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#pairs.values()].flatMap(({ udp, tcp }) => [udp.stop(), tcp.stop()]));
+    await Promise.all([...this.#pairs.values()].map(stop));
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    for (const pair of this.#pairs.values()) dispose(pair);
+    for (const pair of [...this.#pairs.values(), ...this.#leaving]) dispose(pair);
   }
 
-  #open(address: ListenAddress, isLocal: boolean): void {
+  #open(address: ListenAddress, options: ListenerOptions): void {
     const key = text(address);
     if (this.#pairs.has(key)) return;
     try {
-      const pair = openPair(address, isLocal, this.#options);
+      const pair = openPair(address, options);
       this.#pairs.set(key, pair);
       this.#skipped.delete(key);
-      const { observe } = this.#options;
+      const { observe } = options;
       observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
       observe({ kind: "listening", transport: "tcp", address: text(pair.tcp.address) });
     } catch (error) {
@@ -90,6 +100,17 @@ export class Listeners {
       this.#skip(key, error);
     }
   }
+
+  #close(key: string, end: (pair: Pair) => void): void {
+    const pair = this.#pairs.get(key)!;
+    this.#pairs.delete(key);
+    end(pair);
+  }
+
+  readonly #leave = (pair: Pair): void => {
+    this.#leaving.add(pair);
+    void stop(pair).then(() => this.#leaving.delete(pair));
+  };
 
   /** Says once that an address is not listened on. */
   #skip(address: string, error: unknown): void {
@@ -100,18 +121,12 @@ export class Listeners {
 
   /** Follows the host's addresses as they come and go. */
   #refresh(): void {
-    const wanted = new Map(
-      this.#wildcards.flatMap(localAddresses).map((address) => [text(address), address]),
-    );
-    for (const [key, pair] of this.#pairs) {
-      if (!pair.isLocal || wanted.has(key)) continue;
-      this.#pairs.delete(key);
-      dispose(pair);
-    }
+    const wanted = wantedOf(this.#addresses);
+    for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, dispose);
     for (const key of this.#skipped) if (!wanted.has(key)) this.#skipped.delete(key);
     for (const [key, address] of wanted) {
       try {
-        this.#open(address, true);
+        this.#open(address, this.#options);
       } catch (error) {
         this.#skip(key, error instanceof ListenError ? error.cause : error); // tried again at the next refresh
       }
@@ -119,13 +134,13 @@ export class Listeners {
   }
 }
 
-function openPair(address: ListenAddress, isLocal: boolean, options: ListenerOptions): Pair {
+function openPair(address: ListenAddress, options: ListenerOptions): Pair {
   const { hostname, port } = address;
   for (let tries = 1;; tries++) {
     const tcp = new TcpFrontend({ ...options, hostname, port });
     try {
       const udp = new UdpFrontend({ ...options, hostname, port: tcp.address.port });
-      return { udp, tcp, isLocal };
+      return { udp, tcp };
     } catch (error) {
       tcp[Symbol.dispose]();
       // Any port will do, and this one is free for TCP only.
@@ -134,9 +149,22 @@ function openPair(address: ListenAddress, isLocal: boolean, options: ListenerOpt
   }
 }
 
+async function stop({ udp, tcp }: Pair): Promise<void> {
+  await Promise.all([udp.stop(), tcp.stop()]);
+}
+
 function dispose({ udp, tcp }: Pair): void {
   udp[Symbol.dispose]();
   tcp[Symbol.dispose]();
+}
+
+/** What to listen on now, by what it is called: first what is asked for by itself, for that may have to be there. */
+function wantedOf(addresses: readonly ListenAddress[]): Map<string, ListenAddress> {
+  const others = addresses.filter((address) => !isWildcard(address));
+  const locals = addresses.filter(isWildcard).flatMap(localAddresses);
+  const wanted = new Map(others.map((each) => [text(each), each]));
+  for (const each of locals) if (!wanted.has(text(each))) wanted.set(text(each), each);
+  return wanted;
 }
 
 function isWildcard({ hostname }: ListenAddress): boolean {

@@ -15,7 +15,7 @@ const SWEEP = 1000;
 export class TcpFrontend {
   readonly address: Deno.NetAddr;
   readonly #listener: Deno.TcpListener;
-  readonly #options: TcpFrontendOptions;
+  #options: TcpFrontendOptions;
   readonly #sessions = new Set<TcpSession>();
   readonly #perAddress = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -29,6 +29,11 @@ export class TcpFrontend {
     this.address = this.#listener.addr;
     this.#timer = setInterval(() => this.#sweep(), SWEEP);
     void this.#accept();
+  }
+
+  /** For connections from now on; those that there are keep what they were told. */
+  reconfigure(options: Omit<TcpFrontendOptions, "hostname" | "port">): void {
+    this.#options = { ...this.#options, ...options };
   }
 
   /** Accepts no more, answers what has been asked, then closes. */

@@ -17,7 +17,17 @@ export interface LogOptions {
 }
 
 /** Starts logging to standard error and returns the subscriber that says in one line what an event tells. */
-export function startLog({ level, format, journal = false }: LogOptions): Observe {
+export function startLog(options: LogOptions): Observe {
+  configureLog(options);
+  const repeats = new Repeats(() => performance.now());
+  return (event) => {
+    const kind = repeatable(event);
+    if (!kind || repeats.isNews(kind, (more) => log.warning(REPEATED, { kind, more }))) say(event);
+  };
+}
+
+/** From now on all lines are like this. */
+export function configureLog({ level, format, journal = false }: LogOptions): void {
   const plain = format === "json" ? jsonLinesFormatter : journal ? textOf : textLine;
   const line = journal ? (record: LogRecord) => PRIORITY[record.level] + plain(record) : plain;
   configureSync({
@@ -28,11 +38,6 @@ export function startLog({ level, format, journal = false }: LogOptions): Observ
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
     ],
   });
-  const repeats = new Repeats(() => performance.now());
-  return (event) => {
-    const kind = repeatable(event);
-    if (!kind || repeats.isNews(kind, (more) => log.warning(REPEATED, { kind, more }))) say(event);
-  };
 }
 
 /** Whether standard error leads to the journal: systemd says so in the environment, which shells of the user inherit. */

@@ -27,6 +27,8 @@ export interface CacheOptions extends TtlLimits {
   readonly next: Resolver;
   /** For everything but failures. */
   readonly maxOctets: number;
+  /** That of a cache before this one, with what it knows; a new one unless given. */
+  readonly store?: Store | undefined;
   /** How long data may be used after its time, in ms; 0 if not at all. */
   readonly serveStale: number;
   readonly observe: Observe;
@@ -54,11 +56,11 @@ export class Cache implements Resolver, Disposable {
   readonly #options: CacheOptions;
 
   constructor(options: CacheOptions) {
-    const { now, maxOctets, serveStale } = options;
+    const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
     this.#options = options;
-    this.store = new Store(maxOctets);
+    this.store = store;
     this.#coalescer = new Coalescer(
-      new Recorder({ ...options, store: this.store, failures: this.#failures }),
+      new Recorder({ ...options, store, failures: this.#failures }),
       now,
     );
     this.#patience = new Patience(CLIENT_RESPONSE, now);

@@ -68,9 +68,9 @@ export class Child implements AsyncDisposable {
     throw new Error(this.explain("never answered"));
   }
 
-  /** Waits, bounded, until the log matches. */
-  async says(pattern: RegExp): Promise<void> {
-    for (let attempt = 0; attempt < READY_ATTEMPTS && !pattern.test(this.#log); attempt++) {
+  /** Waits, for 3 s or so many ms, until the log matches. */
+  async says(pattern: RegExp, patience = 3000): Promise<void> {
+    for (let waited = 0; waited < patience && !pattern.test(this.#log); waited += 20) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     if (!pattern.test(this.#log)) throw new Error(this.explain(`never said ${pattern}`));

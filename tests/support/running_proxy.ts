@@ -20,43 +20,20 @@ export class RunningProxy implements AsyncDisposable {
   readonly events: Event[] = [];
   readonly proxy: Proxy;
   readonly #changes = new Changes();
+  #options: RunningProxyOptions;
 
-  constructor({ upstreams, caCerts = [], ...fields }: RunningProxyOptions) {
-    const config: Config = {
-      upstreams: upstreams.flatMap((each) =>
-        parseUpstream(typeof each === "string" ? each : written(each.address))
-      ),
-      upstreamsByDefault: false,
-      strategy: "fastest",
-      routes: [],
-      bootstrap: [],
-      opportunistic: false,
-      listen: [{ hostname: "127.0.0.1", port: 0, required: true }],
-      ca: undefined,
-      logLevel: "info",
-      logFormat: "text",
-      timeout: 4_000,
-      maxUdpSize: 1232,
-      tcpIdleTimeout: 10_000,
-      maxTcpClients: 100,
-      maxTcpClientsPerAddress: 100,
-      maxInFlight: 4096,
-      udpBatch: "auto",
-      cacheSize: 0,
-      minTtl: 0,
-      maxTtl: 86_400_000,
-      serveStale: 86_400_000,
-      stateDir: undefined,
-      policy: OPEN,
-      admin: undefined,
-      adminTokenFile: undefined,
-      queryLog: undefined,
-      queryLogSize: 100_000_000,
-      queryDetail: "full",
-      ...fields,
-    };
-    this.proxy = new Proxy({ config, caCerts, observe: (event) => this.#observe(event) });
+  constructor(options: RunningProxyOptions) {
+    this.#options = options;
+    const observe = (event: Event) => this.#observe(event);
+    this.proxy = new Proxy({ ...inputsOf(options), observe });
     this.address = this.proxy.addresses[0]!;
+  }
+
+  /** Goes over to a configuration that differs from the one before. */
+  async reconfigure(changes: Partial<RunningProxyOptions>): Promise<void> {
+    const options = { ...this.#options, ...changes };
+    await this.proxy.reconfigure(inputsOf(options));
+    this.#options = options;
   }
 
   /** The changes of the upstreams' states, in order: "up", or "down" and why. */
@@ -93,4 +70,42 @@ export class RunningProxy implements AsyncDisposable {
 export function written({ hostname, port }: Address, name?: string): string {
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   return `${host}:${port}${name === undefined ? "" : `#${name}`}`;
+}
+
+/** What a proxy is made of, with everything that a test does not say. */
+function inputsOf({ upstreams, caCerts = [], ...fields }: RunningProxyOptions) {
+  const config: Config = {
+    upstreams: upstreams.flatMap((each) =>
+      parseUpstream(typeof each === "string" ? each : written(each.address))
+    ),
+    upstreamsByDefault: false,
+    strategy: "fastest",
+    routes: [],
+    bootstrap: [],
+    opportunistic: false,
+    listen: [{ hostname: "127.0.0.1", port: 0, required: true }],
+    ca: undefined,
+    logLevel: "info",
+    logFormat: "text",
+    timeout: 4_000,
+    maxUdpSize: 1232,
+    tcpIdleTimeout: 10_000,
+    maxTcpClients: 100,
+    maxTcpClientsPerAddress: 100,
+    maxInFlight: 4096,
+    udpBatch: "auto",
+    cacheSize: 0,
+    minTtl: 0,
+    maxTtl: 86_400_000,
+    serveStale: 86_400_000,
+    stateDir: undefined,
+    policy: OPEN,
+    admin: undefined,
+    adminTokenFile: undefined,
+    queryLog: undefined,
+    queryLogSize: 100_000_000,
+    queryDetail: "full",
+    ...fields,
+  };
+  return { config, caCerts };
 }

@@ -1,0 +1,18 @@
+import type { Config } from "./config.ts";
+import type { Flush } from "./resolver/flush.ts";
+
+/** What is cached that would be answered otherwise now, by others or under other conditions. */
+export function outdated(before: Config, now: Config): Flush[] {
+  const isSafer = before.opportunistic && !now.opportunistic;
+  if (isSafer || rebinding(before) !== rebinding(now)) return ["all"];
+  const [old, current] = [before, now].map(({ routes }) =>
+    new Map(routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label).join()]))
+  ) as [Map<string, string>, Map<string, string>];
+  const domains = new Set([...old.keys(), ...current.keys()]);
+  return [...domains].filter((domain) => old.get(domain) !== current.get(domain))
+    .map((suffix) => ({ suffix }));
+}
+
+function rebinding({ policy: { rebindProtection, rebindAllow } }: Config): string {
+  return JSON.stringify([rebindProtection, rebindAllow]);
+}

@@ -1,0 +1,98 @@
+import { composeConfig, type Config, type Sources } from "./config.ts";
+import { FileWatch } from "./file_watch.ts";
+import { readInputs } from "./inputs.ts";
+import type { Observation } from "./observation.ts";
+import { log } from "./observe/log.ts";
+import { NAMES, needsRestart } from "./options.ts";
+import type { Proxy } from "./proxy.ts";
+
+export interface ReloaderOptions {
+  /** Reads the file again, and whatever else says something. Throws `UsageError`. */
+  readonly read: () => Sources;
+  /** What the proxy was made of. */
+  readonly sources: Sources;
+  readonly proxy: Proxy;
+  readonly observation: Observation;
+  /** Called with each configuration that has come into force. */
+  readonly onChange: (config: Config) => void;
+}
+
+/** Goes over to a changed configuration, or to changed certificates, as a whole or not at all. */
+export class Reloader implements Disposable {
+  readonly #options: ReloaderOptions;
+  #sources: Sources;
+  #watch: FileWatch;
+  /** One after the other. */
+  #reloading: Promise<void> = Promise.resolve();
+  #ended = false;
+
+  constructor(options: ReloaderOptions) {
+    this.#options = options;
+    this.#sources = options.sources;
+    this.#watch = this.#watchFiles(composeConfig(options.sources));
+  }
+
+  /** Never rejects: what is wrong is said in a line, and what was in force stays so. */
+  reload(reason: string): Promise<void> {
+    return this.#reloading = this.#reloading.then(() => this.#reload(reason));
+  }
+
+  /** No reload begins any more. */
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    this.#watch[Symbol.dispose]();
+  }
+
+  async #reload(reason: string): Promise<void> {
+    if (this.#ended) return;
+    const { read, sources: atStart, proxy, observation, onChange } = this.#options;
+    observation.reloading();
+    try {
+      const sources = read();
+      readInputs(composeConfig(sources)); // what only a restart takes over must be right, too
+      const effective: Sources = (name) => needsRestart(name) ? atStart(name) : sources(name);
+      const config = composeConfig(effective);
+      await proxy.reconfigure(readInputs(config));
+      if (this.#ended) return;
+      observation.reconfigure(config);
+      log.info("reloaded on {reason}: {changes}", { reason, changes: this.#changes(effective) });
+      this.#sayWhatWaits(sources);
+      this.#sources = effective;
+      this.#watch[Symbol.dispose]();
+      this.#watch = this.#watchFiles(config);
+      onChange(config);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error("not reloaded, what was in force stays in force: {reason}", { reason });
+    } finally {
+      observation.reloaded();
+    }
+  }
+
+  #watchFiles(config: Config): FileWatch {
+    return new FileWatch(filesOf(config), () => void this.reload("a change of a certificate's file"));
+  }
+
+  #changes(sources: Sources): string {
+    const changed = NAMES.filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
+    return changed.length > 0 ? `another ${changed.join(", ")}` : "the same options";
+  }
+
+  #sayWhatWaits(sources: Sources): void {
+    const waiting = NAMES.filter(needsRestart)
+      .filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
+    if (waiting.length > 0) log.warning(`only a restart changes ${waiting.join(", ")}`);
+  }
+}
+
+function textOf(sources: Sources, name: typeof NAMES[number]): string {
+  return JSON.stringify(sources(name).map(({ text }) => text));
+}
+
+/** Those that are read once; lists are watched by whoever reads them. */
+function filesOf({ ca, upstreams, routes, bootstrap }: Config): string[] {
+  const bootstraps = bootstrap.flatMap((each) => each.kind === "tls" ? each.upstream : []);
+  const all = [...upstreams, ...routes.flatMap(({ upstreams }) => upstreams), ...bootstraps];
+  const own = all.flatMap(({ clientCertificate: files }) => files ? [files.certificate, files.key] : []);
+  return [...new Set([...ca === undefined ? [] : [ca], ...own])];
+}
