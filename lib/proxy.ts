@@ -48,6 +48,7 @@ export class Proxy implements Disposable {
 
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
   static check({ config, caCerts }: Omit<ProxyOptions, "observe">): void {
+    openLibrary(config.udpBatch)?.close();
     const withoutState = { ...config, stateDir: undefined };
     new Forwarder({ config: withoutState, caCerts, observe: () => {}, now })[Symbol.dispose]();
   }

@@ -48,15 +48,20 @@ export class Upstreams implements Disposable {
     this.#options = options;
     this.#pool = previous ? previous.#pool : new UpstreamPool();
     const { config: { bootstrap }, observe, now } = options;
-    const servers = bootstrap.map((address) => this.#bootstrapServer(address));
-    // Once somebody has said whom to ask, the system's resolver is never asked: it may lead back here.
-    this.#lookup = servers.length > 0 ? new Bootstrap(servers, now).lookup : systemLookup;
     this.#watch = new NetworkWatch({
       onChange: (reason) => {
         observe({ kind: "network changed", reason });
         for (const upstream of [...this.#byLabel.values(), ...this.#bootstraps]) upstream.reset();
       },
     });
+    try {
+      const servers = bootstrap.map((address) => this.#bootstrapServer(address));
+      // Once somebody has said whom to ask, the system's resolver is never asked: it may lead back here.
+      this.#lookup = servers.length > 0 ? new Bootstrap(servers, now).lookup : systemLookup;
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** All that queries are forwarded to. */

@@ -42,8 +42,7 @@ const schema = JSON.parse(jsonSchema());
 const isValid = new Ajv({ allowUnionTypes: true }).compile(schema);
 
 for (const key of KEYS) {
-  const [accepted, args, refused, complaint] = EXAMPLES[key] ??
-    [`${key} = "has no example"`, [], "", "an example"];
+  const [accepted, args, refused, complaint] = EXAMPLES[key];
 
   Deno.test(`${key} in a file is what it is on the command line, to editors too`, () => {
     assertEquals(parsed(accepted), parseConfig(args, {}));

@@ -37,6 +37,10 @@ Deno.test("the unit waits until queries are taken, and restarts what says nothin
   assertMatch(settingOf(text, "RestrictAddressFamilies") ?? "", /\bAF_UNIX\b/);
 });
 
+Deno.test("systemctl reload asks for what a SIGHUP does", async () => {
+  assertEquals(settingOf(await Deno.readTextFile(UNIT), "ExecReload"), "kill -HUP $MAINPID");
+});
+
 Deno.test("the image is distroless, runs as nonroot, and starts the program without a shell", async () => {
   const text = await Deno.readTextFile(DOCKERFILE);
   const stages = text.split(/^(?=FROM )/m).filter((stage) => stage.startsWith("FROM "));

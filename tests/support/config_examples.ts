@@ -1,11 +1,13 @@
+import type { Key } from "../../lib/options.ts";
+
 /** As good as any other. */
 export const PIN = "sha256/MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
 
 /** A key as a file may have it, the same on the command line, and as a file must not have it, with what is said then. */
 export type Example = readonly [accepted: string, args: string[], refused: string, complaint: string];
 
-/** One for each key. */
-export const EXAMPLES: Readonly<Record<string, Example>> = {
+/** One for each key; the compiler sees to it. */
+export const EXAMPLES: Readonly<Record<Key, Example>> = {
   upstream: [
     `upstream = ["quad9", { host = "10.0.0.1", port = 8853, auth-name = "a.example", pins = ["${PIN}"], weight = 3 }]`,
     ["--upstream=quad9", `--upstream=10.0.0.1:8853#a.example?pin=${PIN}&weight=3`],
