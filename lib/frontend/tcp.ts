@@ -8,6 +8,10 @@ export interface TcpFrontendOptions extends FrontendOptions {
   readonly limits: TcpClientLimits;
 }
 
+/** With all connections taken, one that has been idle for so long, in ms, makes room for another … */
+const SPARED = 1000;
+/** … if it is among so many of the oldest: looking through all of them each time would be what a flood is after. */
+const LOOKS = 64;
 /** How often sessions are looked through for idle ones, in ms. */
 const SWEEP = 1000;
 
@@ -86,9 +90,25 @@ export class TcpFrontend {
 
   #refusal(address: string): string | undefined {
     const { maxClients, maxClientsPerAddress } = this.#options;
-    if (this.#sessions.size >= maxClients) return `${maxClients} TCP clients are connected already`;
-    if (this.#from(address) < maxClientsPerAddress) return undefined;
-    return `it has ${maxClientsPerAddress} TCP connections already`;
+    if (this.#from(address) >= maxClientsPerAddress) {
+      return `it has ${maxClientsPerAddress} TCP connections already`;
+    }
+    if (this.#sessions.size < maxClients || this.#makeRoom()) return undefined;
+    return `${maxClients} TCP clients are connected already`;
+  }
+
+  /**
+   * Closes a connection that has been idle for a while, if there is one among the oldest: those who connect and send
+   * nothing, or never read, keep nobody out (RFC 7766 §6.2.3 lets a server close idle connections when it must).
+   */
+  #makeRoom(): boolean {
+    const now = this.#options.limits.now();
+    let looks = 0;
+    for (const session of this.#sessions) {
+      if (session.expire(now, SPARED)) return true;
+      if (++looks === LOOKS) break;
+    }
+    return false;
   }
 
   #from(address: string): number {

@@ -65,10 +65,12 @@ export class TcpSession implements Disposable {
     return this.closed;
   }
 
-  /** Closes if nothing complete has come, or a write has been stuck, for longer than the idle timeout. */
-  expire(now: number): void {
+  /** Closes if nothing complete has come, or a write has been stuck, for so long; whether it did. */
+  expire(now: number, after = this.#limits.idleTimeout): boolean {
     const waitsForUs = this.#pipelined > 0 && !this.#writing;
-    if (!waitsForUs && now - this.#activeAt >= this.#limits.idleTimeout) this[Symbol.dispose]();
+    if (this.#isClosed || waitsForUs || now - this.#activeAt < after) return false;
+    this[Symbol.dispose]();
+    return true;
   }
 
   [Symbol.dispose](): void {

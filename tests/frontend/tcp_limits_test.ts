@@ -172,3 +172,20 @@ Deno.test("a client that does not read is let go after the idle timeout (7766-5)
     assert(await answersOn(greedy, GREED) <= taken, "what was in the buffers, then the end");
   });
 });
+
+Deno.test("with all places taken, one that has been idle for a second makes room, not one that waits (7766-5)", async () => {
+  const resolver = new HoldingResolver();
+  using server = tcpServer({ resolver, maxClients: 2 });
+  await using waiting = await TcpClient.connect(server.address);
+  await waiting.send(query("slow.example"));
+  await resolver.until(1);
+  await using idle = await TcpClient.connect(server.address);
+  await idle.sendRaw(Uint8Array.of(0, 12, 1)); // half a message
+  assertEquals(await servedFrom("127.0.0.2", server.address), false);
+  server.clock.time += 1000;
+  resolver.respond = atOnce;
+  assertEquals(await servedFrom("127.0.0.2", server.address), true);
+  await idle.closed();
+  resolver.release();
+  assertEquals(nameIn(await waiting.receive()), "slow.example");
+});
