@@ -6,6 +6,9 @@ import { isRepeatable, type Key, KEYS, type Name, OPTIONS, schemaOf } from "./op
 import { parseToml, type Table, TomlError } from "./toml.ts";
 import { readUpstream } from "./upstream_table.ts";
 
+/** Of what is in the table of routes. */
+const SYNTAX = `"DOMAIN" = ["UPSTREAM"]`;
+
 export function readConfigFile(path: string): (name: Name) => Given[] {
   const places = new Place(path, "", readToml(path)).fields(KEYS);
   const given = new Map<Name, Given[]>(KEYS.map((key) => [key, readKey(key, places.get(key))]));
@@ -33,7 +36,12 @@ function readKey(key: Key, place: Place | undefined): Given[] {
 
 /** A table of domains, where the command line has a text with both. */
 function readRoutes(routes: Place): Given[] {
-  return [...routes.entries(`"DOMAIN" = ["UPSTREAM"]`)].flatMap(([domain, upstreams]) =>
-    upstreams.items().map(readUpstream).map(({ source, text }) => ({ source, text: `${domain}=${text}` }))
-  );
+  return [...routes.entries(SYNTAX)].flatMap(([domain, upstreams]) => {
+    // TOML takes a.b without quotes for the key b of the table a.
+    if (upstreams.isTable && !upstreams.entries(SYNTAX).has("host")) {
+      throw new UsageError(`${upstreams.source} has no host; a domain with dots stands in quotes: ${SYNTAX}`);
+    }
+    return upstreams.items().map(readUpstream)
+      .map(({ source, text }) => ({ source, text: `${domain}=${text}` }));
+  });
 }

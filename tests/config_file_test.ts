@@ -125,6 +125,10 @@ const REFUSED: [text: string, complaint: string][] = [
   ["[[upstream]]\nhost = '1.1.1.1'\npins = ['x']", `FILE:1: upstream: "x" is not a pin`],
   ["upstream = []", "FILE:1: upstream: the list is empty; leave the key out"],
   ["[route]\nlab = [\n1]", "FILE:3: route.lab: found 1 in place of text in quotes"],
+  [
+    "[route]\ncorp.example = '10.0.0.1'",
+    "FILE:2: route.corp has no host; a domain with dots stands in quotes",
+  ],
   ["[route]\n'a b' = '10.0.0.1'", `FILE:2: route."a b": "a b" in "a b=10.0.0.1" is not a domain`],
   ["listen = ['::1', '::1']", "FILE:1: listen names [::1]:53 twice; keep one of them"],
   ["timeout = '1s'\ntimeout = '2s'", "FILE:2: this is not TOML: Defining a key multiple times is invalid"],
