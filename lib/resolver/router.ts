@@ -1,6 +1,9 @@
 import type { Message } from "../dns/message.ts";
 import type { Query, Resolver } from "./resolver.ts";
 
+/** A label and its dot; a dot within a label is written with a backslash before it. */
+const LABEL = /^(?:\\.|[^.\\])*\./s;
+
 /** Names under some domains go to upstreams of their own; the longest domain that fits decides. */
 export class Router implements Resolver {
   /** By domain: lower case, without the final dot. */
@@ -21,9 +24,9 @@ export class Router implements Resolver {
     for (;;) {
       const route = this.#routes.get(rest);
       if (route) return route;
-      const dot = rest.indexOf(".");
-      if (dot < 0) return this.#routes.get("") ?? this.#otherwise;
-      rest = rest.slice(dot + 1);
+      const label = LABEL.exec(rest);
+      if (!label) return this.#routes.get("") ?? this.#otherwise;
+      rest = rest.slice(label[0].length);
     }
   }
 }

@@ -2,6 +2,8 @@ import { isIPv6 } from "node:net";
 
 /** "Connection Attempt Delay … RECOMMENDED value … is 250 milliseconds" (RFC 8305 §5). */
 const STAGGER = 250;
+/** A SYN that was lost is sent again by the system after 1, 3 and 7 s: when an outage ends, that is too late. In ms. */
+const AGAIN = 750;
 
 /** Something that is open until it is destroyed. */
 interface Destroyable {
@@ -49,7 +51,8 @@ export async function openFirst<T extends Destroyable>(
 class Race<T extends Destroyable> {
   readonly #result = Promise.withResolvers<Winner<T>>();
   readonly #losers = new AbortController();
-  readonly #waiting: string[];
+  readonly #addresses: readonly string[];
+  #waiting: string[];
   readonly #open: Open<T>;
   #running = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -57,6 +60,7 @@ class Race<T extends Destroyable> {
   #firstError: unknown;
 
   constructor(addresses: readonly string[], open: Open<T>) {
+    this.#addresses = addresses;
     this.#waiting = [...addresses];
     this.#open = open;
     this.#next();
@@ -74,16 +78,19 @@ class Race<T extends Destroyable> {
   readonly #next = () => {
     clearTimeout(this.#timer);
     const address = this.#waiting.shift();
-    if (address === undefined) {
-      if (this.#running === 0) this.fail(this.#firstError);
-      return;
-    }
-    if (this.#waiting.length > 0) this.#timer = setTimeout(this.#next, STAGGER);
+    if (address === undefined && this.#running === 0) return this.fail(this.#firstError);
+    this.#timer = this.#waiting.length > 0 ? setTimeout(this.#next, STAGGER) : setTimeout(this.#again, AGAIN);
+    if (address === undefined) return;
     this.#running++;
     this.#open(address, this.#losers.signal).then(
       (opened) => this.#opened({ address, opened }),
       (error) => this.#failed(error),
     );
+  };
+
+  readonly #again = () => {
+    this.#waiting = [...this.#addresses];
+    this.#next();
   };
 
   #opened(winner: Winner<T>): void {

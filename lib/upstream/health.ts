@@ -33,12 +33,12 @@ export class Health {
     if (this.#count % RECOMPUTE === 0) this.slowAfter = Math.max(this.#percentile95(), LEAST_SLOW);
   }
 
-  /** It could not be reached. */
-  failed(now: number): void {
-    this.#awaySince ??= now;
-    const wait = Math.min(Math.max((now - this.#awaySince) / 5, SHORTEST), LONGEST);
-    this.#awayAt = now;
-    this.#awayUntil = now + wait * (0.75 + Math.random() / 4);
+  /** It could not be reached by an attempt that began then; one that took long has been a part of the wait. */
+  failed(began: number): void {
+    this.#awaySince ??= began;
+    const wait = Math.min(Math.max((began - this.#awaySince) / 5, SHORTEST), LONGEST);
+    this.#awayAt = began;
+    this.#awayUntil = began + wait * (0.75 + Math.random() / 4);
   }
 
   /** It has been reached, or all that was held against it is void. */

@@ -192,7 +192,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       if (this.#barren < MAX_BARREN) this.#reached();
       return channel;
     } catch (error) {
-      if (error instanceof UpstreamError && !options.signal.aborted) this.#away(error);
+      if (error instanceof UpstreamError && !options.signal.aborted) this.#away(error, start);
       throw error;
     } finally {
       this.#retiring?.drain();
@@ -232,7 +232,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       this.#reached();
       if (error) this.#limits.cutAfter(answered, now());
     } else if (error?.phase === "read" && ++this.#barren >= MAX_BARREN) {
-      this.#away(error);
+      this.#away(error, now());
     }
   }
 
@@ -241,8 +241,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
     this.#reachability.reached();
   }
 
-  #away(error: UpstreamError): void {
-    this.#health.failed(this.#options.now());
+  #away(error: UpstreamError, since: number): void {
+    this.#health.failed(since);
     this.#reachability.away(error);
   }
 }
