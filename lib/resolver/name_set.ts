@@ -28,7 +28,7 @@ export class NameSet {
     return this.#table.bytes;
   }
 
-  /** Adds a plain name in lower case; where several lists block it, the first is remembered. */
+  /** Adds a plain name in lower case; of several lists that block it, the first that blocks as much is remembered. */
   add(name: Uint8Array, { withBelow, allows }: LineKind, list: number): void {
     const { low, high, count } = this.#hashes.read(name, 0);
     if (count === 0) return;
@@ -36,7 +36,7 @@ export class NameSet {
     const before = this.#table.find(l, h);
     const known = before === NOTHING ? 0 : before;
     const says = allows ? (withBelow ? ALLOWS_BELOW : 0) | ALLOWS : (withBelow ? BLOCKS_BELOW : 0) | BLOCKS;
-    const isNews = (known & BLOCKS) === 0 && !allows;
+    const isNews = !allows && (says & ~known) !== 0;
     this.#table.put(l, h, isNews ? list << LIST_SHIFT | known & 0xf | says : known | says);
   }
 

@@ -1,7 +1,9 @@
+import { Message } from "../../lib/dns/message.ts";
 import { Router } from "../../lib/resolver/router.ts";
 import { assertEquals } from "../support/assert.ts";
 import { asking } from "../support/fake_candidate.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
+import { hex } from "../support/packets.ts";
 
 const OTHERWISE = "otherwise";
 
@@ -53,4 +55,17 @@ Deno.test("the root as a domain takes what no other does, the root itself includ
 Deno.test("without routes, and for the root without one of its own, it is the upstreams for all", () => {
   assertEquals(routes([], ["name.test"]), { "name.test": OTHERWISE });
   assertEquals(routes(["test"], ["."]), { ".": OTHERWISE });
+});
+
+Deno.test("a dot within a label does not end it", () => {
+  const answered: string[] = [];
+  const resolver = (name: string) => ({ resolve: () => (answered.push(name), new Promise<never>(() => {})) });
+  const router = new Router(new Map([["example.com", resolver("route")]]), resolver("otherwise"));
+  const message = Message.parse(hex(`
+    12 34 01 00 00 01 00 00 00 00 00 00 # one question
+    0b 77 77 77 2e 65 78 61 6d 70 6c 65 # one label: "www.example"
+    03 63 6f 6d 00 00 01 00 01          # "com", A, IN
+  `));
+  void router.resolve({ ...asking("any"), message });
+  assertEquals(answered, ["otherwise"]);
 });
