@@ -1,6 +1,13 @@
 import metadata from "./deno.json" with { type: "json" };
-import { composeConfig, type Config, helpText, readSources, type Sources, UsageError } from "./lib/config.ts";
-import { configText } from "./lib/config_text.ts";
+import {
+  composeConfig,
+  type Config,
+  helpText,
+  readSources,
+  type Sources,
+  UsageError,
+} from "./lib/config/config.ts";
+import { configText } from "./lib/config/config_text.ts";
 import { ListenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
 import { formatHostPort } from "./lib/host_port.ts";

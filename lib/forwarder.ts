@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
 import { outdated } from "./outdated.ts";

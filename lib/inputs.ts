@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { UsageError } from "./errors.ts";
 
 /** A configuration, and what the files hold that it names. */

@@ -4,7 +4,7 @@ import { Guard } from "./admin/guard.ts";
 import { Health } from "./admin/health.ts";
 import { Live } from "./admin/live.ts";
 import { report } from "./admin/report.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { UsageError } from "./errors.ts";
 import { Counters } from "./observe/counters.ts";
 import type { Event, Observe } from "./observe/event.ts";

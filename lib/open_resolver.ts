@@ -1,6 +1,6 @@
 import { AddressWords } from "./address_words.ts";
 import { type Network, NetworkTable } from "./networks.ts";
-import { PRIVATE_NETWORKS } from "./policy_options.ts";
+import { PRIVATE_NETWORKS } from "./config/policy_options.ts";
 
 /** What to say at the start if strangers can reach one of these addresses, and all of them may ask. */
 export function openResolverWarning(

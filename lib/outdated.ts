@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import type { Flush } from "./resolver/flush.ts";
 
 /** What is cached that would be answered otherwise now, by others or under other conditions. */

@@ -1,5 +1,5 @@
 import type { CacheControl } from "./admin/cache_api.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Answerer, type AnswererOptions } from "./frontend/answer.ts";
 import { type ListenerOptions, Listeners } from "./frontend/listeners.ts";

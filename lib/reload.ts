@@ -1,9 +1,9 @@
-import { composeConfig, type Config, type Sources } from "./config.ts";
+import { composeConfig, type Config, type Sources } from "./config/config.ts";
 import { FileWatch } from "./file_watch.ts";
 import { readInputs } from "./inputs.ts";
 import type { Observation } from "./observation.ts";
 import { log } from "./observe/log.ts";
-import { NAMES, needsRestart } from "./options.ts";
+import { NAMES, needsRestart } from "./config/options.ts";
 import type { Proxy } from "./proxy.ts";
 
 export interface ReloaderOptions {

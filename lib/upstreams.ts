@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { formatHostPort } from "./host_port.ts";
 import type { Observe } from "./observe/event.ts";
 import { ownQuery } from "./resolver/probe.ts";

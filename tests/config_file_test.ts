@@ -1,9 +1,9 @@
 import { Ajv } from "ajv";
 import { getStaticTOMLValue, parseTOML } from "toml-eslint-parser";
-import { composeConfig, type Config, parseConfig, readSources, UsageError } from "../lib/config.ts";
-import { jsonSchema } from "../lib/config_schema.ts";
-import { configText } from "../lib/config_text.ts";
-import { KEYS } from "../lib/options.ts";
+import { composeConfig, type Config, parseConfig, readSources, UsageError } from "../lib/config/config.ts";
+import { jsonSchema } from "../lib/config/config_schema.ts";
+import { configText } from "../lib/config/config_text.ts";
+import { KEYS } from "../lib/config/options.ts";
 import { parseUpstream } from "../lib/upstream/address.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
 import { EXAMPLES, PIN } from "./support/config_examples.ts";

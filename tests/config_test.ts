@@ -1,4 +1,4 @@
-import { type Config, helpText, optionTable, parseConfig, UsageError } from "../lib/config.ts";
+import { type Config, helpText, optionTable, parseConfig, UsageError } from "../lib/config/config.ts";
 import { parseUpstream } from "../lib/upstream/address.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
 

@@ -2,7 +2,7 @@
  * The demonstration, with nothing from outside: a DNS-over-TLS server, the proxy in front of it, and some questions to
  * the proxy over UDP and TCP. It checks what it shows, and exits with 1 if anything is not as it should be.
  */
-import { parseConfig } from "../lib/config.ts";
+import { parseConfig } from "../lib/config/config.ts";
 import { Proxy } from "../lib/proxy.ts";
 import { printAnswer, rcodeName } from "./demo_print.ts";
 import { CLIENTS, LARGE, ZONE, zone } from "./demo_zone.ts";

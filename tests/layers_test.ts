@@ -86,8 +86,8 @@ Deno.test("of observe/ the layers import the types of events and states only", (
 Deno.test("layers, errors and events import nothing of the composition above them, nor the configuration", () => {
   assertEquals(
     arrows(
-      /^lib\/(\w+\/|errors\.ts)/,
-      /^(main\.ts|lib\/(arguments|config\w*|options|proxy|forwarder|upstreams)\.ts)$/,
+      /^lib\/(?!config\/)(\w+\/|errors\.ts)/,
+      /^(main\.ts|lib\/(config\/.*|proxy|forwarder|upstreams)\.ts)$/,
     ),
     [],
   );

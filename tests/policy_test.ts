@@ -2,7 +2,7 @@ import { FileWatch } from "../lib/file_watch.ts";
 import type { Event } from "../lib/observe/event.ts";
 import { openResolverWarning } from "../lib/open_resolver.ts";
 import { Policy } from "../lib/policy.ts";
-import type { PolicyConfig } from "../lib/policy_config.ts";
+import type { PolicyConfig } from "../lib/config/policy_config.ts";
 import { parseNetwork } from "../lib/networks.ts";
 import { UsageError } from "../lib/errors.ts";
 import { parseRecord } from "../lib/resolver/record_text.ts";

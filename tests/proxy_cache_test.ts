@@ -1,5 +1,5 @@
 /** The cache in its place: real clients in front, a real DNS-over-TLS server behind that counts what it is asked. */
-import { type Config, parseConfig } from "../lib/config.ts";
+import { type Config, parseConfig } from "../lib/config/config.ts";
 import { Message } from "../lib/dns/message.ts";
 import { UpstreamError } from "../lib/errors.ts";
 import { Forwarder } from "../lib/forwarder.ts";

@@ -3,10 +3,10 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, parseAllDocuments } from "yaml";
 import metadata from "../../deno.json" with { type: "json" };
-import { parseConfig } from "../../lib/config.ts";
+import { parseConfig } from "../../lib/config/config.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DIRECTORY = join(ROOT, "deploy/kubernetes");
 const VARIANTS = { deployment: "Deployment", daemonset: "DaemonSet" } as const;
 /** Seconds that main.ts gives itself to stop. */

@@ -1,5 +1,5 @@
 /** The whole proxy in a process of its own, configured as from the command line. */
-import { parseConfig } from "../../lib/config.ts";
+import { parseConfig } from "../../lib/config/config.ts";
 import type { Event } from "../../lib/observe/event.ts";
 import { Proxy } from "../../lib/proxy.ts";
 import { serveLines } from "../support/lines.ts";

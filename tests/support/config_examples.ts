@@ -1,4 +1,4 @@
-import type { Key } from "../../lib/options.ts";
+import type { Key } from "../../lib/config/options.ts";
 
 /** As good as any other. */
 export const PIN = "sha256/MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";

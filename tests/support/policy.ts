@@ -1,5 +1,5 @@
 import { parseNetwork } from "../../lib/networks.ts";
-import type { PolicyConfig } from "../../lib/policy_config.ts";
+import type { PolicyConfig } from "../../lib/config/policy_config.ts";
 
 /** Everybody may ask, and every question goes on: special names, too, of which tests have many under `test`. */
 export const OPEN: PolicyConfig = {

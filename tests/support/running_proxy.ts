@@ -1,4 +1,4 @@
-import type { Config } from "../../lib/config.ts";
+import type { Config } from "../../lib/config/config.ts";
 import type { Event } from "../../lib/observe/event.ts";
 import { Proxy } from "../../lib/proxy.ts";
 import { parseUpstream } from "../../lib/upstream/address.ts";

@@ -1,10 +1,10 @@
 /** Options about who may ask, and about what is answered here: rows of the table in options.ts. */
-import type { Rate } from "./frontend/rate_limit.ts";
-import { typeCode } from "./dns/type_names.ts";
-import { parseName } from "./dns/name_text.ts";
-import { type Network, parseNetwork } from "./networks.ts";
+import type { Rate } from "../frontend/rate_limit.ts";
+import { typeCode } from "../dns/type_names.ts";
+import { parseName } from "../dns/name_text.ts";
+import { type Network, parseNetwork } from "../networks.ts";
 import { boolean, oneOf } from "./option_kinds.ts";
-import { parseRecord } from "./resolver/record_text.ts";
+import { parseRecord } from "../resolver/record_text.ts";
 
 const NETWORK = "NETWORK";
 const networks = {

@@ -1,13 +1,13 @@
 /** What the options say of who may ask, and of what is answered here. */
-import { Type } from "./dns/codes.ts";
-import { nameToString } from "./dns/name.ts";
-import { UsageError } from "./errors.ts";
-import type { Rate } from "./frontend/rate_limit.ts";
-import type { Network } from "./networks.ts";
+import { Type } from "../dns/codes.ts";
+import { nameToString } from "../dns/name.ts";
+import { UsageError } from "../errors.ts";
+import type { Rate } from "../frontend/rate_limit.ts";
+import type { Network } from "../networks.ts";
 import type { Value } from "./options.ts";
 import type { POLICY_OPTIONS } from "./policy_options.ts";
-import type { ListFile } from "./resolver/list_files.ts";
-import type { LocalRecord } from "./resolver/local_names.ts";
+import type { ListFile } from "../resolver/list_files.ts";
+import type { LocalRecord } from "../resolver/local_names.ts";
 
 export interface PolicyConfig {
   readonly allow: readonly Network[];

@@ -1,15 +1,15 @@
 /** Arguments and environment → Config. Nothing is corrected in silence: what is out of range is a `UsageError`. */
 import { type Given, readArguments } from "./arguments.ts";
 import { readConfigFile } from "./config_file.ts";
-import { UsageError } from "./errors.ts";
-import type { ListenAddress } from "./frontend/listeners.ts";
-import { formatHostPort } from "./host_port.ts";
+import { UsageError } from "../errors.ts";
+import type { ListenAddress } from "../frontend/listeners.ts";
+import { formatHostPort } from "../host_port.ts";
 import { type Name, type Option, OPTIONS, type Value } from "./options.ts";
 import { composePolicy, type PolicyConfig, type PolicyName } from "./policy_config.ts";
-import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
-import { mergeRoutes, type Route } from "./upstream/route.ts";
+import type { BootstrapAddress, UpstreamAddress } from "../upstream/address.ts";
+import { mergeRoutes, type Route } from "../upstream/route.ts";
 
-export { UsageError } from "./errors.ts";
+export { UsageError } from "../errors.ts";
 export { helpText, optionTable } from "./option_help.ts";
 
 /** Durations are in milliseconds. */

@@ -1,7 +1,7 @@
 /** What the configuration file says of each option, as text; what is unknown there is a `UsageError`. */
 import type { Given } from "./arguments.ts";
 import { Place } from "./config_place.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import { isRepeatable, type Key, KEYS, type Name, OPTIONS, schemaOf } from "./options.ts";
 import { parseToml, type Table, TomlError } from "./toml.ts";
 import { readUpstream } from "./upstream_table.ts";

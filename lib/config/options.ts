@@ -1,10 +1,10 @@
 /** The one table of options. */
 import { boolean, duration, integer, type Kind, oneOf, orZero, type Schema, size } from "./option_kinds.ts";
 import { OPERATION_OPTIONS } from "./operation_options.ts";
-import { parseListen } from "./own_address.ts";
+import { parseListen } from "../own_address.ts";
 import { POLICY_OPTIONS } from "./policy_options.ts";
-import { parseBootstrap, parseUpstream } from "./upstream/address.ts";
-import { parseRoute } from "./upstream/route.ts";
+import { parseBootstrap, parseUpstream } from "../upstream/address.ts";
+import { parseRoute } from "../upstream/route.ts";
 
 export interface Option<Value> extends Kind<Value> {
   readonly placeholder: string;

@@ -1,6 +1,6 @@
 /** Options about what the operator sees: rows of the table in options.ts. */
 import { oneOf, size } from "./option_kinds.ts";
-import { parseAdmin } from "./own_address.ts";
+import { parseAdmin } from "../own_address.ts";
 
 export const OPERATION_OPTIONS = {
   "log-level": {

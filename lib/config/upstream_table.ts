@@ -1,8 +1,8 @@
 /** An upstream as a table of the configuration file: the same as its text, field by field. */
 import type { Given } from "./arguments.ts";
 import type { Place } from "./config_place.ts";
-import { UsageError } from "./errors.ts";
-import { formatHostPort } from "./host_port.ts";
+import { UsageError } from "../errors.ts";
+import { formatHostPort } from "../host_port.ts";
 import type { Schema } from "./option_kinds.ts";
 import { OPTIONS } from "./options.ts";
 

@@ -1,7 +1,7 @@
 // @ts-types="./std.d.ts"
 import { closestString } from "@std/text/closest-string";
 import type { Given } from "./arguments.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import type { Schema } from "./option_kinds.ts";
 import type { Toml } from "./toml.ts";
 

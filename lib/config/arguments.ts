@@ -3,7 +3,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 // @ts-types="./std.d.ts"
 import { closestString } from "@std/text/closest-string";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import { isRepeatable, type Name, NAMES, type Option, OPTIONS, PREFIX, variable } from "./options.ts";
 
 /** A text and who gave it, so that an error can name both. */
