@@ -8,7 +8,7 @@ export interface Vector {
   readonly notes: ReadonlyMap<string, string>;
 }
 
-const root = new URL("../vectors", import.meta.url);
+const root = new URL("../vectors/", import.meta.url);
 
 export const captured: readonly Vector[] = vectorsIn("captured");
 export const written: readonly Vector[] = vectorsIn("written");

@@ -12,7 +12,7 @@ import { query, read } from "../support/packets.ts";
 import { Child, type Command, withLogs } from "./child.ts";
 import { proxyCommand } from "./proxy_process.ts";
 
-const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** What the executable is linked against, of the Debian packages that distroless/cc is made of (its cc/ and base/config.bzl). */
 const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
 /** distroless calls this user nonroot. */

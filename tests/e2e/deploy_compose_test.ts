@@ -5,7 +5,7 @@ import metadata from "../../deno.json" with { type: "json" };
 import { parseConfig } from "../../lib/config/config.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 
-const ROOT = new URL("../..", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 const { services, networks } = parse(await Deno.readTextFile(new URL("deploy/compose.yaml", ROOT)));
 const { "dot-proxy": proxy, example } = services;
 const dockerfile = await Deno.readTextFile(new URL("Dockerfile", ROOT));

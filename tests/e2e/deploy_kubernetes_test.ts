@@ -6,7 +6,7 @@ import metadata from "../../deno.json" with { type: "json" };
 import { parseConfig } from "../../lib/config/config.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const DIRECTORY = join(ROOT, "deploy/kubernetes");
 const VARIANTS = { deployment: "Deployment", daemonset: "DaemonSet" } as const;
 /** Seconds that main.ts gives itself to stop. */

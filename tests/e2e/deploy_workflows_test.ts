@@ -2,7 +2,7 @@
 import { parse } from "yaml";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 
-const ROOT = new URL("../..", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 const texts = await Promise.all(["ci", "release"].map((name) => text(`.github/workflows/${name}.yml`)));
 const workflows = texts.map((each) => parse(each));
 

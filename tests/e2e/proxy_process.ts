@@ -5,7 +5,7 @@ import { Child, type Command } from "./child.ts";
 import { answers, plain, type Server } from "./dig.ts";
 import { freePort, onFreePorts } from "./ports.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Path of a compiled proxy to test in place of the source. */
 const BINARY = "DOT_PROXY_BINARY";
