@@ -1,4 +1,4 @@
-import { Flag, Type } from "./codes.ts";
+import { Flag, Rcode, Type } from "./codes.ts";
 import { Edns } from "./edns.ts";
 import { FormatError } from "./format_error.ts";
 import { lowerCase, nameToString, skipPlainName } from "./name.ts";
@@ -98,7 +98,9 @@ export class Message {
    */
   answers(query: Message): boolean {
     if (!this.isResponse) return false;
-    return this.hasQuestion ? this.sameQuestion(query) : this.recordsEnd === this.questionEnd;
+    if (this.hasQuestion) return this.sameQuestion(query);
+    const isRefusal = this.rcode !== Rcode.NOERROR && this.rcode !== Rcode.NXDOMAIN;
+    return isRefusal && this.recordsEnd === this.questionEnd;
   }
 
   /** Whether both ask the same: QTYPE and QCLASS, and QNAME but for ASCII case (RFC 7766 §7). */

@@ -77,7 +77,7 @@ export class Listeners {
   /** Takes no more queries, answers those it has, then closes. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#pairs.values()].map(stop));
+    await Promise.all([...this.#pairs.values(), ...this.#leaving].map(stop));
   }
 
   [Symbol.dispose](): void {

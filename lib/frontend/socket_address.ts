@@ -5,9 +5,9 @@ export const SOCKET_ADDRESS = 32;
 
 const AF_INET = 2;
 
-/** Octets that the kernel wants to be told of, for the address at an offset. */
-export function lengthOf(addresses: Uint8Array, at: number): number {
-  return addresses[at] === AF_INET ? 16 : 28;
+/** Octets that the kernel wants to be told of. */
+export function lengthOf(address: Uint8Array): number {
+  return address[0] === AF_INET ? 16 : 28;
 }
 
 export function portOf(address: Uint8Array): number {

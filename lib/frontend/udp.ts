@@ -47,7 +47,12 @@ export class UdpFrontend {
     this.address = this.#socket.addr as Deno.NetAddr;
     this.#answerer = answerer;
     this.#observe = observe;
-    this.#batch = library && new UdpBatch(library, this.address);
+    try {
+      this.#batch = library && new UdpBatch(library, this.address);
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
     for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
   }
 

@@ -92,16 +92,6 @@ export class UdpBatch {
     return Math.max(this.#library.symbols.recvmmsg(this.#fd, headers, BATCH, MSG_DONTWAIT, null), 0);
   }
 
-  /** What all datagrams received stand in. */
-  get received(): Uint8Array {
-    return this.#in.octets;
-  }
-
-  /** Where in `received` a datagram starts. */
-  start(i: number): number {
-    return i * SLOT;
-  }
-
   /** Octets of a datagram. */
   length(i: number): number {
     return Math.min(this.#in.words[(i * HEADER + LENGTH) / 4]!, SLOT);
@@ -117,26 +107,10 @@ export class UdpBatch {
     return this.#in.names.subarray(i * NAME, (i + 1) * NAME);
   }
 
-  /** What all replies are composed into. */
-  get outgoing(): Uint8Array {
-    return this.#out.octets;
-  }
-
-  /** Where in `outgoing` the next reply belongs, with room for `SLOT` octets. */
-  get next(): number {
-    return this.#outgoing * SLOT;
-  }
-
-  /** Sends what stands at `next` to the sender of a datagram of this batch, with the others of its turn. */
-  replyTo(i: number, length: number): void {
-    this.#address(this.#in.names, i * NAME);
-    this.#queue(length);
-  }
-
   /** Sends a reply of `SLOT` octets at most to an address that `sender` gave, with the others of its turn. */
   send(reply: Uint8Array, to: Uint8Array): void {
-    this.#out.octets.set(reply, this.next);
-    this.#address(to, 0);
+    this.#out.octets.set(reply, this.#outgoing * SLOT);
+    this.#address(to);
     this.#queue(reply.length);
   }
 
@@ -152,11 +126,11 @@ export class UdpBatch {
     }
   }
 
-  #address(source: Uint8Array, at: number): void {
+  #address(to: Uint8Array): void {
     const { names, words } = this.#out;
-    const to = this.#outgoing * NAME;
-    for (let i = 0; i < NAME; i++) names[to + i] = source[at + i]!;
-    words[(this.#outgoing * HEADER + NAME_LENGTH) / 4] = lengthOf(source, at);
+    const at = this.#outgoing * NAME;
+    for (let i = 0; i < NAME; i++) names[at + i] = to[i]!;
+    words[(this.#outgoing * HEADER + NAME_LENGTH) / 4] = lengthOf(to);
   }
 
   #queue(length: number): void {

@@ -142,8 +142,10 @@ export class Upstream implements Resolver, Candidate, Disposable {
     if (this.#inFlight >= this.#options.maxInFlight) {
       throw new UpstreamError("overloaded", { upstream: this.label, phase: "read", sent: false });
     }
-    const wantsCompany = best.state === "open" && best.inFlight >= SATURATED;
-    if (wantsCompany && this.#connections.size < MAX_CONNECTIONS && !this.#isConnecting()) this.#connect();
+    if (best.state === "open" && best.inFlight >= SATURATED && this.#connections.size < MAX_CONNECTIONS) {
+      const isComing = [...this.#connections].some(({ state }) => state === "connecting");
+      if (!isComing) this.#tryToConnect();
+    }
     return best;
   }
 
@@ -151,22 +153,16 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return leastBusy(this.#connections);
   }
 
-  #isConnecting(): boolean {
-    for (const each of this.#connections) if (each.state === "connecting") return true;
-    return false;
-  }
-
   #connect(): Connection {
     const now = this.#options.now();
     if (this.#disposed) throw new UpstreamError("closed", { upstream: this.label, phase: "connect" });
     const { lastError, isRuledOut } = this.#reachability;
     if (lastError && (isRuledOut || !this.#health.isDueAsLastResort(now))) throw lastError;
-    const { silence, idleTimeout } = this.#options;
     const connection = new Connection((options) => this.#dial(options), {
       upstream: this.label,
       budget: this.#limits.budget(now),
-      idleTimeout: this.#limits.idleTimeout(idleTimeout),
-      silence,
+      idleTimeout: this.#limits.idleTimeout(this.#options.idleTimeout),
+      silence: this.#options.silence,
       now: this.#options.now,
       onAnswer: (latency) => this.#answered(latency),
       onIdle: (idle) => this.#onIdle(idle),
@@ -213,12 +209,18 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #renew(idleTimeout: number): boolean {
     const isWorthwhile = idleTimeout < this.#options.idleTimeout &&
       this.#gap < idleTimeout * (MAX_RENEWALS + 1);
-    if (!isWorthwhile || this.#renewals === MAX_RENEWALS || this.#connections.size > 1) {
+    if (!isWorthwhile || this.#renewals === MAX_RENEWALS || this.#connections.size > 1) return false;
+    this.#renewals++;
+    return this.#tryToConnect();
+  }
+
+  /** Where no query depends on it, a reason not to connect is no error. */
+  #tryToConnect(): boolean {
+    try {
+      return this.#connect() !== undefined;
+    } catch {
       return false;
     }
-    this.#renewals++;
-    this.#connect();
-    return true;
   }
 
   #closed(connection: Connection, { error, idle }: Ending): void {
