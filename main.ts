@@ -55,7 +55,7 @@ async function run(config: Config, sources: Sources): Promise<number> {
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe } = observation;
-  const proxy = new Proxy({ config, caCerts, observe });
+  const proxy = new Proxy({ config, caCerts, observe, wantsEach: () => observation.wantsEach });
   giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";

@@ -58,6 +58,7 @@ export class Forwarder implements Disposable {
 
   /** Forgets what is known only from asking as the one before this did. */
   forget(previous: Forwarder): void {
+    this.cache?.store.nextEpoch();
     for (const what of outdated(previous.#options.config, this.#options.config)) this.cache?.flush(what);
   }
 
@@ -89,7 +90,8 @@ export class Forwarder implements Disposable {
   #makePolicy(unhurried: boolean): Policy {
     const { config, observe } = this.#options;
     const routes = config.routes.map(({ domain }) => domain);
-    return new Policy({ config: config.policy, routes, unhurried, observe });
+    const onChange = () => this.cache?.store.nextEpoch();
+    return new Policy({ config: config.policy, routes, unhurried, onChange, observe });
   }
 
   /** What it knows, where there is as much room for it. */

@@ -42,6 +42,7 @@ export class Observation {
   readonly observe: Observe;
   readonly #options: ObservationOptions;
   readonly #observers: Observers;
+  #logsEach: boolean;
   readonly #queryLog: QueryLog | undefined;
   readonly #counters = new Counters();
   readonly #notifier: Notifier | undefined;
@@ -54,9 +55,15 @@ export class Observation {
     const { config, environment } = options;
     this.#observers = new Observers(startLog(this.#logOptions(config)));
     this.observe = this.#observers.observe;
+    this.#logsEach = config.logLevel === "debug";
     this.#queryLog = this.#openQueryLog();
-    if (this.#queryLog) this.#observers.add(this.#queryLog.observe);
+    if (this.#queryLog) this.#observers.addCurious(this.#queryLog.observe);
     this.#notifier = startNotifier(environment);
+  }
+
+  /** Whether somebody wants to know of each answer. */
+  get wantsEach(): boolean {
+    return this.#logsEach || this.#observers.wantEach;
   }
 
   /** Serves what there is to see of the proxy, if that is wanted; where, if so. Throws what `Deno.serve` throws. */
@@ -112,6 +119,7 @@ export class Observation {
   /** Takes over what can be changed: how much is logged. */
   reconfigure(config: Config): void {
     configureLog(this.#logOptions(config));
+    this.#logsEach = config.logLevel === "debug";
   }
 
   /** Ends what watches, the last lines written; systemd has been told before. */

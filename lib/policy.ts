@@ -27,6 +27,8 @@ export interface PolicyOptions {
   readonly routes: readonly string[];
   /** Whether queries are being answered by others while lists are read for the first time. */
   readonly unhurried?: boolean;
+  /** Called when from now on other names are answered here. */
+  readonly onChange: () => void;
   readonly observe: Observe;
 }
 
@@ -101,6 +103,7 @@ export class Policy implements Disposable {
       const names = unhurried && this.#local ? this.#localNames(this.#readHosts()) : undefined;
       if (this.#blockList) this.#blockList.lists = await readLists(lists, { unhurried, report });
       if (this.#local && names) this.#local.names = names;
+      this.#options.onChange();
     } catch (error) {
       observe({ kind: "list trouble", reason: (error as Error).message });
       this.#blockList?.waitNoMore();

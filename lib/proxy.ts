@@ -23,11 +23,14 @@ export interface ProxyOptions {
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
   readonly observe: Observe;
+  /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
+  readonly wantsEach?: () => boolean;
 }
 
 /** The only composition: front ends, one forwarder, upstreams. It listens as soon as it is made. */
 export class Proxy implements Disposable {
   readonly #observe: Observe;
+  readonly #wantsEach: () => boolean;
   readonly #library: Library | undefined;
   readonly #answerer: Answerer;
   readonly #listeners: Listeners;
@@ -38,8 +41,9 @@ export class Proxy implements Disposable {
   #disposed = false;
 
   /** Throws `ListenError`, or a `UsageError` for what cannot be had here. */
-  constructor({ config, caCerts, observe }: ProxyOptions) {
+  constructor({ config, caCerts, observe, wantsEach = () => true }: ProxyOptions) {
     this.#observe = observe;
+    this.#wantsEach = wantsEach;
     this.#library = openLibrary(config.udpBatch);
     this.#forwarder = new Forwarder({ config, caCerts, observe, now });
     this.#answerer = new Answerer(this.#answererOptions(config, this.#forwarder));
@@ -47,7 +51,7 @@ export class Proxy implements Disposable {
   }
 
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
-  static check({ config, caCerts }: Omit<ProxyOptions, "observe">): void {
+  static check({ config, caCerts }: Omit<ProxyOptions, "observe" | "wantsEach">): void {
     openLibrary(config.udpBatch)?.close();
     const withoutState = { ...config, stateDir: undefined };
     new Forwarder({ config: withoutState, caCerts, observe: () => {}, now })[Symbol.dispose]();
@@ -76,7 +80,7 @@ export class Proxy implements Disposable {
    * What has not changed is not disturbed. Rejects with what the constructor throws, everything as it was. To be called
    * once at a time; `udpBatch` and `stateDir` have to stay as they are.
    */
-  async reconfigure({ config, caCerts }: Omit<ProxyOptions, "observe">): Promise<void> {
+  async reconfigure({ config, caCerts }: Omit<ProxyOptions, "observe" | "wantsEach">): Promise<void> {
     const previous = this.#forwarder;
     const next = new Forwarder({ config, caCerts, observe: this.#observe, now }, previous);
     await next.policy.loaded;
@@ -144,10 +148,12 @@ export class Proxy implements Disposable {
     return {
       admission: forwarder.policy.admission,
       resolver: forwarder.resolver,
+      cache: forwarder.cache,
       timeout: config.timeout,
       udpSize: config.maxUdpSize,
       keepAlive: Math.floor(config.tcpIdleTimeout / 100),
       observe: this.#observe,
+      wantsEach: this.#wantsEach,
       now,
     };
   }

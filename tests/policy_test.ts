@@ -33,6 +33,7 @@ class Fixture implements Disposable {
     const policy = this.#policy = new Policy({
       config: { ...OPEN, ...config },
       routes,
+      onChange: () => {},
       observe,
     });
     return { policy, first: policy.before(this.next) };

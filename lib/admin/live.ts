@@ -62,7 +62,7 @@ export class Live implements Disposable {
     const { counters, observers, detail, now } = this.#options;
     this.#pace = new Pace(counters, now);
     this.#activity = new Activity(detail);
-    observers.add(this.#activity.observe);
+    observers.addCurious(this.#activity.observe);
     this.#timer = setInterval(() => this.#tell(), PERIOD);
   }
 

@@ -20,8 +20,8 @@ export interface ExtendedErrorText {
   readonly text: string;
 }
 
-/** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. */
-const OPT_FIXED = 11;
+/** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. In octets. */
+export const OPT_FIXED = 11;
 
 /** All replies are composed here and copied out. One buffer is enough, because composing never waits. */
 const scratch = new Uint8Array(PREFIX + MAX_MESSAGE);
@@ -34,7 +34,8 @@ const utf8 = new TextEncoder();
 export function composeReply(query: Message, response: Message, options: ReplyOptions): Uint8Array {
   const edns = query.edns;
   const rcode = response.rcode;
-  let end = startReply(query, flagsFor(query, response), rcode);
+  const flags = replyFlags(query.flags, edns?.dnssecOk ?? false, response.flags);
+  let end = startReply(query, flags, rcode);
   const limit = PREFIX + sizeLimit(edns, options) - (edns ? OPT_FIXED : 0);
   const fits = end + response.recordsEnd - response.questionEnd <= limit;
   end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit);
@@ -79,12 +80,14 @@ function sizeLimit(edns: Edns | undefined, options: ReplyOptions): number {
   return Math.max(512, Math.min(edns?.udpSize ?? 512, options.udpSize));
 }
 
-/** Header and question; RD and CD are the client's, AD only for those who asked by AD or DO (RFC 6840 §5.8). */
-function flagsFor(query: Message, response: Message): number {
-  const asked = query.flags;
-  const wantsAd = (asked & Flag.AD) !== 0 || query.edns?.dnssecOk === true;
+/**
+ * The header's second word without the RCODE: RD and CD are the client's, AD only for those who asked by AD or DO
+ * (RFC 6840 §5.8).
+ */
+export function replyFlags(asked: number, dnssecOk: boolean, answered: number): number {
+  const wantsAd = (asked & Flag.AD) !== 0 || dnssecOk;
   const kept = Flag.QR | Flag.AA | Flag.TC | Flag.RA | Flag.Z | (wantsAd ? Flag.AD : 0);
-  return response.flags & kept | asked & (Flag.RD | Flag.CD);
+  return answered & kept | asked & (Flag.RD | Flag.CD);
 }
 
 function startReply(query: Message, flags: number, rcode: number): number {
@@ -186,16 +189,22 @@ function composeOpt(
   { udpSize }: ReplyOptions,
   option: Uint8Array,
 ): number {
-  scratch[at] = 0;
-  writeUint16(scratch, at + 1, Type.OPT);
-  writeUint16(scratch, at + 3, udpSize);
+  writeOpt(scratch, at, udpSize, edns.dnssecOk);
   scratch[at + 5] = rcode >> 4;
-  scratch[at + 6] = 0;
-  writeUint16(scratch, at + 7, edns.dnssecOk ? DNSSEC_OK : 0);
   writeUint16(scratch, at + 9, option.length);
   scratch.set(option, at + OPT_FIXED);
   writeUint16(scratch, PREFIX + 10, readUint16(scratch, PREFIX + 10) + 1);
   return at + OPT_FIXED + option.length;
+}
+
+/** `OPT_FIXED` octets: an OPT record without options, for an RCODE of four bits. */
+export function writeOpt(into: Uint8Array, at: number, udpSize: number, dnssecOk: boolean): void {
+  into[at] = 0;
+  writeUint16(into, at + 1, Type.OPT);
+  writeUint16(into, at + 3, udpSize);
+  writeUint16(into, at + 5, 0);
+  writeUint16(into, at + 7, dnssecOk ? DNSSEC_OK : 0);
+  writeUint16(into, at + 9, 0);
 }
 
 function finish(end: number): Uint8Array {

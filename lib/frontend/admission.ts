@@ -49,7 +49,10 @@ export class Admission {
   }
 
   admit({ address, transport }: Client, now: number): Verdict {
-    const words = this.#address.read(address);
+    return this.admitFrom(this.#address.read(address), transport, now);
+  }
+
+  admitFrom(words: AddressWords, transport: Client["transport"], now: number): Verdict {
     if (this.#allowed.find(words) !== true) {
       return this.#courteously(this.#denied, "ignore", transport, now);
     }

@@ -12,16 +12,23 @@ import {
 } from "../dns/reply.ts";
 import { UpstreamError } from "../errors.ts";
 import type { DenialReason, Observe } from "../observe/event.ts";
+import type { Cache } from "../resolver/cache.ts";
 import type { Client, Query, Resolver, Trace } from "../resolver/resolver.ts";
+import { Shortcut } from "../resolver/shortcut.ts";
 import type { Admission, Verdict } from "./admission.ts";
+import { QuickAnswers } from "./quick_answers.ts";
 
 export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
   readonly resolver: Resolver;
+  /** The one that `resolver` leads to, where there is one. */
+  readonly cache?: Cache | undefined;
   /** Who may ask, and how much; undefined for everybody. */
   readonly admission?: Admission | undefined;
   /** The time an answer may take in all, in ms. */
   readonly timeout: number;
   readonly observe: Observe;
+  /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
+  readonly wantsEach?: () => boolean;
   readonly now: () => number;
 }
 
@@ -32,16 +39,24 @@ export type Reply = Uint8Array | undefined;
 export class Answerer {
   #options: AnswererOptions;
   #replyOptions: Readonly<Record<Client["transport"], ReplyOptions>>;
+  #quick: QuickAnswers | undefined;
 
   constructor(options: AnswererOptions) {
     this.#options = options;
     this.#replyOptions = replyOptions(options);
+    this.#quick = quickAnswers(options);
   }
 
   /** From now on queries are answered like this; those under way go on as they began. */
   reconfigure(options: AnswererOptions): void {
     this.#options = options;
     this.#replyOptions = replyOptions(options);
+    this.#quick = quickAnswers(options);
+  }
+
+  /** For queries that come many at a time; undefined where there is no such way just now. */
+  get quick(): QuickAnswers | undefined {
+    return this.#options.wantsEach?.() ?? true ? undefined : this.#quick;
   }
 
   /**
@@ -56,7 +71,7 @@ export class Answerer {
     if (flags & Flag.QR) return this.#turnAway(client, undefined);
     const now = this.#options.now();
     const verdict = this.#options.admission?.admit(client, now) ?? "answer";
-    if (verdict !== "answer") return this.#deny(bytes, client, verdict);
+    if (verdict !== "answer") return this.deny(bytes, client, verdict);
     if ((flags >> 11 & 0xf) !== Opcode.QUERY) {
       return this.#turnAway(client, Rcode.NOTIMP, composeHeaderError(bytes, Rcode.NOTIMP));
     }
@@ -70,7 +85,8 @@ export class Answerer {
     return reply;
   }
 
-  #deny(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
+  /** What a client is told that has not been admitted. */
+  deny(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
     const denial = DENIALS[verdict];
     const { observe, udpSize } = this.#options;
     observe({ kind: "denied", client, reason: denial.reason, told: denial.text !== undefined });
@@ -108,7 +124,10 @@ export class Answerer {
     const query: Query = { message, client, deadline: start + this.#options.timeout, trace };
     try {
       const response = this.#options.resolver.resolve(query);
-      if (response instanceof Message) return this.#reply(query, response, start);
+      if (response instanceof Message) {
+        this.#options.cache?.passed(response);
+        return this.#reply(query, response, start);
+      }
       return response.then(
         (response) => this.#reply(query, response, start),
         (error) => this.#fail(query, error, start),
@@ -145,6 +164,10 @@ export class Answerer {
     const milliseconds = this.#options.now() - start;
     this.#options.observe({ kind: "answered", query, rcode, milliseconds, ...error && { error } });
   }
+}
+
+function quickAnswers({ cache, ...options }: AnswererOptions): QuickAnswers | undefined {
+  return cache && new QuickAnswers({ ...options, shortcut: new Shortcut(cache) });
 }
 
 function replyOptions({ udpSize, keepAlive }: AnswererOptions) {

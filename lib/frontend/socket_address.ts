@@ -1,4 +1,5 @@
 /** struct sockaddr_in and sockaddr_in6, as Linux has them. */
+import type { AddressWords } from "../address_words.ts";
 
 /** Octets of the longer one, with padding. */
 export const SOCKET_ADDRESS = 32;
@@ -6,8 +7,15 @@ export const SOCKET_ADDRESS = 32;
 const AF_INET = 2;
 
 /** Octets that the kernel wants to be told of. */
-export function lengthOf(address: Uint8Array): number {
-  return address[0] === AF_INET ? 16 : 28;
+export function lengthOf(address: Uint8Array, at = 0): number {
+  return address[at] === AF_INET ? 16 : 28;
+}
+
+/** Reads the IP address of what stands at `at` into `words`. */
+export function readAddress(address: Uint8Array, at: number, words: AddressWords): AddressWords {
+  return address[at] === AF_INET
+    ? words.readOctets(address, at + 4, 4)
+    : words.readOctets(address, at + 8, 16);
 }
 
 export function portOf(address: Uint8Array): number {

@@ -3,6 +3,7 @@ import { MAX_MESSAGE } from "../dns/message.ts";
 import type { Observe } from "../observe/event.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Reply } from "./answer.ts";
+import type { Outcome } from "./quick_answers.ts";
 import { ipv4Of, portOf, textOf } from "./socket_address.ts";
 import { BATCH, type Library, UdpBatch } from "./udp_batch.ts";
 
@@ -115,16 +116,24 @@ export class UdpFrontend {
   #takeBatches(batch: UdpBatch): void {
     for (let batches = 0, count = BATCH; count === BATCH && batches < MAX_BATCHES; batches++) {
       count = batch.receive();
-      for (let i = 0; i < count; i++) this.#takeFrom(batch, i);
+      const { quick } = this.#answerer;
+      quick?.begin();
+      for (let i = 0; i < count; i++) {
+        const outcome = quick ? quick.reply(batch, i) : "unknown";
+        if (outcome !== "replied") this.#takeFrom(batch, i, outcome);
+      }
       batch.flush();
+      quick?.end();
     }
   }
 
-  #takeFrom(batch: UdpBatch, i: number): void {
+  #takeFrom(batch: UdpBatch, i: number, outcome: Exclude<Outcome, "replied">): void {
     const sender = batch.sender(i);
     const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
-    // The next batch overwrites this one.
-    const reply = this.#answerer.answer(batch.datagram(i).slice(), client);
+    const datagram = batch.datagram(i).slice(); // the next batch overwrites this one
+    const reply = outcome === "unknown"
+      ? this.#answerer.answer(datagram, client)
+      : this.#answerer.deny(datagram, client, outcome);
     if (reply instanceof Promise) {
       const to = sender.slice();
       this.#await(reply, (reply) => this.#sendLater(batch, reply, to));

@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
-import { lengthOf, portOf, SOCKET_ADDRESS, textOf } from "./socket_address.ts";
+import type { AddressWords } from "../address_words.ts";
+import { lengthOf, portOf, readAddress, SOCKET_ADDRESS, textOf } from "./socket_address.ts";
 
 /**
  * Many datagrams with one system call, on Linux: recvmmsg(2) and sendmmsg(2) on a socket that Deno has opened and watches.
@@ -14,8 +15,9 @@ import { lengthOf, portOf, SOCKET_ADDRESS, textOf } from "./socket_address.ts";
 export const BATCH = 64;
 /** Octets of a datagram: a longer query arrives cut off and is malformed; a reply is no longer, by --max-udp-size. */
 const SLOT = 4096;
-/** Octets of a sender's address. */
+/** Octets of a sender's address, and words. */
 const NAME = SOCKET_ADDRESS;
+const NAME_WORDS = NAME / 4;
 
 /** struct mmsghdr on 64-bit Linux: msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control…, msg_flags, msg_len. */
 const HEADER = 64;
@@ -45,6 +47,7 @@ export type BatchMode = "auto" | "on" | "off";
 class Slots {
   readonly octets = new Uint8Array(BATCH * SLOT);
   readonly names = new Uint8Array(BATCH * NAME);
+  readonly nameWords = new Uint32Array(this.names.buffer);
   readonly headers = new Uint8Array(BATCH * HEADER);
   readonly words = new Uint32Array(this.headers.buffer);
   /** struct iovec: address and length, of which the lower half is enough. */
@@ -74,7 +77,7 @@ export class UdpBatch {
   readonly #fd: number;
   readonly #in: Slots;
   readonly #out: Slots;
-  #outgoing = 0;
+  #count = 0;
 
   /** For the UDP socket that is bound to this address; throws an Error if there is none. */
   constructor(library: Library, address: Deno.NetAddr) {
@@ -92,6 +95,16 @@ export class UdpBatch {
     return Math.max(this.#library.symbols.recvmmsg(this.#fd, headers, BATCH, MSG_DONTWAIT, null), 0);
   }
 
+  /** The buffer that the datagrams are in. */
+  get received(): Uint8Array {
+    return this.#in.octets;
+  }
+
+  /** Offset of a datagram there. */
+  start(i: number): number {
+    return i * SLOT;
+  }
+
   /** Octets of a datagram. */
   length(i: number): number {
     return Math.min(this.#in.words[(i * HEADER + LENGTH) / 4]!, SLOT);
@@ -107,18 +120,43 @@ export class UdpBatch {
     return this.#in.names.subarray(i * NAME, (i + 1) * NAME);
   }
 
+  /** Reads the sender's IP address into `words`. */
+  readClient(i: number, words: AddressWords): AddressWords {
+    return readAddress(this.#in.names, i * NAME, words);
+  }
+
+  /** The buffer for replies. */
+  get outgoing(): Uint8Array {
+    return this.#out.octets;
+  }
+
+  /** Offset there of room for the next reply, of `SLOT` octets. */
+  get nextStart(): number {
+    return this.#count * SLOT;
+  }
+
+  /** Sends the reply that has been written to `nextStart` to the sender of a datagram, with the others of its turn. */
+  reply(i: number, length: number): void {
+    const to = this.#out.nameWords;
+    const from = this.#in.nameWords;
+    for (let word = 0; word < NAME_WORDS; word++) {
+      to[this.#count * NAME_WORDS + word] = from[i * NAME_WORDS + word]!;
+    }
+    this.#queue(length);
+  }
+
   /** Sends a reply of `SLOT` octets at most to an address that `sender` gave, with the others of its turn. */
   send(reply: Uint8Array, to: Uint8Array): void {
-    this.#out.octets.set(reply, this.#outgoing * SLOT);
-    this.#address(to);
+    this.#out.octets.set(reply, this.#count * SLOT);
+    this.#out.names.set(to, this.#count * NAME);
     this.#queue(reply.length);
   }
 
   /** Hands over all replies to the kernel; one that it does not take is lost, as datagrams can be. */
   flush(): void {
     const { headers } = this.#out;
-    const count = this.#outgoing;
-    this.#outgoing = 0;
+    const count = this.#count;
+    this.#count = 0;
     for (let sent = 0; sent < count;) {
       const rest = sent === 0 ? headers : headers.subarray(sent * HEADER);
       const taken = this.#library.symbols.sendmmsg(this.#fd, rest, count - sent, MSG_DONTWAIT);
@@ -126,16 +164,11 @@ export class UdpBatch {
     }
   }
 
-  #address(to: Uint8Array): void {
-    const { names, words } = this.#out;
-    const at = this.#outgoing * NAME;
-    for (let i = 0; i < NAME; i++) names[at + i] = to[i]!;
-    words[(this.#outgoing * HEADER + NAME_LENGTH) / 4] = lengthOf(to);
-  }
-
   #queue(length: number): void {
-    this.#out.vectorWords[4 * this.#outgoing + 2] = length;
-    if (++this.#outgoing === BATCH) this.flush();
+    const { names, words, vectorWords } = this.#out;
+    words[(this.#count * HEADER + NAME_LENGTH) / 4] = lengthOf(names, this.#count * NAME);
+    vectorWords[4 * this.#count + 2] = length;
+    if (++this.#count === BATCH) this.flush();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Source, Trace } from "../resolver/resolver.ts";
-import type { Answered, ConnectionClosed, Denied, Event, TurnedAway } from "./event.ts";
+import type { Answered, ConnectionClosed, Denied, Event, Hits, TurnedAway } from "./event.ts";
 import { Histogram } from "./histogram.ts";
 
 export const TRANSPORTS = ["udp", "tcp"] as const;
@@ -50,6 +50,8 @@ export class Counters {
     switch (event.kind) {
       case "answered":
         return this.#answered(event);
+      case "hits":
+        return this.#hits(event);
       case "exchanged":
         return this.#of(event.upstream).exchanges.add(event.milliseconds);
       case "turned away":
@@ -80,6 +82,11 @@ export class Counters {
     this.durations[source]!.add(milliseconds);
     if (trace.attempts > 1) this.#again(trace);
     if (error) increase(this.#of(error.upstream).failures, `${error.phase}/${error.failure}`);
+  }
+
+  #hits({ transport, rcode, count, milliseconds }: Hits): void {
+    this.answers[place(transport === "udp" ? 0 : 1, PLACES.cache, rcode)]! += count;
+    this.durations[PLACES.cache]!.add(milliseconds, count);
   }
 
   #again({ attempts, hedges = 0 }: Trace): void {

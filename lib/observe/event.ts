@@ -6,6 +6,7 @@ export type Event =
   | Listening
   | Skipped
   | Answered
+  | Hits
   | TurnedAway
   | Denied
   | Defect
@@ -42,6 +43,16 @@ export interface Answered {
   readonly milliseconds: number;
   /** Why there is no better answer. */
   readonly error?: UpstreamError;
+}
+
+/** Several answers of the cache at once, in place of as many `Answered` where nobody wants to know of each. */
+export interface Hits {
+  readonly kind: "hits";
+  readonly transport: "udp" | "tcp";
+  readonly rcode: number;
+  readonly count: number;
+  /** What the last of them took. */
+  readonly milliseconds: number;
 }
 
 /** What came was no query that can be resolved: nobody was asked. */

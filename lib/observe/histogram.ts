@@ -26,11 +26,11 @@ export class Histogram {
   /** Of all that was added, in ms. */
   sum = 0;
 
-  add(milliseconds: number): void {
+  add(milliseconds: number, times = 1): void {
     let i = 0;
     while (milliseconds > BOUNDS[i]!) i++; // false against undefined, too
-    this.counts[i]!++;
-    this.sum += milliseconds;
+    this.counts[i]! += times;
+    this.sum += times * milliseconds;
   }
 
   get count(): number {

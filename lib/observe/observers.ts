@@ -3,9 +3,16 @@ import type { Event, Observe } from "./event.ts";
 /** Passes each event on to everybody who watches; who looks only now and then costs nothing in between. */
 export class Observers {
   #watching: readonly Observe[];
+  /** Those of them who want to know of each answer. */
+  readonly #curious = new Set<Observe>();
 
   constructor(...watching: Observe[]) {
     this.#watching = watching;
+  }
+
+  /** Whether each answer is to be told of; else some may be told of together. */
+  get wantEach(): boolean {
+    return this.#curious.size > 0;
   }
 
   readonly observe = (event: Event): void => {
@@ -16,7 +23,14 @@ export class Observers {
     this.#watching = [...this.#watching, observe];
   }
 
+  /** Adds somebody who wants to know of each answer. */
+  addCurious(observe: Observe): void {
+    this.#curious.add(observe);
+    this.add(observe);
+  }
+
   remove(observe: Observe): void {
+    this.#curious.delete(observe);
     this.#watching = this.#watching.filter((each) => each !== observe);
   }
 }

@@ -54,6 +54,9 @@ export class Cache implements Resolver, Disposable {
   readonly #patience: Patience;
   readonly #staleTicks: number;
   readonly #options: CacheOptions;
+  /** The last fresh answer that was given, and what it was made of. */
+  #latest: Message | undefined;
+  #latestRef: Ref = NONE;
 
   constructor(options: CacheOptions) {
     const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
@@ -97,6 +100,14 @@ export class Cache implements Resolver, Disposable {
     return this.#coalescer.resolve(query);
   }
 
+  /**
+   * Told of each answer that the client gets at once. One of this cache that comes through as it is may take the
+   * `Shortcut` from now on.
+   */
+  passed(response: Message): void {
+    if (response === this.#latest) this.store.entries.setEpoch(this.#latestRef, this.store.epoch);
+  }
+
   /** All that is known of a name. Throws a `TypeError` where the name is none. */
   inspect(name: string): CachedAnswer[] {
     return inspect(this.store, name, ticks(this.#options.now()));
@@ -122,7 +133,8 @@ export class Cache implements Resolver, Disposable {
       this.prefetches++;
       this.#refresh(query, ref, entries.expiresAt(ref));
     }
-    return freshMessage(entries, ref, query.message, age);
+    this.#latestRef = ref;
+    return this.#latest = freshMessage(entries, ref, query.message, age);
   }
 
   #below(query: Query, tag: number, now: number): Message | undefined {

@@ -2,7 +2,7 @@ import { lowerCase } from "../dns/name.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
 import { readTtl, writeTtl } from "../dns/ttl.ts";
 import type { Arena } from "./arena.ts";
-import { CUT, ENTRY_HEADER, entryLength, USED, Word } from "./entry.ts";
+import { CUT, ENTRY_HEADER, entryLength, EPOCH_SHIFT, USED, Word } from "./entry.ts";
 import type { Ref } from "./hash_index.ts";
 
 /** A longer copy is left to the platform; to set one up costs more than to copy this many octets one by one. */
@@ -55,6 +55,17 @@ export class Entries {
   /** Whether it denies all names below. */
   isCut(ref: Ref): boolean {
     return (this.#word(ref, Word.FLAGS) & CUT) !== 0;
+  }
+
+  /** In which epoch it was last seen to pass; zero for none. */
+  epoch(ref: Ref): number {
+    return this.#word(ref, Word.FLAGS) >>> EPOCH_SHIFT;
+  }
+
+  setEpoch(ref: Ref, epoch: number): void {
+    const at = this.#arena.wordOf(ref) + Word.FLAGS;
+    const words = this.#arena.wordsOf(ref);
+    words[at] = words[at]! & (1 << EPOCH_SHIFT) - 1 | epoch << EPOCH_SHIFT;
   }
 
   /** Octets of its records. */

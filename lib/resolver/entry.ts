@@ -12,7 +12,7 @@ export const Word = {
   STORED_AT: 2,
   EXPIRES_AT: 3,
   REFRESH_AT: 4,
-  /** Low 16 bits: the response's flags with its RCODE. Above them: the tag, eight bits, and `CUT`. */
+  /** Low 16 bits: the response's flags with its RCODE. Above them: the tag, eight bits, `CUT`, and the epoch. */
   FLAGS: 5,
   /** QTYPE above QCLASS; a QTYPE of zero where the entry denies the name. */
   TYPE_AND_CLASS: 6,
@@ -31,6 +31,13 @@ export const ENTRY_HEADER = 40;
 export const USED = 1 << 16;
 /** Denies all names below. */
 export const CUT = 1 << 24;
+
+/**
+ * The upper bits of `FLAGS`: in which epoch of the store it was seen that all resolvers before the cache let the entry
+ * pass as it is; zero for none.
+ */
+export const EPOCH_SHIFT = 25;
+export const MAX_EPOCH = 127;
 
 /** Octets of an entry. */
 export function entryLength(records: number, nameLength: number, recordsLength: number): number {

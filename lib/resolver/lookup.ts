@@ -19,7 +19,12 @@ export function findExact(store: Store, { bytes, questionEnd }: Message, tag: nu
 
 /** Under which type and class a denial of the name is kept. */
 export function denialKey(message: Message): number {
-  return typeAndClass(message) & CLASS;
+  return denialKeyOf(typeAndClass(message));
+}
+
+/** The same for a question's type and class. */
+export function denialKeyOf(typeAndClass: number): number {
+  return typeAndClass & CLASS;
 }
 
 /** The entry that answers: a fresh one before a stale one, and of two stale ones the younger; or NONE. */

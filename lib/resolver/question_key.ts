@@ -14,7 +14,12 @@ const NO_RECURSION = 4; // a server that may not recurse has other answers: refe
 
 /** Beside the question, what the answer depends on. The upstreams' route does not count: it follows from the name. */
 export function tagOf({ edns, flags }: Message): number {
-  return (edns?.dnssecOk ? DO : 0) | (flags & Flag.CD ? CD : 0) | (flags & Flag.RD ? 0 : NO_RECURSION);
+  return makeTag(flags, edns?.dnssecOk ?? false);
+}
+
+/** The same of a query's flags and its DO bit. */
+export function makeTag(flags: number, dnssecOk: boolean): number {
+  return (dnssecOk ? DO : 0) | (flags & Flag.CD ? CD : 0) | (flags & Flag.RD ? 0 : NO_RECURSION);
 }
 
 /** Whether a tag asks for signatures and proofs. */

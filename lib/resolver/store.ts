@@ -6,7 +6,7 @@ import { writeTtl } from "../dns/ttl.ts";
 import type { Appraisal } from "./appraisal.ts";
 import { Arena, type Tenant, UNIT } from "./arena.ts";
 import { Entries } from "./entries.ts";
-import { CUT, ENTRY_HEADER, entryLength, isSound, Word } from "./entry.ts";
+import { CUT, ENTRY_HEADER, entryLength, isSound, MAX_EPOCH, Word } from "./entry.ts";
 import { HashIndex, NONE, type Ref } from "./hash_index.ts";
 import { hash } from "./question_key.ts";
 
@@ -34,6 +34,8 @@ export interface EntryKey {
 export class Store {
   /** Entries that had to make room. */
   evictions = 0;
+  /** Lasts until something changes in what may pass as it is: see `Entries.epoch`. Never zero. */
+  epoch = 1;
   readonly entries: Entries;
   readonly #arena: Arena;
   readonly #index: HashIndex;
@@ -104,6 +106,16 @@ export class Store {
     this.#index.remove(this.#index.slotOf(this.entries.hash(ref), ref));
   }
 
+  /** From now on no entry has been seen to pass as it is. */
+  nextEpoch(): void {
+    if (this.epoch === MAX_EPOCH) {
+      // Once in 127 times, that old numbers can come back.
+      for (let i = 0; i < this.segments; i++) this.visit(i, (ref) => this.entries.setEpoch(ref, 0));
+      this.epoch = 0;
+    }
+    this.epoch++;
+  }
+
   clear(): void {
     this.#index.clear();
     this.#arena.clear();
@@ -142,6 +154,7 @@ export class Store {
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
     words[word + Word.HASH] = hashed;
+    this.entries.setEpoch(ref, 0);
     for (const time of [Word.STORED_AT, Word.EXPIRES_AT, Word.REFRESH_AT]) {
       words[word + time] = Math.min(words[word + time]! + shift, latest);
     }

@@ -1,0 +1,61 @@
+import { AddressWords } from "../address_words.ts";
+import type { Observe } from "../observe/event.ts";
+import type { Shortcut } from "../resolver/shortcut.ts";
+import type { Admission, Verdict } from "./admission.ts";
+import type { UdpBatch } from "./udp_batch.ts";
+
+export interface QuickAnswersOptions {
+  readonly shortcut: Shortcut;
+  readonly admission?: Admission | undefined;
+  /** In octets: the largest UDP message that is sent, and said to be taken. */
+  readonly udpSize: number;
+  readonly observe: Observe;
+  readonly now: () => number;
+}
+
+/** What has become of a datagram: it has its reply; or it needs the whole way; or its client is not to be answered. */
+export type Outcome = "replied" | "unknown" | Exclude<Verdict, "answer">;
+
+/** Replies from buffer to buffer within a batch of datagrams; what they have come to is told in one event for all. */
+export class QuickAnswers {
+  readonly #options: QuickAnswersOptions;
+  readonly #client = new AddressWords();
+  /** Since `begin`, by RCODE. */
+  readonly #replies = new Uint32Array(16);
+  #now = 0;
+
+  constructor(options: QuickAnswersOptions) {
+    this.#options = options;
+  }
+
+  /** To be called before the datagrams of a batch. */
+  begin(): void {
+    this.#now = this.#options.now();
+  }
+
+  reply(batch: UdpBatch, i: number): Outcome {
+    const { shortcut, admission, udpSize } = this.#options;
+    const { received, outgoing } = batch;
+    const start = batch.start(i);
+    if (!shortcut.find(received, start, start + batch.length(i), this.#now, udpSize)) return "unknown";
+    if (admission) {
+      const verdict = admission.admitFrom(batch.readClient(i, this.#client), "udp", this.#now);
+      if (verdict !== "answer") return verdict;
+    }
+    const at = batch.nextStart;
+    this.#replies[shortcut.rcode]!++;
+    batch.reply(i, shortcut.compose(received, outgoing, at, udpSize) - at);
+    return "replied";
+  }
+
+  /** To be called behind them. */
+  end(): void {
+    const { observe, now } = this.#options;
+    for (let rcode = 0; rcode < this.#replies.length; rcode++) {
+      const count = this.#replies[rcode]!;
+      if (count === 0) continue;
+      this.#replies[rcode] = 0;
+      observe({ kind: "hits", transport: "udp", rcode, count, milliseconds: now() - this.#now });
+    }
+  }
+}
