@@ -8,6 +8,7 @@ import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { askTcp, askUdp } from "../support/client.ts";
 import { DotServer } from "../support/dot_server.ts";
+import { MODE_ENVIRONMENT } from "../support/mode.ts";
 import { query, read } from "../support/packets.ts";
 import { Child, type Command, withLogs } from "./child.ts";
 import { proxyCommand } from "./proxy_process.ts";
@@ -70,7 +71,7 @@ async function confined(root: string, options: readonly string[]): Promise<Comma
     args: [
       ...["--no-new-privs", "unshare", ...confine, `--setgid=${USER}`, `--setuid=${USER}`, inside, ...args],
     ],
-    env: { DENO_DIR: "/deno-dir", NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "" },
+    env: { DENO_DIR: "/deno-dir", NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "", ...MODE_ENVIRONMENT },
     clearEnv: true,
   };
 }

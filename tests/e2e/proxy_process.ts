@@ -1,6 +1,7 @@
 /** The proxy itself, as a child: from source with the permissions of the `start` task, or a compiled binary. */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { MODE_ENVIRONMENT } from "../support/mode.ts";
 import { Child, type Command } from "./child.ts";
 import { answers, plain, type Server } from "./dig.ts";
 import { freePort, onFreePorts } from "./ports.ts";
@@ -74,7 +75,7 @@ export async function proxyCommand(args: readonly string[]): Promise<Command> {
     Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("DOT_PROXY_")),
   );
   // The zones of the tests are under .test, which a proxy would answer itself.
-  const own = { NO_COLOR: "1", DOT_PROXY_SPECIAL_NAMES: "forward" };
+  const own = { NO_COLOR: "1", DOT_PROXY_SPECIAL_NAMES: "forward", ...MODE_ENVIRONMENT };
   const surroundings = { cwd: ROOT, env: { ...env, ...own }, clearEnv: true };
   const binary = Deno.env.get(BINARY);
   if (binary) return { program: resolve(binary), args, ...surroundings };

@@ -3,6 +3,7 @@ import { parseConfig } from "../../lib/config/config.ts";
 import type { Event } from "../../lib/observe/event.ts";
 import { Proxy } from "../../lib/proxy.ts";
 import { serveLines } from "../support/lines.ts";
+import { MODE_ENVIRONMENT } from "../support/mode.ts";
 
 export type ProxyRequest =
   | { readonly do: "start"; readonly args: readonly string[]; readonly ca: string }
@@ -48,7 +49,7 @@ if (import.meta.main) {
   };
   await serveLines<ProxyRequest>(async (request) => {
     if (request.do === "start") {
-      const config = parseConfig([...request.args], {});
+      const config = parseConfig([...request.args], MODE_ENVIRONMENT);
       if (typeof config === "string") throw new Error(`The arguments ask for ${config}`);
       const listen = [{ hostname: "127.0.0.1", port: 0, required: true }];
       proxy = new Proxy({ config: { ...config, listen }, caCerts: [request.ca], observe });

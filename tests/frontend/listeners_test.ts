@@ -1,7 +1,9 @@
 import { ListenError, Listeners } from "../../lib/frontend/listeners.ts";
+import { openLibrary } from "../../lib/frontend/udp_batch.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
 import { askTcp, askUdp } from "../support/client.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
+import { modeConfig } from "../support/mode.ts";
 import { query, read } from "../support/packets.ts";
 import { answererFor, Events } from "./fixture.ts";
 
@@ -10,6 +12,7 @@ const HOST = "127.0.53.1";
 const LOOPBACK = { hostname: HOST, port: 0, required: true };
 /** TEST-NET-3 of RFC 5737: no host has it. */
 const FOREIGN = "203.0.113.1";
+const library = openLibrary(modeConfig().udpBatch);
 
 function listenersOn(
   addresses: ConstructorParameters<typeof Listeners>[0],
@@ -20,7 +23,7 @@ function listenersOn(
     observe: events.observe,
     maxClients: 10,
     maxClientsPerAddress: 10,
-    library: undefined,
+    library,
     limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
   });
 }

@@ -1,7 +1,9 @@
 /** Listens on both wildcards, asks each address over UDP and TCP, and says in JSON from where it was answered. */
 import { Listeners } from "../../lib/frontend/listeners.ts";
+import { openLibrary } from "../../lib/frontend/udp_batch.ts";
 import { addressed, FakeResolver } from "../support/fake_resolver.ts";
 import { frame } from "../support/frames.ts";
+import { modeConfig } from "../support/mode.ts";
 import { query } from "../support/packets.ts";
 import { within } from "../support/within.ts";
 import { answererFor, Events, withTicks } from "./fixture.ts";
@@ -16,7 +18,7 @@ const { made: listeners, tick } = withTicks(() =>
     observe: events.observe,
     maxClients: 10,
     maxClientsPerAddress: 10,
-    library: undefined,
+    library: openLibrary(modeConfig().udpBatch),
     limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
   })
 );

@@ -3,6 +3,7 @@ import type { Event } from "../../lib/observe/event.ts";
 import { Proxy } from "../../lib/proxy.ts";
 import { parseUpstream } from "../../lib/upstream/address.ts";
 import type { Address } from "./client.ts";
+import { modeConfig } from "./mode.ts";
 import { OPEN } from "./policy.ts";
 import { Changes } from "./within.ts";
 
@@ -93,7 +94,7 @@ function inputsOf({ upstreams, caCerts = [], ...fields }: RunningProxyOptions) {
     maxTcpClients: 100,
     maxTcpClientsPerAddress: 100,
     maxInFlight: 4096,
-    udpBatch: "auto",
+    ...modeConfig(),
     cacheSize: 0,
     minTtl: 0,
     maxTtl: 86_400_000,
