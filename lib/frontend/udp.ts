@@ -5,7 +5,7 @@ import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Reply } from "./answer.ts";
 import type { Outcome } from "./quick_answers.ts";
 import { ipv4Of, portOf, textOf } from "./socket_address.ts";
-import { BATCH, type Library, UdpBatch } from "./udp_batch.ts";
+import { BATCH, findDescriptor, type Library, UdpBatch } from "./udp_batch.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
@@ -49,7 +49,7 @@ export class UdpFrontend {
     this.#answerer = answerer;
     this.#observe = observe;
     try {
-      this.#batch = library && new UdpBatch(library, this.address);
+      this.#batch = library && new UdpBatch(library, findDescriptor(library, this.address));
     } catch (error) {
       this.#socket.close();
       throw error;

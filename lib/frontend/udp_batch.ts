@@ -36,6 +36,8 @@ const SYMBOLS = {
   memcpy: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 export type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
@@ -79,10 +81,10 @@ export class UdpBatch {
   readonly #out: Slots;
   #count = 0;
 
-  /** For the UDP socket that is bound to this address; throws an Error if there is none. */
-  constructor(library: Library, address: Deno.NetAddr) {
+  /** @param descriptor that of a UDP socket, see `findDescriptor` */
+  constructor(library: Library, descriptor: number) {
     this.#library = library;
-    this.#fd = findDescriptor(library, address);
+    this.#fd = descriptor;
     library.symbols.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER, 4);
     this.#in = new Slots(library);
     this.#out = new Slots(library);
@@ -217,8 +219,11 @@ const SOCK_DGRAM = 2;
 /** Descriptors are given out lowest first, and sockets are opened at the start or when an address comes along. */
 const MAX_DESCRIPTOR = 65_536;
 
-/** Deno does not tell a socket's descriptor, and guards /proc; so each number is asked whether it is the one. */
-function findDescriptor({ symbols }: Library, { hostname, port }: Deno.NetAddr): number {
+/**
+ * That of the UDP socket that is bound to this address; throws an Error if there is none. Deno does not tell it, and
+ * guards /proc; so each number is asked whether it is the one.
+ */
+export function findDescriptor({ symbols }: Library, { hostname, port }: Deno.NetAddr): number {
   const value = new Uint8Array(NAME);
   const length = new Uint32Array(1);
   const lengthOctets = new Uint8Array(length.buffer);
