@@ -10,6 +10,7 @@ const PROGRAMS = {
   echo: [],
   relay: [],
   dot_server: ["-lssl", "-lcrypto"],
+  slow_clients: [],
   nodelay: ["-shared", "-fPIC"],
 } as const;
 

@@ -1,4 +1,5 @@
 import { formatHostPort } from "../host_port.ts";
+import { type PlaceLimits, Places } from "./places.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
 import { UdpFrontend, type UdpFrontendOptions } from "./udp.ts";
 
@@ -11,7 +12,8 @@ export interface ListenAddress {
   readonly required: boolean;
 }
 
-export type ListenerOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
+type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
+export type ListenerOptions = Omit<PairOptions, "places"> & PlaceLimits;
 
 /** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
 const REFRESH = 5000;
@@ -35,6 +37,7 @@ interface Pair {
  */
 export class Listeners {
   #options: ListenerOptions;
+  readonly #places: Places;
   #addresses: readonly ListenAddress[] = [];
   readonly #pairs = new Map<string, Pair>();
   /** Those that answer what they were asked, and are not asked any more. */
@@ -45,6 +48,7 @@ export class Listeners {
   /** Throws `ListenError`, with nothing left open. */
   constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
     this.#options = options;
+    this.#places = new Places(options);
     this.reconfigure(addresses, options);
   }
 
@@ -63,7 +67,8 @@ export class Listeners {
     }
     this.#options = options;
     this.#addresses = addresses;
-    for (const { tcp } of this.#pairs.values()) tcp.reconfigure(options);
+    this.#places.reconfigure(options);
+    for (const { tcp } of this.#pairs.values()) tcp.reconfigure({ ...options, places: this.#places });
     for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, this.#leave);
     clearInterval(this.#timer);
     if (addresses.some(isWildcard)) this.#timer = setInterval(() => this.#refresh(), REFRESH);
@@ -89,7 +94,7 @@ export class Listeners {
     const key = text(address);
     if (this.#pairs.has(key)) return;
     try {
-      const pair = openPair(address, options);
+      const pair = openPair(address, { ...options, places: this.#places });
       this.#pairs.set(key, pair);
       this.#skipped.delete(key);
       const { observe } = options;
@@ -134,7 +139,7 @@ export class Listeners {
   }
 }
 
-function openPair(address: ListenAddress, options: ListenerOptions): Pair {
+function openPair(address: ListenAddress, options: PairOptions): Pair {
   const { hostname, port } = address;
   for (let tries = 1;; tries++) {
     const tcp = new TcpFrontend({ ...options, hostname, port });

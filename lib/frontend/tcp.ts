@@ -1,17 +1,18 @@
-import type { FrontendOptions } from "./udp.ts";
+import type { Places } from "./places.ts";
 import { type TcpClientLimits, TcpSession } from "./tcp_session.ts";
+import type { FrontendOptions } from "./udp.ts";
 
 export interface TcpFrontendOptions extends FrontendOptions {
-  /** Connections at once, in all and from one address (RFC 9210 §4.2). */
-  readonly maxClients: number;
-  readonly maxClientsPerAddress: number;
+  /** What all listeners share. */
+  readonly places: Places;
   readonly limits: TcpClientLimits;
 }
 
-/** With all connections taken, one that has been idle for so long, in ms, makes room for another … */
-const SPARED = 1000;
-/** … if it is among so many of the oldest: looking through all of them each time would be what a flood is after. */
-const LOOKS = 64;
+/**
+ * Connections that may wait to be accepted, if net.core.somaxconn allows as many, as it does by default. Where no more
+ * may wait, the kernel drops the handshake, and the client tries again a second later (RFC 6298 §2).
+ */
+const BACKLOG = 4096;
 /** How often sessions are looked through for idle ones, in ms. */
 const SWEEP = 1000;
 
@@ -21,7 +22,6 @@ export class TcpFrontend {
   readonly #listener: Deno.TcpListener;
   #options: TcpFrontendOptions;
   readonly #sessions = new Set<TcpSession>();
-  readonly #perAddress = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
   #stopping = false;
 
@@ -29,7 +29,7 @@ export class TcpFrontend {
   constructor(options: TcpFrontendOptions) {
     const { hostname, port } = options;
     this.#options = options;
-    this.#listener = Deno.listen({ transport: "tcp", hostname, port });
+    this.#listener = Deno.listen({ transport: "tcp", hostname, port, tcpBacklog: BACKLOG });
     this.address = this.#listener.addr;
     this.#timer = setInterval(() => this.#sweep(), SWEEP);
     void this.#accept();
@@ -62,6 +62,8 @@ export class TcpFrontend {
     while (!this.#stopping) {
       try {
         this.#admit(await this.#listener.accept());
+        // One in a turn of the event loop: a burst of connects comes between no query and its answer.
+        await new Promise((resolve) => setImmediate(resolve));
       } catch (error) {
         if (this.#stopping) return;
         // Out of file descriptors, or the client was gone already: others may fare better in a moment.
@@ -74,52 +76,19 @@ export class TcpFrontend {
 
   #admit(socket: Deno.TcpConn): void {
     const { hostname: address, port } = socket.remoteAddr;
-    const reason = this.#refusal(address);
+    const { answerer, limits, observe, places } = this.#options;
+    const reason = places.refusal(address, limits.now());
     if (reason) {
       socket.close();
-      return this.#options.observe({ kind: "client refused", address, reason });
+      return observe({ kind: "client refused", address, reason });
     }
     // Answers are gathered here, not by the kernel (RFC 7766 §8).
     socket.setNoDelay(true);
-    const { answerer, limits } = this.#options;
-    const session = new TcpSession(socket, { transport: "tcp", address, port }, answerer, limits);
+    const client = { transport: "tcp", address, port } as const;
+    const session = new TcpSession(socket, client, answerer, { ...limits, maxQueued: places.octetsEach });
+    places.give(session, address);
     this.#sessions.add(session);
-    this.#perAddress.set(address, this.#from(address) + 1);
-    void session.closed.then(() => this.#leave(session, address));
-  }
-
-  #refusal(address: string): string | undefined {
-    const { maxClients, maxClientsPerAddress } = this.#options;
-    if (this.#from(address) >= maxClientsPerAddress) {
-      return `it has ${maxClientsPerAddress} TCP connections already`;
-    }
-    if (this.#sessions.size < maxClients || this.#makeRoom()) return undefined;
-    return `${maxClients} TCP clients are connected already`;
-  }
-
-  /**
-   * Closes a connection that has been idle for a while, if there is one among the oldest: those who connect and send
-   * nothing, or never read, keep nobody out (RFC 7766 §6.2.3 lets a server close idle connections when it must).
-   */
-  #makeRoom(): boolean {
-    const now = this.#options.limits.now();
-    let looks = 0;
-    for (const session of this.#sessions) {
-      if (session.expire(now, SPARED)) return true;
-      if (++looks === LOOKS) break;
-    }
-    return false;
-  }
-
-  #from(address: string): number {
-    return this.#perAddress.get(address) ?? 0;
-  }
-
-  #leave(session: TcpSession, address: string): void {
-    this.#sessions.delete(session);
-    const left = this.#from(address) - 1;
-    if (left > 0) this.#perAddress.set(address, left);
-    else this.#perAddress.delete(address);
+    void session.closed.then(() => this.#sessions.delete(session));
   }
 
   #sweep(): void {

@@ -1,6 +1,7 @@
 import { FrameReader } from "../dns/framing.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Reply } from "./answer.ts";
+import type { Guest } from "./places.ts";
 
 export interface TcpClientLimits {
   /** Close after this long without a complete query, in ms (RFC 7766 §6.2.3). */
@@ -10,10 +11,13 @@ export interface TcpClientLimits {
   readonly now: () => number;
 }
 
+export interface TcpSessionLimits extends TcpClientLimits {
+  /** With so many octets of answers that it has not read, a client is not read from. */
+  readonly maxQueued: number;
+}
+
 /** What an idle client costs, in octets; a query seldom needs more. */
 const READ_BUFFER = 512;
-/** With this many octets that it has not read, a client is not read from. */
-const MAX_QUEUED = 256 * 1024;
 /** How long the FIN of a client that has all its answers is waited for, in ms. */
 const LINGER = 500;
 
@@ -21,13 +25,13 @@ const LINGER = 500;
  * One client's TCP connection: pipelined queries are answered concurrently, in the order in which answers come
  * (RFC 7766 §6.2.1.1). A client that does not read its answers is not read from either.
  */
-export class TcpSession implements Disposable {
+export class TcpSession implements Guest {
   /** Resolves when the connection has been closed. */
   readonly closed: Promise<void>;
   readonly #socket: Deno.TcpConn;
   readonly #client: Client;
   readonly #answerer: Answerer;
-  readonly #limits: TcpClientLimits;
+  readonly #limits: TcpSessionLimits;
   readonly #frames = new FrameReader(READ_BUFFER);
   readonly #settle: () => void;
   #replies: Uint8Array[] = [];
@@ -43,10 +47,11 @@ export class TcpSession implements Disposable {
   /** Its FIN has come: nothing is left to be read. */
   #clientEnded = false;
   #linger: ReturnType<typeof setTimeout> | undefined;
-  /** When the last complete query came or the last write went through. */
+  /** When the last write went through, or the last complete query came while none was stuck. */
   #activeAt: number;
+  #hasAsked = false;
 
-  constructor(socket: Deno.TcpConn, client: Client, answerer: Answerer, limits: TcpClientLimits) {
+  constructor(socket: Deno.TcpConn, client: Client, answerer: Answerer, limits: TcpSessionLimits) {
     this.#socket = socket;
     this.#client = client;
     this.#answerer = answerer;
@@ -65,12 +70,18 @@ export class TcpSession implements Disposable {
     return this.closed;
   }
 
-  /** Closes if nothing complete has come, or a write has been stuck, for so long; whether it did. */
-  expire(now: number, after = this.#limits.idleTimeout): boolean {
+  /** Closes if nothing complete has come, or a write has been stuck, for the idle timeout. */
+  expire(now: number): void {
+    if (this.idleFor(now) >= this.#limits.idleTimeout) this[Symbol.dispose]();
+  }
+
+  idleFor(now: number): number {
     const waitsForUs = this.#pipelined > 0 && !this.#writing;
-    if (this.#isClosed || waitsForUs || now - this.#activeAt < after) return false;
-    this[Symbol.dispose]();
-    return true;
+    return waitsForUs ? 0 : now - this.#activeAt;
+  }
+
+  get isOfUse(): boolean {
+    return this.#hasAsked && !this.#writing;
   }
 
   [Symbol.dispose](): void {
@@ -104,7 +115,7 @@ export class TcpSession implements Disposable {
   }
 
   get #isFull(): boolean {
-    return this.#pipelined >= this.#limits.maxPipelined || this.#queued >= MAX_QUEUED;
+    return this.#pipelined >= this.#limits.maxPipelined || this.#queued >= this.#limits.maxQueued;
   }
 
   #room(): Promise<void> {
@@ -112,7 +123,9 @@ export class TcpSession implements Disposable {
   }
 
   #take(frame: Uint8Array): void {
-    this.#activeAt = this.#limits.now();
+    this.#hasAsked = true;
+    // Who asks and asks and does not read is as idle as who does nothing.
+    if (!this.#writing) this.#activeAt = this.#limits.now();
     this.#pipelined++;
     const reply = this.#answerer.answer(frame, this.#client);
     if (reply instanceof Promise) void reply.then((reply) => this.#reply(reply));
@@ -133,15 +146,15 @@ export class TcpSession implements Disposable {
   async #write(): Promise<void> {
     try {
       while (this.#replies.length > 0) {
-        const replies = this.#replies;
-        this.#replies = [];
-        const gathered = gather(replies);
-        let rest = gathered;
+        const { length } = this.#replies;
+        let rest = gather(this.#replies);
+        const octets = rest.length;
+        this.#replies = []; // they would be in memory twice for as long as the client does not read
         while (rest.length > 0) {
           rest = rest.subarray(await this.#socket.write(rest));
           this.#activeAt = this.#limits.now();
         }
-        this.#written(replies.length, gathered.length);
+        this.#written(length, octets);
       }
       this.#writing = false;
       this.#closeIfDone();

@@ -1,4 +1,5 @@
 /** What the tests of the TCP front end have in common. */
+import { Places } from "../../lib/frontend/places.ts";
 import { TcpFrontend } from "../../lib/frontend/tcp.ts";
 import type { TcpClient } from "../support/client.ts";
 import type { FakeResolver } from "../support/fake_resolver.ts";
@@ -25,8 +26,7 @@ export function tcpServer(
       port: 0,
       answerer: answererFor({ resolver, events, clock }),
       observe: events.observe,
-      maxClients,
-      maxClientsPerAddress,
+      places: new Places({ maxClients, maxClientsPerAddress }),
       limits: { idleTimeout: IDLE_TIMEOUT, maxPipelined, now: clock.now },
     })
   );

@@ -1,0 +1,128 @@
+/** TCP connections at once, in all and from one address (RFC 9210 §4.2). */
+export interface PlaceLimits {
+  readonly maxClients: number;
+  readonly maxClientsPerAddress: number;
+}
+
+/** A connection that has a place. */
+export interface Guest extends Disposable {
+  /** Resolves when the connection has been closed. */
+  readonly closed: Promise<void>;
+  /** Whether it has ever asked, and reads its answers. */
+  readonly isOfUse: boolean;
+  /** For how long, in ms, it has neither asked nor read an answer; 0 while it waits for us. */
+  idleFor(now: number): number;
+}
+
+interface Place {
+  readonly guest: Guest;
+  /** All places of the same address, this one among them. */
+  readonly neighbours: Set<Place>;
+}
+
+/**
+ * Nobody loses a place so many ms after the last sign of use: a query comes on the heels of the handshake. 1,000 places
+ * take 50,000 newcomers a second with it, more than can be accepted; with five times as much, where those were 20,000 a
+ * second, two thirds of the clients with a query found no place.
+ */
+const GRACE = 20;
+/** Places looked at for one to be given up: to look at all of them each time would be what a flood is after. */
+const LOOKS = 32;
+/** Those who never asked or never read go before all others, whatever else is known of them. */
+const USELESS = 1e12;
+/** Octets of answers that wait to be read, from all clients together: those who never read cost no more than this, … */
+const UNREAD_OCTETS = 64 << 20;
+/** … but that each may have one answer of any size beside its share, which is within these. */
+const MOST_OCTETS = 64 << 10;
+const LEAST_OCTETS = 4 << 10;
+
+/**
+ * The places of TCP clients, at all listeners together. When all are taken, or all of one address, a newcomer gets that
+ * of the most useless connection: whoever asks is served, however many there are who connect and do nothing. RFC 7766
+ * §6.2.3: a server may use zero idle timeouts "when they are experiencing heavy load or are under attack".
+ *
+ * The order of the sets is that of a clock's hand: who has been looked at, and stays, goes to the end. Nothing is to be
+ * done for a query.
+ */
+export class Places {
+  #limits: PlaceLimits;
+  readonly #all = new Set<Place>();
+  readonly #byAddress = new Map<string, Set<Place>>();
+
+  constructor(limits: PlaceLimits) {
+    this.#limits = limits;
+  }
+
+  /** Octets of answers that may wait for one client to read them. */
+  get octetsEach(): number {
+    return Math.max(LEAST_OCTETS, Math.min(MOST_OCTETS, UNREAD_OCTETS / this.#limits.maxClients));
+  }
+
+  /** For newcomers from now on. */
+  reconfigure(limits: PlaceLimits): void {
+    this.#limits = limits;
+  }
+
+  /** Why there is no place for a newcomer from this address; undefined where there is, or has just been made, one. */
+  refusal(address: string, now: number): string | undefined {
+    const { maxClients, maxClientsPerAddress } = this.#limits;
+    const own = this.#byAddress.get(address);
+    if (own && !this.#hasRoom(own, maxClientsPerAddress, now)) {
+      return `it has ${maxClientsPerAddress} TCP connections already`;
+    }
+    return this.#hasRoom(this.#all, maxClients, now)
+      ? undefined
+      : `${maxClients} TCP clients are connected already`;
+  }
+
+  /** Gives a place until the connection is closed. */
+  give(guest: Guest, address: string): void {
+    const neighbours = this.#byAddress.get(address) ?? new Set();
+    this.#byAddress.set(address, neighbours);
+    const place = { guest, neighbours };
+    this.#all.add(place);
+    neighbours.add(place);
+    void guest.closed.then(() => this.#free(place, address));
+  }
+
+  #free(place: Place, address: string): void {
+    this.#all.delete(place);
+    place.neighbours.delete(place);
+    if (place.neighbours.size === 0 && this.#byAddress.get(address) === place.neighbours) {
+      this.#byAddress.delete(address);
+    }
+  }
+
+  /** After a reload there may be more than the limit; then a newcomer closes one and gets no place yet. */
+  #hasRoom(places: Set<Place>, limit: number, now: number): boolean {
+    return places.size < limit || this.#makeRoom(places, now) && places.size < limit;
+  }
+
+  /** Closes the connection that is the greatest burden, if one is, of those that the hand passes. */
+  #makeRoom(places: Set<Place>, now: number): boolean {
+    let chosen: Place | undefined;
+    let most = 0;
+    let looks = Math.min(LOOKS, places.size);
+    for (const place of places) {
+      if (looks-- === 0) break;
+      places.delete(place);
+      places.add(place);
+      const burden = burdenOf(place, now);
+      if (burden <= most) continue;
+      chosen = place;
+      most = burden;
+    }
+    if (!chosen) return false;
+    this.#all.delete(chosen);
+    chosen.neighbours.delete(chosen);
+    chosen.guest[Symbol.dispose]();
+    return true;
+  }
+}
+
+/** The time that all connections of its address would have been idle, if each were so for as long as this one. */
+function burdenOf({ guest, neighbours }: Place, now: number): number {
+  const idle = guest.idleFor(now);
+  if (idle < GRACE) return 0;
+  return idle * neighbours.size * (guest.isOfUse ? 1 : USELESS);
+}
