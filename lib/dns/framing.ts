@@ -51,3 +51,49 @@ export class FrameReader {
     return this.#buffer.subarray(start, end);
   }
 }
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Takes a stream apart that comes in pieces of its own. Messages are views: of the piece where they are whole in it, else
+ * of a buffer that is not written to again. Whoever hands over a piece does not write to it any more.
+ */
+export class FrameSplitter {
+  /** What has come of a message that is not complete, with room behind it. */
+  #held = NOTHING;
+  #length = 0;
+
+  /** Calls `take` for each message that is complete now. */
+  push(piece: Uint8Array, take: (message: Uint8Array) => void): void {
+    const octets = this.#length === 0 ? piece : this.#append(piece);
+    let at = 0;
+    while (octets.length - at >= PREFIX) {
+      const start = at + PREFIX;
+      const end = start + readUint16(octets, at);
+      if (end > octets.length) break;
+      at = end;
+      take(octets.subarray(start, end));
+    }
+    this.#hold(octets, at);
+  }
+
+  /** All that is held and the piece. */
+  #append(piece: Uint8Array): Uint8Array {
+    const length = this.#length + piece.length;
+    if (length > this.#held.length) {
+      // Grows with what has come, not with what the prefix announces: that costs a peer two octets.
+      const larger = new Uint8Array(2 * length);
+      larger.set(this.#held.subarray(0, this.#length));
+      this.#held = larger;
+    }
+    this.#held.set(piece, this.#length);
+    return this.#held.subarray(0, length);
+  }
+
+  /** Keeps what stands from `at` on; where messages have been taken from a buffer, in another. */
+  #hold(octets: Uint8Array, at: number): void {
+    const isHeld = at === 0 && octets.buffer === this.#held.buffer;
+    if (!isHeld) this.#held = at === octets.length ? NOTHING : octets.slice(at);
+    this.#length = octets.length - at;
+  }
+}

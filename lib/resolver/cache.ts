@@ -62,10 +62,8 @@ export class Cache implements Resolver, Disposable {
     const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
     this.#options = options;
     this.store = store;
-    this.#coalescer = new Coalescer(
-      new Recorder({ ...options, store, failures: this.#failures }),
-      now,
-    );
+    const recorder = new Recorder({ ...options, store, failures: this.#failures });
+    this.#coalescer = new Coalescer(options.next, now, recorder);
     this.#patience = new Patience(CLIENT_RESPONSE, now);
     this.#staleTicks = ticks(serveStale);
   }
@@ -129,12 +127,15 @@ export class Cache implements Resolver, Disposable {
     query.trace.source = "cache";
     entries.use(ref);
     const age = toSeconds(now - entries.storedAt(ref));
-    if (now >= entries.refreshAt(ref)) {
+    const message = freshMessage(entries, ref, query.message, age);
+    const isDue = now >= entries.refreshAt(ref);
+    this.#latest = isDue ? undefined : message;
+    this.#latestRef = ref;
+    if (isDue) {
       this.prefetches++;
       this.#refresh(query, ref, entries.expiresAt(ref));
     }
-    this.#latestRef = ref;
-    return this.#latest = freshMessage(entries, ref, query.message, age);
+    return message;
   }
 
   #below(query: Query, tag: number, now: number): Message | undefined {
@@ -159,8 +160,9 @@ export class Cache implements Resolver, Disposable {
     const refreshAt = entries.refreshAt(ref);
     const hasFailed = refreshAt > entries.expiresAt(ref);
     if (!hasFailed || now >= refreshAt + RECENT) return this.#answerOrStale(query);
+    const message = this.#serveStale(query, ref);
     if (now >= refreshAt) this.#refresh(query, ref, now + RECHECK);
-    return this.#serveStale(query, ref);
+    return message;
   }
 
   /** The answer if it comes in time, else stale data. The upstream is waited for all the same, as others may ask. */

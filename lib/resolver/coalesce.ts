@@ -1,20 +1,19 @@
 import { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
+import { type Flight, Flights } from "./flights.ts";
 import { hashQuestion, tagOf } from "./question_key.ts";
 import type { Query, Resolver } from "./resolver.ts";
 
 /**
- * Queries that may wait for the answer to another's, from all clients together. Each takes some kilobytes, and the upstream's
- * own limit does not see them: without this one, a flood of questions for one slow name would be kept in memory.
+ * Queries that may wait for upstreams, from all clients together. Each takes two to three kilobytes, and no upstream's own
+ * limit sees those that wait for another's answer: without this one, a flood of questions would be kept in memory.
  */
 const MAX_WAITING = 16_384;
 
-/** A question that is being asked. */
-interface Flight {
-  /** Whose deadline the exchange has. */
-  readonly query: Query;
-  readonly tag: number;
-  readonly response: Promise<Message>;
+/** Told what each question has come to, once for all who asked it. */
+export interface Listener {
+  answered(query: Message, response: Message): void;
+  failed(query: Message, error: unknown): void;
 }
 
 /** Makes one query of all that ask the same while it is under way; what becomes of it becomes of all. */
@@ -24,12 +23,13 @@ export class Coalescer implements Resolver {
   #waiting = 0;
   readonly #next: Resolver;
   readonly #now: () => number;
-  /** By hash of question and tag. A question whose hash another one has just now goes its own way. */
-  readonly #flights = new Map<number, Flight>();
+  readonly #listener: Listener | undefined;
+  readonly #flights = new Flights();
 
-  constructor(next: Resolver, now: () => number) {
+  constructor(next: Resolver, now: () => number, listener?: Listener) {
     this.#next = next;
     this.#now = now;
+    this.#listener = listener;
   }
 
   resolve(query: Query): Message | Promise<Message> {
@@ -40,38 +40,73 @@ export class Coalescer implements Resolver {
     const { message } = query;
     const tag = tagOf(message);
     const hash = hashQuestion(message, tag);
-    const flight = this.#flights.get(hash);
-    if (!flight) return this.#lead(query, tag, hash);
-    const isSame = flight.tag === tag && flight.query.message.sameQuestion(message);
-    return isSame ? this.#join(flight, query, mayRetry) : this.#next.resolve(query);
+    const flight = this.#flights.find(query, tag, hash);
+    const upstream = flight?.query.trace.upstream ?? "upstream";
+    // New ones are turned away before memory suffers; what is known here is still answered.
+    if (this.#waiting >= MAX_WAITING) {
+      throw new UpstreamError("overloaded", { upstream, phase: "read", sent: false });
+    }
+    return flight ? this.#join(flight, query, mayRetry) : this.#lead(query, tag, hash);
   }
 
   #lead(query: Query, tag: number, hash: number): Message | Promise<Message> {
-    const outcome = this.#next.resolve(query);
+    const outcome = this.#ask(query);
     if (outcome instanceof Message) return outcome;
-    const response = outcome.finally(() => this.#flights.delete(hash));
-    this.#flights.set(hash, { query, tag, response });
-    return response;
+    this.#waiting++;
+    const flight: Flight = { query, hash, tag, response: outcome, next: undefined };
+    this.#flights.add(flight);
+    return flight.response = outcome.then(
+      (response) => {
+        this.#land(flight);
+        this.#listener?.answered(query.message, response);
+        return response;
+      },
+      (error) => {
+        this.#land(flight);
+        this.#listener?.failed(query.message, error);
+        throw error;
+      },
+    );
   }
 
-  async #join(flight: Flight, query: Query, mayRetry: boolean): Promise<Message> {
-    if (this.#waiting >= MAX_WAITING) {
-      const upstream = flight.query.trace.upstream ?? "upstream";
-      throw new UpstreamError("overloaded", { upstream, phase: "read", sent: false });
+  /** What comes at once is told of here. */
+  #ask(query: Query): Message | Promise<Message> {
+    try {
+      const outcome = this.#next.resolve(query);
+      if (outcome instanceof Message) this.#listener?.answered(query.message, outcome);
+      return outcome;
+    } catch (error) {
+      this.#listener?.failed(query.message, error);
+      throw error;
     }
+  }
+
+  #land(flight: Flight): void {
+    this.#waiting--;
+    this.#flights.remove(flight);
+  }
+
+  #join(flight: Flight, query: Query, mayRetry: boolean): Promise<Message> {
     this.joined++;
     this.#waiting++;
-    try {
-      return await flight.response;
-    } catch (error) {
-      // Time was up for the one who began; whoever came later has some left, but not for a third try.
-      const isLate = error instanceof UpstreamError && error.failure === "timed out";
-      const hasTime = query.deadline > flight.query.deadline && query.deadline > this.#now();
-      if (!mayRetry || !isLate || !hasTime) throw error;
-    } finally {
-      this.#waiting--;
-      query.trace.upstream = flight.query.trace.upstream;
-    }
-    return await this.#resolve(query, false);
+    return flight.response.then(
+      (response) => {
+        this.#leave(flight, query);
+        return response;
+      },
+      (error) => {
+        this.#leave(flight, query);
+        // Time was up for the one who began; whoever came later has some left, but not for a third try.
+        const isLate = error instanceof UpstreamError && error.failure === "timed out";
+        const hasTime = query.deadline > flight.query.deadline && query.deadline > this.#now();
+        if (!mayRetry || !isLate || !hasTime) throw error;
+        return this.#resolve(query, false);
+      },
+    );
+  }
+
+  #leave(flight: Flight, query: Query): void {
+    this.#waiting--;
+    query.trace.upstream = flight.query.trace.upstream;
   }
 }

@@ -2,25 +2,24 @@ import { Rcode } from "../dns/codes.ts";
 import type { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import { Appraisal, type TtlLimits } from "./appraisal.ts";
+import type { Listener } from "./coalesce.ts";
 import type { FailureCache } from "./failure_cache.ts";
 import { NONE } from "./hash_index.ts";
 import { denialKey, findAnswer, findExact, ticks } from "./lookup.ts";
 import { tagOf, typeAndClass, wantsProofs } from "./question_key.ts";
-import type { Query, Resolver } from "./resolver.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
 
 /** How long an entry whose refresh has failed is left alone, in ticks (RFC 8767 §5: "no more frequently than … 30 seconds"). */
 export const RECHECK = 30 * TICKS_PER_SECOND;
 
 export interface RecorderOptions extends TtlLimits {
-  readonly next: Resolver;
   readonly store: Store;
   readonly failures: FailureCache;
   readonly now: () => number;
 }
 
-/** Passes queries on and keeps what comes back: answers in the store, failures in their own place. */
-export class Recorder implements Resolver {
+/** Keeps what comes back: answers in the store, failures in their own place. */
+export class Recorder implements Listener {
   readonly #options: RecorderOptions;
   readonly #appraisal: Appraisal;
 
@@ -29,17 +28,14 @@ export class Recorder implements Resolver {
     this.#appraisal = new Appraisal(options);
   }
 
-  async resolve(query: Query): Promise<Message> {
-    try {
-      const response = await this.#options.next.resolve(query);
-      if (isAnswer(response)) this.#keep(query.message, response);
-      else this.#fail(query.message, response);
-      return response;
-    } catch (error) {
-      // To be overloaded is our own trouble, and may be over with the next answer.
-      if (error instanceof UpstreamError && error.failure !== "overloaded") this.#fail(query.message, error);
-      throw error;
-    }
+  answered(query: Message, response: Message): void {
+    if (isAnswer(response)) this.#keep(query, response);
+    else this.#fail(query, response);
+  }
+
+  failed(query: Message, error: unknown): void {
+    // To be overloaded is our own trouble, and may be over with the next answer.
+    if (error instanceof UpstreamError && error.failure !== "overloaded") this.#fail(query, error);
   }
 
   /** What has just been answered is the truth: it takes the place of what was there, also where it cannot be kept. */

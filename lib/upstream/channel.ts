@@ -1,11 +1,19 @@
 import type { Phase } from "../errors.ts";
 
-/** What pipelining needs of a socket; `Deno.TlsConn` fits as it stands. */
+/** Whoever is told what comes over a channel. */
+export interface Receiver {
+  /** The octets are the receiver's from now on. */
+  received(octets: Uint8Array): void;
+  /** Nothing more comes: the peer has closed, or an error has cut it off, or `close`. Called once. */
+  ended(error?: Error): void;
+}
+
+/** What pipelining needs of a socket. */
 export interface Channel {
   /** When the certificate that the peer has shown expires, in ms since 1970, where there is one to look at. */
   readonly certificateExpires?: number;
-  /** Resolves with the number of octets read, or null at the end; rejects if the peer or `close` cut it off. */
-  read(into: Uint8Array): Promise<number | null>;
+  /** From now on, never before it returns, all that comes is told. To be called once. */
+  start(receiver: Receiver): void;
   /** Resolves with the number of octets written, which may be fewer than given. */
   write(bytes: Uint8Array): Promise<number>;
   close(): void;

@@ -1,10 +1,9 @@
 import { FormatError } from "../dns/format_error.ts";
-import { FrameReader } from "../dns/framing.ts";
+import { FrameSplitter } from "../dns/framing.ts";
 import { Message } from "../dns/message.ts";
 import { composeQuery, MAX_QUERY_FRAME } from "../dns/query.ts";
 import { readUint16 } from "../dns/records.ts";
 import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../errors.ts";
-import type { Asker } from "../resolver/candidate.ts";
 import type { Channel, Dial } from "./channel.ts";
 import { Outbox } from "./outbox.ts";
 import { type Pending, PendingQueries } from "./pending.ts";
@@ -52,11 +51,12 @@ export class Connection implements Disposable {
   readonly #abort = new AbortController();
   readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
   readonly #outbox = new Outbox();
-  readonly #frames = new FrameReader(64 * 1024);
+  readonly #frames = new FrameSplitter();
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
   #usedAt = 0;
+  #heardAt = 0;
   #sentCount = 0;
   #answered = 0;
 
@@ -96,21 +96,18 @@ export class Connection implements Disposable {
   }
 
   /**
-   * Sends the query and resolves with its answer; rejects with `UpstreamError`, at the deadline at the latest.
-   * If it takes more than `slowAfter` ms, the asker is told, and again when half of its time is over.
+   * Sends the query, which is told its answer, or that there is none, at its deadline at the latest. If it takes more than
+   * `slowAfter` ms from `now` on, its asker is told, and again when half of its time is over.
    */
-  exchange(message: Message, deadline: number, asker?: Asker, slowAfter = Infinity): Promise<Message> {
-    return new Promise((resolve, reject) => {
-      if (this.#state === "draining" || this.#state === "closed") {
-        return reject(this.#error("closed", { sent: false }));
-      }
-      const now = this.#options.now();
-      const lateAt = now + (deadline - now) / 2;
-      const slowAt = Math.min(now + slowAfter, lateAt);
-      this.#pending.add({ message, deadline, asker, slowAt, lateAt, sentAt: 0, resolve, reject });
-      if (this.#state === "open") this.#sendUnsent();
-      this.#timer.wake();
-    });
+  send(pending: Pending, now = this.#options.now(), slowAfter = Infinity): void {
+    if (this.#state === "draining" || this.#state === "closed") {
+      return pending.reject(this.#error("closed", { sent: false }));
+    }
+    pending.lateAt = now + (pending.deadline - now) / 2;
+    pending.slowAt = Math.min(now + slowAfter, pending.lateAt);
+    if (this.#state === "open" && this.#hasBudget) this.#write(pending, now);
+    else this.#pending.add(pending);
+    this.#timer.wake();
   }
 
   /** Takes no more queries, finishes those that were sent, then closes. */
@@ -141,40 +138,39 @@ export class Connection implements Disposable {
     this.#usedAt = this.#options.now();
     this.#sendUnsent();
     this.#timer.wake();
-    await this.#read(this.#channel);
+    this.#channel.start({ received: this.#received, ended: this.#ended });
+  }
+
+  get #hasBudget(): boolean {
+    return this.#sentCount < this.#options.budget;
   }
 
   #sendUnsent(): void {
     const now = this.#options.now();
-    while (this.#sentCount < this.#options.budget) {
-      const pending = this.#pending.nextUnsent();
-      if (!pending) break;
-      const id = this.#pending.markSent(pending, now);
-      const into = this.#outbox.reserve(MAX_QUERY_FRAME);
-      this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length);
-      this.#usedAt = now;
-      this.#sentCount++;
-    }
+    while (this.#hasBudget && this.#pending.hasUnsent) this.#write(this.#pending.takeUnsent(), now);
+  }
+
+  #write(pending: Pending, now: number): void {
+    const id = this.#pending.markSent(pending, now);
+    const into = this.#outbox.reserve(MAX_QUERY_FRAME);
+    this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length);
+    this.#usedAt = now;
+    this.#sentCount++;
     this.#outbox.flush(this.#channel!);
   }
 
-  async #read(channel: Channel): Promise<void> {
-    let cause: unknown;
-    try {
-      for (;;) {
-        const octets = await channel.read(this.#frames.space());
-        if (octets === null) break;
-        this.#frames.advance(octets);
-        for (let frame = this.#frames.take(); frame; frame = this.#frames.take()) this.#receive(frame);
-      }
-    } catch (error) {
-      cause = error;
-    }
+  readonly #received = (octets: Uint8Array): void => {
+    this.#heardAt = this.#options.now();
+    this.#frames.push(octets, this.#receive);
+  };
+
+  readonly #ended = (cause?: Error): void => {
     const isIdle = this.#state === "open" && this.inFlight === 0;
     this.#end(this.#error("closed", { cause }), isIdle ? this.#options.now() - this.#usedAt : undefined);
-  }
+  };
 
-  #receive(frame: Uint8Array): void {
+  readonly #receive = (frame: Uint8Array): void => {
+    if (this.#state === "closed") return;
     const id = frame.length < 2 ? -1 : readUint16(frame, 0);
     const pending = this.#pending.peek(id);
     try {
@@ -183,25 +179,26 @@ export class Connection implements Disposable {
       if (!pending) return this.#pending.late(id);
       const keepAlive = response.edns?.keepAlive;
       if (!response.answers(pending.message)) return this.#distrust(id, this.#error("wrong answer"));
-      this.#complete(id, pending, response);
+      this.#complete(pending, response);
       if (keepAlive !== undefined) this.#heedKeepAlive(keepAlive);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#distrust(id, this.#error("malformed", { detail: error.message }));
     }
     this.#endIfDrained();
-  }
+  };
 
   /** One bad answer: its query goes to another connection, and so does all that comes; what was sent may finish here. */
   #distrust(id: number, error: UpstreamError): void {
     if (!this.#pending.has(id)) return this.#end(error);
-    this.#pending.abandon(id, error);
+    const pending = this.#pending.peek(id);
+    if (pending) this.#pending.abandon(pending, error);
     this.drain();
   }
 
-  #complete(id: number, pending: Pending, response: Message): void {
-    const now = this.#usedAt = this.#options.now();
-    this.#pending.answered(id, now);
+  #complete(pending: Pending, response: Message): void {
+    const now = this.#usedAt = this.#heardAt;
+    this.#pending.answered(pending, now);
     this.#answered++;
     this.#options.onAnswer(now - pending.sentAt);
     pending.resolve(response);

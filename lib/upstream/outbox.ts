@@ -1,5 +1,7 @@
 import type { Channel } from "./channel.ts";
 
+type Writer = Pick<Channel, "write">;
+
 /**
  * Gathers what is to be written: frames are composed straight into its buffer, and whatever has come together in one turn
  * of the event loop, or while the last write was under way, leaves in one write. A write costs more than the frames in it.
@@ -22,14 +24,14 @@ export class Outbox {
   }
 
   /** Sees to it that what is gathered, and what this turn still brings, gets written. */
-  flush(channel: Channel): void {
+  flush(channel: Writer): void {
     if (this.#writing || this.length === 0) return;
     this.#writing = true;
     // A microtask later all queries of this turn have come together.
     queueMicrotask(() => void this.#write(channel));
   }
 
-  async #write(channel: Channel): Promise<void> {
+  async #write(channel: Writer): Promise<void> {
     try {
       while (this.length > 0) {
         let rest = this.#take();

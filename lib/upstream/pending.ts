@@ -1,6 +1,7 @@
 import type { Message } from "../dns/message.ts";
 import type { Failure, UpstreamError } from "../errors.ts";
 import type { Asker } from "../resolver/candidate.ts";
+import { InFlight, type Waiting } from "./in_flight.ts";
 import { MessageIds } from "./message_ids.ts";
 
 /** Queries younger than this, in ms, are not looked at: they are neither slow nor, almost always, too late. */
@@ -9,17 +10,18 @@ const YOUNG = 40;
 const PROOF = 8;
 
 /** A query that waits for its answer. Times are in ms on the one clock. */
-export interface Pending {
+export interface Pending extends Waiting<Pending> {
   readonly message: Message;
   readonly deadline: number;
   /** Told when `slowAt` has come; undefined when nobody wants to know any more. */
   asker: Asker | undefined;
   slowAt: number;
   /** When to tell the asker for the last time. */
-  readonly lateAt: number;
+  lateAt: number;
   sentAt: number;
-  readonly resolve: (response: Message) => void;
-  readonly reject: (error: UpstreamError) => void;
+  /** Neither is called more than once for each time that it is sent. */
+  resolve(response: Message): void;
+  reject(error: UpstreamError): void;
 }
 
 /** What can be wrong with a query that waits. */
@@ -31,9 +33,7 @@ export class PendingQueries {
   stalled = false;
   readonly #error: Reject;
   readonly #ids = new MessageIds();
-  readonly #sent = new Map<number, Pending>();
-  /** IDs of queries given up: a late answer may still come, so that they are in use (RFC 7766 §6.2.1). */
-  readonly #abandoned = new Set<number>();
+  readonly #sent = new InFlight<Pending>();
   #unsent: Pending[] = [];
   /** Since when a query waits and nothing is heard, in ms; given-up queries count on. */
   #silentSince: number | undefined;
@@ -53,31 +53,36 @@ export class PendingQueries {
   }
 
   get abandoned(): number {
-    return this.#abandoned.size;
+    return this.#sent.abandoned;
   }
 
+  /** One that cannot be sent yet. */
   add(pending: Pending): void {
     this.#unsent.push(pending);
   }
 
-  /** The one that has waited longest to be sent. */
-  nextUnsent(): Pending | undefined {
-    return this.#unsent.shift();
+  get hasUnsent(): boolean {
+    return this.#unsent.length > 0;
+  }
+
+  /** The one that has waited longest to be sent; not while there is none. */
+  takeUnsent(): Pending {
+    return this.#unsent.shift()!;
   }
 
   /** Notes that it is being sent, under the ID returned. */
   markSent(pending: Pending, now: number): number {
-    const id = this.#ids.draw(this);
+    const id = this.#ids.draw(this.#sent);
     pending.sentAt = now;
     this.#silentSince ??= now;
     this.#unheard ??= pending;
-    this.#sent.set(id, pending);
+    this.#sent.add(id, pending);
     return id;
   }
 
   /** Whether an ID is in use. */
   has(id: number): boolean {
-    return this.#sent.has(id) || this.#abandoned.has(id);
+    return this.#sent.has(id);
   }
 
   peek(id: number): Pending | undefined {
@@ -85,24 +90,22 @@ export class PendingQueries {
   }
 
   /** Removes a query whose answer has come. */
-  answered(id: number, now: number): void {
-    this.#sent.delete(id);
+  answered(pending: Pending, now: number): void {
+    this.#sent.remove(pending);
     this.#silentSince = this.#sent.size > 0 ? now : undefined;
     this.#unheard = undefined;
     this.stalled = false;
   }
 
   /** Gives a query up whose answer is of no use. */
-  abandon(id: number, error: UpstreamError): void {
-    const pending = this.#sent.get(id);
-    this.#sent.delete(id);
-    this.#abandoned.add(id);
-    pending?.reject(error);
+  abandon(pending: Pending, error: UpstreamError): void {
+    this.#sent.abandon(pending);
+    pending.reject(error);
   }
 
   /** An answer has come to nothing that waits; if it was given up, its ID is free again. */
   late(id: number): void {
-    this.#abandoned.delete(id);
+    this.#sent.release(id);
   }
 
   /**
@@ -114,14 +117,11 @@ export class PendingQueries {
     const first = this.#unheard;
     if (first && now >= first.slowAt && now - first.sentAt >= YOUNG) this.stalled = true;
     const isDead = this.stalled && this.#sent.size >= PROOF;
-    for (const [id, pending] of this.#sent) {
-      // Map keeps the order of insertion: all that follow are younger.
-      if (pending.sentAt > now - YOUNG) break;
-      if (pending.deadline > now) {
-        remind(pending, now, isDead);
-        continue;
-      }
-      this.abandon(id, this.#error("timed out", { sent: true }));
+    for (let pending = this.#sent.oldest; pending && pending.sentAt <= now - YOUNG;) {
+      const { younger } = pending;
+      if (pending.deadline > now) remind(pending, now, isDead);
+      else this.abandon(pending, this.#error("timed out", { sent: true }));
+      pending = younger;
     }
     if (this.#unsent.length > 0) this.#lookThroughUnsent(now);
     return now - (this.#silentSince ?? now);
@@ -132,8 +132,10 @@ export class PendingQueries {
   }
 
   rejectSent(error: UpstreamError): void {
-    for (const pending of this.#sent.values()) pending.reject(error);
-    this.#sent.clear();
+    for (let pending = this.#sent.oldest; pending; pending = this.#sent.oldest) {
+      this.#sent.remove(pending);
+      pending.reject(error);
+    }
   }
 
   #lookThroughUnsent(now: number): void {

@@ -1,35 +1,26 @@
 import type { TLSSocket } from "node:tls";
-import type { Channel } from "./channel.ts";
+import type { Channel, Receiver } from "./channel.ts";
 
-/** With this many octets that nobody has read, the server is not read from. */
-const MAX_UNREAD = 256 * 1024;
-
-/** A connected TLS socket as a channel: reads are asked for, and a server that says too much has to wait. */
+/** A connected TLS socket as a channel. What comes is handed over as it comes, for whoever receives it keeps up with it. */
 export class TlsChannel implements Channel {
   readonly certificateExpires: number;
   readonly #socket: TLSSocket;
-  #chunks: Uint8Array[] = [];
-  #unread = 0;
+  #receiver: Receiver | undefined;
   #ended = false;
   #error: Error | undefined;
-  #wake: (() => void) | undefined;
 
   constructor(socket: TLSSocket) {
     this.#socket = socket;
     this.certificateExpires = Date.parse(socket.getPeerCertificate().valid_to);
-    socket.on("data", (chunk: Uint8Array) => this.#take(chunk));
     socket.on("end", () => this.#end());
     socket.on("close", () => this.#end());
     socket.on("error", (error: Error) => this.#end(error));
   }
 
-  async read(into: Uint8Array): Promise<number | null> {
-    while (this.#chunks.length === 0) {
-      if (this.#error) throw this.#error;
-      if (this.#ended) return null;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    return this.#give(into);
+  start(receiver: Receiver): void {
+    this.#receiver = receiver;
+    this.#socket.on("data", (octets: Uint8Array) => receiver.received(octets));
+    if (this.#ended) queueMicrotask(() => receiver.ended(this.#error));
   }
 
   write(bytes: Uint8Array): Promise<number> {
@@ -42,32 +33,10 @@ export class TlsChannel implements Channel {
     this.#socket.destroy();
   }
 
-  #give(into: Uint8Array): number {
-    const chunk = this.#chunks[0]!;
-    const octets = Math.min(chunk.length, into.length);
-    into.set(octets === chunk.length ? chunk : chunk.subarray(0, octets));
-    if (octets === chunk.length) this.#chunks.shift();
-    else this.#chunks[0] = chunk.subarray(octets);
-    this.#unread -= octets;
-    if (this.#unread < MAX_UNREAD && this.#socket.isPaused()) this.#socket.resume();
-    return octets;
-  }
-
-  #take(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#unread += chunk.length;
-    if (this.#unread >= MAX_UNREAD) this.#socket.pause();
-    this.#notify();
-  }
-
   #end(error?: Error): void {
+    if (this.#ended) return;
     this.#ended = true;
-    this.#error ??= error;
-    this.#notify();
-  }
-
-  #notify(): void {
-    this.#wake?.();
-    this.#wake = undefined;
+    this.#error = error;
+    this.#receiver?.ended(error);
   }
 }

@@ -4,22 +4,20 @@ import type { Observe } from "../observe/event.ts";
 import type { UpstreamStatus } from "../observe/status.ts";
 import type { Asker, Candidate } from "../resolver/candidate.ts";
 import type { Query, Resolver } from "../resolver/resolver.ts";
+import { Attempt } from "./attempt.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
 import { Connection, type Ending } from "./connection.ts";
 import { Health } from "./health.ts";
 import { LearnedLimits } from "./learned_limits.ts";
 import { leastBusy } from "./least_busy.ts";
 import { Reachability } from "./reachability.ts";
+import { Renewals } from "./renewals.ts";
 
-/** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
-const MAX_ATTEMPTS = 3;
 /** With this many connections in a row that answered nothing, the upstream counts as away. */
 const MAX_BARREN = 3;
 /** A connection with this many queries in flight is saturated, and gets company, up to so many (RFC 7766 §6.2.2). */
 const SATURATED = 2000;
 const MAX_CONNECTIONS = 4;
-/** An unused connection is renewed before the server closes it, but only so many times in a row. */
-const MAX_RENEWALS = 3;
 /** What a handshake is taken to cost until one has been seen, in ms. */
 const FIRST_HANDSHAKE = 50;
 
@@ -56,9 +54,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #retiring: Connection | undefined;
   #disposed = false;
   #barren = 0;
-  #renewals = 0;
-  /** Time between the last two queries, in ms. */
-  #gap = Infinity;
+  readonly #renewals = new Renewals();
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -79,23 +75,35 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return this.#health.latency + (this.#best()?.state === "open" ? 0 : this.#handshake);
   }
 
-  async resolve(query: Query, asker?: Asker): Promise<Message> {
-    const { message, deadline, trace } = query;
-    trace.upstream = this.label;
-    this.#noteQuery();
-    for (let attempts = 0;;) {
-      try {
-        const connection = this.#connection();
-        trace.attempts++;
-        return await connection.exchange(message, deadline, asker, this.#health.slowAfter);
-      } catch (error) {
-        if (!(error instanceof UpstreamError) || !error.again) throw error;
-        if (asker && error.failure !== "closed") throw error;
-        if (error.sent) attempts++;
-        if (attempts === MAX_ATTEMPTS || this.#options.now() >= deadline) throw error;
-      }
+  resolve(query: Query, asker?: Asker): Promise<Message> {
+    query.trace.upstream = this.label;
+    const now = this.askedAt = this.#options.now();
+    this.#renewals.asked(now);
+    return new Promise((resolve, reject) => {
+      this.#send(new Attempt(query, asker, { resolve, reject, again: this.#again }), now);
+    });
+  }
+
+  #send(attempt: Attempt, now: number): void {
+    try {
+      const connection = this.#connection();
+      attempt.query.trace.attempts++;
+      attempt.asker = attempt.asked;
+      connection.send(attempt, now, this.#health.slowAfter);
+    } catch (error) {
+      if (error instanceof UpstreamError) this.#again(attempt, error);
+      else attempt.giveUp(error);
     }
   }
+
+  /** Whoever loses its queries says first that it has ended, hence a microtask later. */
+  readonly #again = (attempt: Attempt, error: UpstreamError): void => {
+    queueMicrotask(() => {
+      const now = this.#options.now();
+      if (attempt.mayFollow(error, now)) this.#send(attempt, now);
+      else attempt.giveUp(error);
+    });
+  };
 
   /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
   reset(): void {
@@ -126,13 +134,6 @@ export class Upstream implements Resolver, Candidate, Disposable {
     let inFlight = 0;
     for (const each of this.#connections) inFlight += each.inFlight;
     return inFlight;
-  }
-
-  #noteQuery(): void {
-    const now = this.#options.now();
-    this.#gap = now - this.askedAt;
-    this.askedAt = now;
-    this.#renewals = 0;
   }
 
   /** The connection to use; throws the reason if there is none and the upstream is better left alone for now. */
@@ -202,16 +203,10 @@ export class Upstream implements Resolver, Candidate, Disposable {
     this.#retiring = connection;
   }
 
-  /**
-   * Opens a connection ahead of the next query, where queries come often enough that it would find none otherwise;
-   * but not for ever, if no query comes.
-   */
   #renew(idleTimeout: number): boolean {
-    const isWorthwhile = idleTimeout < this.#options.idleTimeout &&
-      this.#gap < idleTimeout * (MAX_RENEWALS + 1);
-    if (!isWorthwhile || this.#renewals === MAX_RENEWALS || this.#connections.size > 1) return false;
-    this.#renewals++;
-    return this.#tryToConnect();
+    const isShort = idleTimeout < this.#options.idleTimeout;
+    return isShort && this.#connections.size <= 1 && this.#renewals.allow(idleTimeout) &&
+      this.#tryToConnect();
   }
 
   /** Where no query depends on it, a reason not to connect is no error. */

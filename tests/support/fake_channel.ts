@@ -1,4 +1,4 @@
-import type { Channel } from "../../lib/upstream/channel.ts";
+import type { Channel, Receiver } from "../../lib/upstream/channel.ts";
 import { concat, frame, Unframer } from "./frames.ts";
 import { response, type ResponseFields } from "./packets.ts";
 
@@ -19,16 +19,15 @@ export class FakeChannel implements Channel {
   #news = Promise.withResolvers<void>();
   #gate: Promise<void> | undefined;
 
-  async read(into: Uint8Array): Promise<number | null> {
-    while (this.#arrived.length === 0 && this.#ending === undefined) await this.#news.promise;
-    if (this.#arrived.length > 0) {
-      const octets = Math.min(into.length, this.#arrived.length);
-      into.set(this.#arrived.subarray(0, octets));
-      this.#arrived = this.#arrived.subarray(octets);
-      return octets;
+  async start(receiver: Receiver): Promise<void> {
+    for (;;) {
+      while (this.#arrived.length === 0 && this.#ending === undefined) await this.#news.promise;
+      if (this.#arrived.length === 0) break;
+      const octets = this.#arrived;
+      this.#arrived = new Uint8Array(0);
+      receiver.received(octets);
     }
-    if (this.#ending instanceof Error) throw this.#ending;
-    return null;
+    receiver.ended(this.#ending instanceof Error ? this.#ending : undefined);
   }
 
   async write(bytes: Uint8Array): Promise<number> {

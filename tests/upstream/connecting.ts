@@ -2,6 +2,7 @@
 import { Message } from "../../lib/dns/message.ts";
 import { UpstreamError } from "../../lib/errors.ts";
 import { Connection, type ConnectionOptions } from "../../lib/upstream/connection.ts";
+import type { Pending } from "../../lib/upstream/pending.ts";
 import { assertInstanceOf } from "../support/assert.ts";
 import { FakeChannel } from "../support/fake_channel.ts";
 import { FakeTime, settled } from "../support/fake_time.ts";
@@ -46,16 +47,28 @@ export function message(name: string): Message {
   return Message.parse(query(name));
 }
 
+/** A query that waits, with everything that a test does not say. */
+export function pending(
+  fields: Pick<Pending, "message" | "deadline" | "resolve" | "reject"> & Partial<Pending>,
+): Pending {
+  const links = { id: 0, older: undefined, younger: undefined };
+  return { asker: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...links, ...fields };
+}
+
 /** Queries for names of their own, and what became of them so far: a name, a failure, or nothing. */
 export function ask(connection: Connection, count: number, deadline = Infinity): string[] {
   const outcomes = Array<string>(count).fill("waiting");
   for (let index = 0; index < count; index++) {
-    connection.exchange(message(`name${index}.test`), deadline).then(
-      (answer) => outcomes[index] = answer.name,
-      (error) => {
-        assertInstanceOf(error, UpstreamError);
-        outcomes[index] = `${error.phase}: ${error.failure}${error.sent ? "" : ", not sent"}`;
-      },
+    connection.send(
+      pending({
+        message: message(`name${index}.test`),
+        deadline,
+        resolve: (answer) => outcomes[index] = answer.name,
+        reject: (error) => {
+          assertInstanceOf(error, UpstreamError);
+          outcomes[index] = `${error.phase}: ${error.failure}${error.sent ? "" : ", not sent"}`;
+        },
+      }),
     );
   }
   return outcomes;

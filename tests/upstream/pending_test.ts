@@ -2,7 +2,7 @@ import { UpstreamError } from "../../lib/errors.ts";
 import { type Pending, PendingQueries } from "../../lib/upstream/pending.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { settled } from "../support/fake_time.ts";
-import { message } from "./connecting.ts";
+import { message, pending } from "./connecting.ts";
 
 const DEADLINE = 4_000;
 
@@ -22,20 +22,19 @@ function newPending(): PendingQueries {
 /** Adds a query that came at `now`. */
 function add(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): Fate {
   const told: boolean[] = [];
-  const fate = {
+  const fate: Fate = {
     outcome: "waiting",
     told,
-    pending: {
+    pending: pending({
       message: message("name.test"),
       deadline: now + DEADLINE,
       asker: { overdue: ({ isFree }: { isFree: boolean }) => void told.push(isFree) },
       slowAt: now + 100,
       lateAt: now + DEADLINE / 2,
-      sentAt: 0,
       resolve: () => fate.outcome = "answered",
       reject: (error: UpstreamError) => fate.outcome = `${error.failure}${error.sent ? "" : ", not sent"}`,
       ...fields,
-    },
+    }),
   };
   queries.add(fate.pending);
   return fate;
@@ -44,7 +43,7 @@ function add(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): F
 /** Adds a query and sends it; gives back its ID, too. */
 function send(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): Fate & { id: number } {
   const fate = add(queries, now, fields);
-  const id = queries.markSent(queries.nextUnsent()!, now);
+  const id = queries.markSent(queries.takeUnsent(), now);
   return Object.assign(fate, { id });
 }
 
@@ -60,9 +59,9 @@ Deno.test("silence counts from the oldest query without an answer, whatever is w
 Deno.test("an answer to any query ends the silence; with none waiting there is none", () => {
   const queries = newPending();
   const [first, second] = [send(queries, 0), send(queries, 0)];
-  queries.answered(second.id, 700);
+  queries.answered(second.pending, 700);
   assertEquals([queries.lookThrough(700), queries.lookThrough(1_000)], [0, 300]);
-  queries.answered(first.id, 1_000);
+  queries.answered(first.pending, 1_000);
   assertEquals([queries.lookThrough(5_000), queries.size], [0, 0]);
   send(queries, 6_000);
   assertEquals(queries.lookThrough(6_100), 100);
@@ -98,7 +97,7 @@ Deno.test("an asker is told of a slow answer once, and once more when half of th
   const queries = newPending();
   const { told } = send(queries, 0);
   for (let now = 0; now < 4_000; now += 10) {
-    queries.answered(send(queries, now).id, now); // The connection is alive.
+    queries.answered(send(queries, now).pending, now); // The connection is alive.
     queries.lookThrough(now);
     assertEquals(told, now < 100 ? [] : now < 2_000 ? [false] : [false, true], `${now}`);
   }
@@ -132,8 +131,8 @@ Deno.test("where half of the time comes before what is slow, the asker is told o
 Deno.test("without an asker there is nobody to tell, and an answered query tells no more", () => {
   const queries = newPending();
   send(queries, 0, { asker: undefined });
-  const { told, id } = send(queries, 0);
-  queries.answered(id, 50);
+  const { told, pending } = send(queries, 0);
+  queries.answered(pending, 50);
   queries.lookThrough(3_000);
   assertEquals(told, []);
 });
@@ -147,7 +146,7 @@ Deno.test("stalled: a query is slow and nothing has come since it was sent, unti
     queries.lookThrough(now);
     assert(queries.stalled, `${now}`);
   }
-  queries.answered(first.id, 1_500);
+  queries.answered(first.pending, 1_500);
   assert(!queries.stalled);
 });
 
@@ -156,7 +155,7 @@ Deno.test("slow names do not make a connection stalled on which others are answe
     const queries = newPending();
     send(queries, 0);
     for (let now = 0; now < 1_900; now += 10) {
-      if (now % gap === 0) queries.answered(send(queries, now).id, now);
+      if (now % gap === 0) queries.answered(send(queries, now).pending, now);
       queries.lookThrough(now);
       assert(!queries.stalled, `${now}`);
     }
@@ -166,7 +165,7 @@ Deno.test("slow names do not make a connection stalled on which others are answe
 Deno.test("what was slow to be sent does not make a connection stalled as soon as it is", () => {
   const queries = newPending();
   add(queries, 0);
-  queries.markSent(queries.nextUnsent()!, 95);
+  queries.markSent(queries.takeUnsent(), 95);
   queries.lookThrough(105);
   assert(!queries.stalled);
   queries.lookThrough(135);
@@ -176,7 +175,7 @@ Deno.test("what was slow to be sent does not make a connection stalled as soon a
 Deno.test("a connection that dies after an answer is stalled as soon as the next query is slow", () => {
   const queries = newPending();
   send(queries, 0);
-  queries.answered(send(queries, 50).id, 60);
+  queries.answered(send(queries, 50).pending, 60);
   send(queries, 200);
   queries.lookThrough(299);
   assert(!queries.stalled);
@@ -186,8 +185,8 @@ Deno.test("a connection that dies after an answer is stalled as soon as the next
 
 Deno.test("the ID of a query given up stays taken until its answer has come after all (7766-2)", () => {
   const queries = newPending();
-  const { id, outcome } = send(queries, 0);
-  queries.abandon(id, new UpstreamError("timed out", { upstream: "server", phase: "read" }));
+  const { id, outcome, pending } = send(queries, 0);
+  queries.abandon(pending, new UpstreamError("timed out", { upstream: "server", phase: "read" }));
   assertEquals([outcome, queries.has(id), queries.peek(id), queries.abandoned], [
     "waiting",
     true,
@@ -202,10 +201,10 @@ Deno.test("queries are sent in the order in which they came, under IDs of their 
   const queries = newPending();
   const fates = Array.from({ length: 500 }, () => add(queries));
   const ids = fates.map(({ pending }) => {
-    assertEquals(queries.nextUnsent(), pending);
+    assertEquals(queries.takeUnsent(), pending);
     return queries.markSent(pending, 5);
   });
-  assertEquals([queries.nextUnsent(), new Set(ids).size, queries.sent], [undefined, 500, 500]);
+  assertEquals([queries.hasUnsent, new Set(ids).size, queries.sent], [false, 500, 500]);
   assertEquals(ids.map((id) => queries.peek(id)), fates.map(({ pending }) => pending));
 });
 
