@@ -17,6 +17,8 @@ import { log } from "./lib/observe/log.ts";
 import { openResolverWarning } from "./lib/open_resolver.ts";
 import { Proxy } from "./lib/proxy.ts";
 import { Reloader } from "./lib/reload.ts";
+import { isWorker, serveAsWorker } from "./lib/workers/serve.ts";
+import { Threads } from "./lib/workers/threads.ts";
 
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
 /** For queries under way when the process is told to stop, in ms. */
@@ -55,7 +57,10 @@ async function run(config: Config, sources: Sources): Promise<number> {
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe } = observation;
-  const proxy = new Proxy({ config, caCerts, observe, wantsEach: () => observation.wantsEach });
+  const wantsEach = () => observation.wantsEach;
+  const proxy = new Threads({ config, caCerts, observe, wantsEach, module: import.meta.url });
+  const stopping = signal();
+  await proxy.started; // what is given up now is the whole process's
   giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
@@ -71,7 +76,7 @@ async function run(config: Config, sources: Sources): Promise<number> {
   });
   Deno.addSignalListener("SIGHUP", () => void reloader.reload("SIGHUP"));
   observation.ready(proxy);
-  log.info(`stopping on ${await signal()}: no new queries, answering those under way`);
+  log.info(`stopping on ${await stopping}: no new queries, answering those under way`);
   reloader[Symbol.dispose]();
   await observation.stopping();
   void signal().then(() => proxy[Symbol.dispose]()); // asked a second time: at once
@@ -81,7 +86,7 @@ async function run(config: Config, sources: Sources): Promise<number> {
   return EXIT.stopped;
 }
 
-function warn({ opportunistic, policy: { allow } }: Config, proxy: Proxy): void {
+function warn({ opportunistic, policy: { allow } }: Config, proxy: Threads): void {
   if (opportunistic) log.warning(OPPORTUNISTIC);
   const warning = openResolverWarning(proxy.addresses.map(({ hostname }) => hostname), allow);
   if (warning !== undefined) log.warning(warning);
@@ -96,7 +101,7 @@ function giveUpWriting(
   if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
-function showTo(observation: Observation, proxy: Proxy): void {
+function showTo(observation: Observation, proxy: Threads): void {
   try {
     const address = observation.show(proxy);
     if (address) {
@@ -129,4 +134,6 @@ function complain(message: string, code: number): number {
   return code;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+// Workers run this file, too: so the compiled program needs no other, and import.meta.main is true there as well.
+if (isWorker()) serveAsWorker();
+else if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -2,7 +2,8 @@ import type { CacheControl } from "./admin/cache_api.ts";
 import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Answerer, type AnswererOptions } from "./frontend/answer.ts";
-import { type ListenerOptions, Listeners } from "./frontend/listeners.ts";
+import { type ListenAddress, type ListenerOptions, Listeners } from "./frontend/listeners.ts";
+import type { Sharing } from "./frontend/shared_port.ts";
 import { type Library, openLibrary } from "./frontend/udp_batch.ts";
 import type { Observe } from "./observe/event.ts";
 import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
@@ -25,12 +26,21 @@ export interface ProxyOptions {
   readonly observe: Observe;
   /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
   readonly wantsEach?: () => boolean;
+  /** Whether other threads listen on the same ports; "alone" unless told. */
+  readonly sharing?: Sharing;
+  /** Opened by whoever makes the proxy, who also closes it; else it is the proxy's own. */
+  readonly library?: Library | undefined;
+  /** Called when `addresses` have changed because those of the host have. */
+  readonly onMove?: () => void;
 }
+
+/** What a proxy is made of, and what another configuration changes. */
+export type ProxyInputs = Pick<ProxyOptions, "config" | "caCerts">;
 
 /** The only composition: front ends, one forwarder, upstreams. It listens as soon as it is made. */
 export class Proxy implements Disposable {
+  readonly #options: Omit<ProxyOptions, keyof ProxyInputs>;
   readonly #observe: Observe;
-  readonly #wantsEach: () => boolean;
   readonly #library: Library | undefined;
   readonly #answerer: Answerer;
   readonly #listeners: Listeners;
@@ -41,17 +51,17 @@ export class Proxy implements Disposable {
   #disposed = false;
 
   /** Throws `ListenError`, or a `UsageError` for what cannot be had here. */
-  constructor({ config, caCerts, observe, wantsEach = () => true }: ProxyOptions) {
+  constructor({ config, caCerts, ...options }: ProxyOptions) {
+    const { observe } = this.#options = options;
     this.#observe = observe;
-    this.#wantsEach = wantsEach;
-    this.#library = openLibrary(config.udpBatch);
+    this.#library = options.library ?? openLibrary(config.udpBatch);
     this.#forwarder = new Forwarder({ config, caCerts, observe, now });
     this.#answerer = new Answerer(this.#answererOptions(config, this.#forwarder));
     this.#listeners = new Listeners(config.listen, this.#listenerOptions(config));
   }
 
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
-  static check({ config, caCerts }: Omit<ProxyOptions, "observe" | "wantsEach">): void {
+  static check({ config, caCerts }: ProxyInputs): void {
     openLibrary(config.udpBatch)?.close();
     const withoutState = { ...config, stateDir: undefined };
     new Forwarder({ config: withoutState, caCerts, observe: () => {}, now })[Symbol.dispose]();
@@ -60,6 +70,11 @@ export class Proxy implements Disposable {
   /** Where it listens, over UDP and TCP alike. */
   get addresses(): Deno.NetAddr[] {
     return this.#listeners.addresses;
+  }
+
+  /** Whether datagrams are handed over many at a time. */
+  get hasBatches(): boolean {
+    return this.#library !== undefined;
   }
 
   get upstreams(): UpstreamStatus[] {
@@ -80,7 +95,7 @@ export class Proxy implements Disposable {
    * What has not changed is not disturbed. Rejects with what the constructor throws, everything as it was. To be called
    * once at a time; `udpBatch` and `stateDir` have to stay as they are.
    */
-  async reconfigure({ config, caCerts }: Omit<ProxyOptions, "observe" | "wantsEach">): Promise<void> {
+  async reconfigure({ config, caCerts }: ProxyInputs): Promise<void> {
     const previous = this.#forwarder;
     const next = new Forwarder({ config, caCerts, observe: this.#observe, now }, previous);
     await next.policy.loaded;
@@ -95,6 +110,11 @@ export class Proxy implements Disposable {
     this.#forwarder = next;
     next.forget(previous);
     this.#retire(previous);
+  }
+
+  /** Listens on these from now on, as `reconfigure` does, and leaves all else as it is. */
+  listen(addresses: readonly ListenAddress[]): void {
+    this.#listeners.reconfigure(addresses);
   }
 
   /** Whether an upstream answers a query of our own. */
@@ -123,7 +143,7 @@ export class Proxy implements Disposable {
     this.#isStopping = this.#disposed = true;
     this.#disposeForwarders();
     this.#listeners[Symbol.dispose]();
-    this.#library?.close();
+    if (!this.#options.library) this.#library?.close();
   }
 
   /** Ends it when no query can need it any more: none outlives its deadline. */
@@ -153,13 +173,16 @@ export class Proxy implements Disposable {
       udpSize: config.maxUdpSize,
       keepAlive: Math.floor(config.tcpIdleTimeout / 100),
       observe: this.#observe,
-      wantsEach: this.#wantsEach,
+      wantsEach: this.#options.wantsEach ?? (() => true),
       now,
     };
   }
 
   #listenerOptions(config: Config): ListenerOptions {
+    const { sharing = "alone", onMove = () => {} } = this.#options;
     return {
+      sharing,
+      onMove,
       answerer: this.#answerer,
       observe: this.#observe,
       library: this.#library,

@@ -4,14 +4,14 @@ import { readInputs } from "./inputs.ts";
 import type { Observation } from "./observation.ts";
 import { log } from "./observe/log.ts";
 import { NAMES, needsRestart } from "./config/options.ts";
-import type { Proxy } from "./proxy.ts";
+import type { Threads } from "./workers/threads.ts";
 
 export interface ReloaderOptions {
   /** Reads the file again, and whatever else says something. Throws `UsageError`. */
   readonly read: () => Sources;
   /** What the proxy was made of. */
   readonly sources: Sources;
-  readonly proxy: Proxy;
+  readonly proxy: Threads;
   readonly observation: Observation;
   /** Called with each configuration that has come into force. */
   readonly onChange: (config: Config) => void;

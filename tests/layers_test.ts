@@ -86,11 +86,16 @@ Deno.test("of observe/ the layers import the types of events and states only", (
 Deno.test("layers, errors and events import nothing of the composition above them, nor the configuration", () => {
   assertEquals(
     arrows(
-      /^lib\/(?!config\/)(\w+\/|errors\.ts)/,
-      /^(main\.ts|lib\/(config\/.*|proxy|forwarder|upstreams)\.ts)$/,
+      /^lib\/(?!(config|workers)\/)(\w+\/|errors\.ts)/,
+      /^(main\.ts|lib\/((config|workers)\/.*|proxy|forwarder|upstreams)\.ts)$/,
     ),
     [],
   );
+});
+
+Deno.test("workers/ stands on the proxy as it is, of which a thread is one: nothing below knows of threads", () => {
+  assertEquals(arrows(/^lib\/(?!workers\/|reload\.ts)/, /^lib\/workers\//), []);
+  assertEquals(arrows(/^lib\/workers\//, /^lib\/(observation|reload|forwarder|upstreams)\.ts$/), []);
 });
 
 Deno.test("errors.ts stands on dns/ alone", () => {

@@ -34,6 +34,8 @@ export interface Config {
   readonly maxTcpClientsPerAddress: number;
   readonly maxInFlight: number;
   readonly udpBatch: Value<"udp-batch">;
+  /** Threads that answer. */
+  readonly workers: number;
   /** In octets; 0 for no cache. */
   readonly cacheSize: number;
   readonly minTtl: number;
@@ -124,6 +126,7 @@ export function composeConfig(given: Sources): Config {
     maxTcpClientsPerAddress: value("max-tcp-clients-per-address"),
     maxInFlight: value("max-in-flight"),
     udpBatch: value("udp-batch"),
+    workers: value("workers"),
     cacheSize: value("cache-size"),
     minTtl: value("min-ttl"),
     maxTtl: value("max-ttl"),

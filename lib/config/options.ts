@@ -119,6 +119,14 @@ export const OPTIONS = {
     restart: true,
     meaning: "Many datagrams with one system call: on Linux, with --allow-ffi for the C library, by auto.",
   },
+  workers: {
+    placeholder: "NUMBER",
+    // More threads than that have their time for each other; what is divided among them has to last for all.
+    ...integer(1, 64),
+    fallback: "1",
+    restart: true,
+    meaning: "Threads that answer, each with a cache and upstream connections of its own: one for each core.",
+  },
   "max-in-flight": {
     placeholder: "NUMBER",
     // Half of the 65,536 IDs of a connection: one that is free and random is always found at once.

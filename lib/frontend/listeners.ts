@@ -13,7 +13,10 @@ export interface ListenAddress {
 }
 
 type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
-export type ListenerOptions = Omit<PairOptions, "places"> & PlaceLimits;
+export interface ListenerOptions extends Omit<PairOptions, "places">, PlaceLimits {
+  /** Called when the host's addresses have come or gone, and what is listened on with them. */
+  readonly onMove?: () => void;
+}
 
 /** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
 const REFRESH = 5000;
@@ -27,7 +30,8 @@ export class ListenError extends Error {
 
 /** A UDP and a TCP socket on the same address and port. */
 interface Pair {
-  readonly udp: UdpFrontend;
+  /** Undefined where another thread has the port alone. */
+  readonly udp: UdpFrontend | undefined;
   readonly tcp: TcpFrontend;
 }
 
@@ -53,7 +57,7 @@ export class Listeners {
   }
 
   /** From now on listens on these and no others; what stays is not disturbed. Throws `ListenError`, with all as it was. */
-  reconfigure(addresses: readonly ListenAddress[], options: ListenerOptions): void {
+  reconfigure(addresses: readonly ListenAddress[], options = this.#options): void {
     const known = new Set(this.#pairs.keys());
     const wanted = wantedOf(addresses);
     try {
@@ -76,7 +80,7 @@ export class Listeners {
 
   /** Where it listens, over UDP and TCP alike. */
   get addresses(): Deno.NetAddr[] {
-    return [...this.#pairs.values()].map(({ udp }) => udp.address);
+    return [...this.#pairs.values()].map(({ tcp }) => tcp.address);
   }
 
   /** Takes no more queries, answers those it has, then closes. */
@@ -98,7 +102,7 @@ export class Listeners {
       this.#pairs.set(key, pair);
       this.#skipped.delete(key);
       const { observe } = options;
-      observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
+      if (pair.udp) observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
       observe({ kind: "listening", transport: "tcp", address: text(pair.tcp.address) });
     } catch (error) {
       if (address.required || !isLacking(error)) throw explain(address, error);
@@ -127,6 +131,7 @@ export class Listeners {
   /** Follows the host's addresses as they come and go. */
   #refresh(): void {
     const wanted = wantedOf(this.#addresses);
+    const before = [...this.#pairs.keys()].join();
     for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, dispose);
     for (const key of this.#skipped) if (!wanted.has(key)) this.#skipped.delete(key);
     for (const [key, address] of wanted) {
@@ -136,14 +141,17 @@ export class Listeners {
         this.#skip(key, error instanceof ListenError ? error.cause : error); // tried again at the next refresh
       }
     }
+    if ([...this.#pairs.keys()].join() !== before) this.#options.onMove?.();
   }
 }
 
 function openPair(address: ListenAddress, options: PairOptions): Pair {
   const { hostname, port } = address;
+  const hasUdp = options.sharing !== "further" || options.library !== undefined;
   for (let tries = 1;; tries++) {
     const tcp = new TcpFrontend({ ...options, hostname, port });
     try {
+      if (!hasUdp) return { udp: undefined, tcp };
       const udp = new UdpFrontend({ ...options, hostname, port: tcp.address.port });
       return { udp, tcp };
     } catch (error) {
@@ -155,11 +163,11 @@ function openPair(address: ListenAddress, options: PairOptions): Pair {
 }
 
 async function stop({ udp, tcp }: Pair): Promise<void> {
-  await Promise.all([udp.stop(), tcp.stop()]);
+  await Promise.all([udp?.stop(), tcp.stop()]);
 }
 
 function dispose({ udp, tcp }: Pair): void {
-  udp[Symbol.dispose]();
+  udp?.[Symbol.dispose]();
   tcp[Symbol.dispose]();
 }
 

@@ -22,6 +22,14 @@ export function portOf(address: Uint8Array): number {
   return address[2]! << 8 | address[3]!;
 }
 
+/** The same address with another port, as long as the kernel wants it. */
+export function withPort(address: Uint8Array, port: number): Uint8Array<ArrayBuffer> {
+  const other = address.slice(0, lengthOf(address)) as Uint8Array<ArrayBuffer>;
+  other[2] = port >> 8;
+  other[3] = port & 0xff;
+  return other;
+}
+
 /** An IPv4 address as a number; undefined for IPv6. */
 export function ipv4Of(address: Uint8Array): number | undefined {
   if (address[0] !== AF_INET) return undefined;

@@ -1,4 +1,5 @@
 import type { Places } from "./places.ts";
+import { listenTcp } from "./shared_port.ts";
 import { type TcpClientLimits, TcpSession } from "./tcp_session.ts";
 import type { FrontendOptions } from "./udp.ts";
 
@@ -27,9 +28,8 @@ export class TcpFrontend {
 
   /** Throws what `Deno.listen` throws. */
   constructor(options: TcpFrontendOptions) {
-    const { hostname, port } = options;
     this.#options = options;
-    this.#listener = Deno.listen({ transport: "tcp", hostname, port, tcpBacklog: BACKLOG });
+    this.#listener = listenTcp({ ...options, tcpBacklog: BACKLOG });
     this.address = this.#listener.addr;
     this.#timer = setInterval(() => this.#sweep(), SWEEP);
     void this.#accept();

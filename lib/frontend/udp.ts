@@ -4,8 +4,9 @@ import type { Observe } from "../observe/event.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Reply } from "./answer.ts";
 import type { Outcome } from "./quick_answers.ts";
+import { listenUdp, type Sharing } from "./shared_port.ts";
 import { ipv4Of, portOf, textOf } from "./socket_address.ts";
-import { BATCH, findDescriptor, type Library, UdpBatch } from "./udp_batch.ts";
+import { BATCH, type Library, UdpBatch } from "./udp_batch.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
@@ -19,6 +20,8 @@ const BUFFER = 2 * MAX_MESSAGE;
 export interface FrontendOptions {
   readonly hostname: string;
   readonly port: number;
+  /** "alone" unless told. */
+  readonly sharing?: Sharing;
   readonly answerer: Answerer;
   readonly observe: Observe;
 }
@@ -43,17 +46,13 @@ export class UdpFrontend {
   #flushing = false;
 
   /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ hostname, port, answerer, observe, library }: UdpFrontendOptions) {
-    this.#socket = Deno.listenDatagram({ transport: "udp", hostname, port });
-    this.address = this.#socket.addr as Deno.NetAddr;
+  constructor({ answerer, observe, library, ...place }: UdpFrontendOptions) {
+    const { socket, address, descriptor } = listenUdp(place, library);
+    this.#socket = socket;
+    this.address = address;
     this.#answerer = answerer;
     this.#observe = observe;
-    try {
-      this.#batch = library && new UdpBatch(library, findDescriptor(library, this.address));
-    } catch (error) {
-      this.#socket.close();
-      throw error;
-    }
+    if (library && descriptor !== undefined) this.#batch = new UdpBatch(library, descriptor);
     for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
   }
 

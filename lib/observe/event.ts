@@ -10,6 +10,7 @@ export type Event =
   | TurnedAway
   | Denied
   | Defect
+  | ThreadChange
   | UpstreamChange
   | NetworkChanged
   | ConnectionOpened
@@ -78,6 +79,15 @@ export type DenialReason = "not allowed" | "rate limit";
 export interface Defect {
   readonly kind: "defect";
   readonly error: unknown;
+}
+
+/** One of several threads answers from now on, or does not; the others do not mind. */
+export interface ThreadChange {
+  readonly kind: "thread";
+  /** Its number, which the main thread's being 1. */
+  readonly thread: number;
+  readonly state: "up" | "down";
+  readonly reason?: string;
 }
 
 /** An upstream was reached for the first time, failed, or recovered. */

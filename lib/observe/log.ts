@@ -91,6 +91,9 @@ function say(event: Event): void {
         upstream: event.upstream,
         reason: event.error?.message,
       });
+    case "thread":
+      if (event.state === "up") return log.info("thread {thread} answers as well", { ...event });
+      return log.error("thread {thread} does not answer: {reason}", { ...event });
     case "network changed":
       return log.info("connecting anew: {reason}", { ...event });
     case "connection opened":

@@ -96,6 +96,12 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `udp-batch = false`,
     `FILE:1: udp-batch: found false in place of text in quotes: auto, on, off`,
   ],
+  workers: [
+    `workers = 2`,
+    ["--workers=2"],
+    `workers = "auto"`,
+    `FILE:1: workers: found the text "auto" in place of a number: 1 to 64`,
+  ],
   "max-in-flight": [
     `max-in-flight = 9`,
     ["--max-in-flight=9"],

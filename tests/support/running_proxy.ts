@@ -1,7 +1,7 @@
 import type { Config } from "../../lib/config/config.ts";
 import type { Event } from "../../lib/observe/event.ts";
-import { Proxy } from "../../lib/proxy.ts";
 import { parseUpstream } from "../../lib/upstream/address.ts";
+import { Threads } from "../../lib/workers/threads.ts";
 import type { Address } from "./client.ts";
 import { modeConfig } from "./mode.ts";
 import { OPEN } from "./policy.ts";
@@ -14,19 +14,27 @@ export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> 
   readonly caCerts?: readonly string[];
 }
 
+/** What workers run. */
+const MODULE = new URL("../../main.ts", import.meta.url).href;
+
 /** The whole proxy, on a free port of loopback. */
 export class RunningProxy implements AsyncDisposable {
   readonly address: Address;
   /** Everything that it has told of itself. */
   readonly events: Event[] = [];
-  readonly proxy: Proxy;
+  readonly proxy: Threads;
   readonly #changes = new Changes();
   #options: RunningProxyOptions;
 
   constructor(options: RunningProxyOptions) {
     this.#options = options;
     const observe = (event: Event) => this.#observe(event);
-    this.proxy = new Proxy({ ...inputsOf(options), observe });
+    this.proxy = new Threads({
+      ...inputsOf(options),
+      observe,
+      wantsEach: () => true,
+      module: MODULE,
+    });
     this.address = this.proxy.addresses[0]!;
   }
 
@@ -94,6 +102,7 @@ function inputsOf({ upstreams, caCerts = [], ...fields }: RunningProxyOptions) {
     maxTcpClients: 100,
     maxTcpClientsPerAddress: 100,
     maxInFlight: 4096,
+    workers: 1,
     ...modeConfig(),
     cacheSize: 0,
     minTtl: 0,

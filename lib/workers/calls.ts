@@ -1,0 +1,39 @@
+/** What the main thread and its workers say to each other. All of it is cloned on the way: plain things only. */
+import type { ListenAddress } from "../frontend/listeners.ts";
+import type { ProxyInputs } from "../proxy.ts";
+import type { FlatEvent } from "./flat_event.ts";
+
+/** What a worker is to be from the start. */
+export interface Beginning {
+  readonly inputs: ProxyInputs;
+  /** Its number, which the main thread's being 1. */
+  readonly thread: number;
+  /** Whether somebody wants to know of each answer. */
+  readonly wantsEach: boolean;
+}
+
+/** What the main thread asks of a worker, each with its argument and result. */
+export interface Calls {
+  /** Comes to an end when it listens. */
+  begin(beginning: Beginning): void;
+  configure(inputs: ProxyInputs): void;
+  listen(addresses: readonly ListenAddress[]): void;
+  /** Takes no more queries and answers those it has, for so many ms at most. */
+  stop(limit: number): void;
+}
+
+export type CallName = keyof Calls;
+export type Argument<N extends CallName> = Parameters<Calls[N]>[0];
+export type Result<N extends CallName> = ReturnType<Calls[N]>;
+
+export interface Call {
+  readonly id: number;
+  readonly name: CallName;
+  readonly argument: unknown;
+}
+
+/** What a worker says. */
+export type Word =
+  | { readonly kind: "result"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "refusal"; readonly id: number; readonly reason: string }
+  | { readonly kind: "events"; readonly events: readonly FlatEvent[] };

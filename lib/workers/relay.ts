@@ -1,0 +1,41 @@
+import type { Event } from "../observe/event.ts";
+import { type FlatEvent, flatten } from "./flat_event.ts";
+
+/** What the main thread tells of itself, and would say as often as there are threads; or what is only counted. */
+const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
+  "listening",
+  "skipped",
+  "network changed",
+  "list read",
+  "list trouble",
+  "hits",
+  "exchanged",
+]);
+
+/** Those that strangers bring about, one for each packet: only where somebody wants each of them. */
+const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "turned away", "denied"]);
+
+/** A worker's events on their way to the main thread: those of one turn of the event loop together. */
+export class Relay {
+  /** Whether somebody wants to know of each answer. */
+  wantsEach = false;
+  readonly #post: (events: FlatEvent[]) => void;
+  #gathered: FlatEvent[] = [];
+
+  constructor(post: (events: FlatEvent[]) => void) {
+    this.#post = post;
+  }
+
+  readonly observe = (event: Event): void => {
+    if (UNTOLD.has(event.kind)) return;
+    if (FREQUENT.has(event.kind) && !this.wantsEach) return;
+    if (this.#gathered.length === 0) queueMicrotask(() => this.#flush());
+    this.#gathered.push(flatten(event));
+  };
+
+  #flush(): void {
+    const events = this.#gathered;
+    this.#gathered = [];
+    this.#post(events);
+  }
+}

@@ -1,0 +1,126 @@
+import type { ListenAddress } from "../frontend/listeners.ts";
+import { type Library, openLibrary } from "../frontend/udp_batch.ts";
+import { Proxy, type ProxyInputs } from "../proxy.ts";
+import type { Beginning, Call, CallName, Calls, Word } from "./calls.ts";
+import { Relay } from "./relay.ts";
+
+/** How long a proxy that has failed waits before it begins anew, in ms: at first, and at most. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 30_000;
+/** After so many ms without another one, a failure is forgotten. */
+const STEADY = 60_000;
+
+type Answers = {
+  readonly [N in CallName]: (argument: never) => ReturnType<Calls[N]> | Promise<ReturnType<Calls[N]>>;
+};
+
+/**
+ * The proxy of a worker, which does what the main thread says. An exception that nobody has caught ends the proxy and not
+ * the thread: another one begins in its place, in the same thread, since a new thread could not have the C library any
+ * more: the right to it is the whole process's, and was given up at the start.
+ */
+export class ServedProxy {
+  readonly #say: (word: Word) => void;
+  readonly #relay: Relay;
+  #thread = 0;
+  #inputs: ProxyInputs | undefined;
+  #library: Library | undefined;
+  #proxy: Proxy | undefined;
+  /** Begins, changes: one after the other. */
+  #changes: Promise<void> = Promise.resolve();
+  #pause = FIRST_PAUSE;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  readonly #answers: Answers = {
+    begin: (beginning: Beginning) => this.#inTurn(() => this.#begin(beginning)),
+    configure: (inputs: ProxyInputs) => this.#inTurn(() => this.#configure(inputs)),
+    listen: (addresses: readonly ListenAddress[]) => this.#inTurn(() => this.#listen(addresses)),
+    stop: (limit: number) => this.#stop(limit),
+  };
+
+  constructor(say: (word: Word) => void) {
+    this.#say = say;
+    this.#relay = new Relay((events) => say({ kind: "events", events }));
+  }
+
+  /** Does what it is told, and says what has come of it. */
+  async take({ id, name, argument }: Call): Promise<void> {
+    try {
+      const value = await this.#answers[name](argument as never);
+      this.#say({ kind: "result", id, value });
+    } catch (error) {
+      this.#say({ kind: "refusal", id, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** Told of an exception that nobody has caught. */
+  fail(error: unknown): void {
+    this.#relay.observe({ kind: "defect", error });
+    if (!this.#proxy) return; // it is about to begin anew, or has never begun
+    this.#end();
+    this.#later("of an exception that nobody has caught");
+  }
+
+  #begin({ inputs, thread, wantsEach }: Beginning): void {
+    this.#thread = thread;
+    this.#inputs = inputs;
+    this.#relay.wantsEach = wantsEach;
+    this.#library = openLibrary(inputs.config.udpBatch);
+    this.#open();
+  }
+
+  async #configure(inputs: ProxyInputs): Promise<void> {
+    this.#inputs = inputs;
+    await this.#proxy?.reconfigure(inputs);
+  }
+
+  #listen(listen: readonly ListenAddress[]): void {
+    const { config, caCerts } = this.#inputs!;
+    this.#inputs = { config: { ...config, listen }, caCerts };
+    this.#proxy?.listen(listen);
+  }
+
+  async #stop(limit: number): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#proxy?.stop(limit);
+    this.#end();
+  }
+
+  #open(): void {
+    this.#proxy = new Proxy({
+      ...this.#inputs!,
+      observe: this.#relay.observe,
+      wantsEach: () => this.#relay.wantsEach,
+      sharing: "further",
+      library: this.#library,
+    });
+    this.#relay.observe({ kind: "thread", thread: this.#thread, state: "up" });
+    this.#timer = setTimeout(() => this.#pause = FIRST_PAUSE, STEADY);
+  }
+
+  #end(): void {
+    const proxy = this.#proxy;
+    this.#proxy = undefined;
+    clearTimeout(this.#timer);
+    try {
+      proxy?.[Symbol.dispose]();
+    } catch (error) {
+      this.#relay.observe({ kind: "defect", error });
+    }
+  }
+
+  /** Begins anew after a pause, which grows while that is in vain. */
+  #later(reason: string): void {
+    this.#relay.observe({ kind: "thread", thread: this.#thread, state: "down", reason });
+    this.#timer = setTimeout(() => {
+      void this.#inTurn(() => this.#open()).catch((error) => this.#later((error as Error).message));
+    }, this.#pause);
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
+  }
+
+  #inTurn(change: () => void | Promise<void>): Promise<void> {
+    const changed = this.#changes.then(change);
+    this.#changes = changed.catch(() => {});
+    return changed;
+  }
+}
