@@ -1,29 +1,60 @@
+import { rcodeName } from "../dns/codes.ts";
+import { typeName } from "../dns/type_names.ts";
 import { clientText, type Detail, nameText } from "../observe/detail.ts";
-import type { Event } from "../observe/event.ts";
+import type { Answered, Event } from "../observe/event.ts";
 
 /** Different names or clients that are told apart at a time; an attacker can make up any number. */
 const MAX_KEYS = 5000;
+
+/** The last answers that are kept. */
+const LATEST = 10;
 
 export interface Count {
   readonly text: string;
   readonly count: number;
 }
 
+/** One answer, as far as it is to be told. */
+export interface Latest {
+  /** In ms since 1970. */
+  readonly time: number;
+  readonly client: string;
+  readonly transport: string;
+  readonly name: string;
+  readonly type: string;
+  readonly rcode: string;
+  readonly source: string;
+  /** The block list that kept it back. */
+  readonly list: string | undefined;
+  readonly milliseconds: number;
+}
+
 /** Who asks and what for, of late: it listens only while somebody looks. */
 export class Activity {
   readonly #names = new TopCounts();
   readonly #clients = new TopCounts();
+  /** The oldest first. */
+  readonly #latest: Latest[] = [];
   readonly #detail: Detail;
+  readonly #wallClock: () => number;
 
-  constructor(detail: Detail) {
+  constructor(detail: Detail, wallClock: () => number) {
     this.#detail = detail;
+    this.#wallClock = wallClock;
   }
 
   readonly observe = (event: Event): void => {
     if (event.kind !== "answered" || this.#detail === "none") return;
-    this.#names.add(nameText(event.query, this.#detail));
-    this.#clients.add(clientText(event.query, this.#detail));
+    const latest = this.#describe(event);
+    this.#names.add(latest.name);
+    this.#clients.add(latest.client);
+    if (this.#latest.push(latest) > LATEST) this.#latest.shift();
   };
+
+  /** The last answers, the newest first; undefined where they are not to be told. */
+  get latest(): Latest[] | undefined {
+    return this.#detail === "none" ? undefined : this.#latest.toReversed();
+  }
 
   /** The most frequent ones; undefined where they are not to be told. */
   top(count: number): { names: Count[]; clients: Count[] } | undefined {
@@ -35,6 +66,21 @@ export class Activity {
   fade(): void {
     this.#names.fade();
     this.#clients.fade();
+  }
+
+  #describe({ query, rcode, milliseconds }: Answered): Latest {
+    const { client: { transport }, message, trace: { source, list } } = query;
+    return {
+      time: this.#wallClock(),
+      client: clientText(query, this.#detail),
+      transport,
+      name: nameText(query, this.#detail),
+      type: typeName(message.type),
+      rcode: rcodeName(rcode),
+      source,
+      list,
+      milliseconds,
+    };
   }
 }
 

@@ -61,7 +61,7 @@ export class Live implements Disposable {
   #begin(): void {
     const { counters, observers, detail, now } = this.#options;
     this.#pace = new Pace(counters, now);
-    this.#activity = new Activity(detail);
+    this.#activity = new Activity(detail, Date.now);
     observers.addCurious(this.#activity.observe);
     this.#timer = setInterval(() => this.#tell(), PERIOD);
   }
@@ -82,7 +82,9 @@ export class Live implements Disposable {
   }
 
   #message(): Uint8Array {
-    const data = { ...report(this.#options), now: this.#pace!.look(), top: this.#activity!.top(TOP) ?? null };
+    const activity = this.#activity!;
+    const lists = { top: activity.top(TOP) ?? null, latest: activity.latest ?? null };
+    const data = { ...report(this.#options), now: this.#pace!.look(), ...lists };
     return utf8.encode(`data: ${JSON.stringify(data)}\n\n`);
   }
 }

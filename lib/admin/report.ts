@@ -27,7 +27,9 @@ export function report(of: Reported) {
       byRcode: Object.fromEntries(rcodes.filter(([, count]) => count > 0)),
       bySource: Object.fromEntries(SOURCES.map((source, i) => [source, counters.durations[i]!.count])),
     },
-    turnedAway: sum(counters.turnedAway),
+    /** Clients that may not ask, or ask too much; what was no query to resolve, by what its senders were told. */
+    denied: counters.denials,
+    turnedAway: turnedAway(counters),
     retries: counters.retries,
     tcpClientsRefused: counters.clientsRefused,
     queryLogDropped: of.queryLogDropped(),
@@ -53,6 +55,13 @@ function upstream(status: UpstreamStatus, counters = new UpstreamCounters()) {
     closed: Object.fromEntries(closed),
     failures: sum(failures),
   };
+}
+
+/** Over all transports, by RCODE, or "none" for silence. */
+function turnedAway({ turnedAway }: Counters): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { rcode, count } of turnedAway) sums[rcode] = (sums[rcode] ?? 0) + count;
+  return sums;
 }
 
 function sum(counts: ReadonlyMap<string, number>): number {

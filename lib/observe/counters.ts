@@ -1,3 +1,4 @@
+import { rcodeName } from "../dns/codes.ts";
 import type { Source, Trace } from "../resolver/resolver.ts";
 import type { Answered, ConnectionClosed, Denied, Event, Hits, TurnedAway } from "./event.ts";
 import { Histogram } from "./histogram.ts";
@@ -26,6 +27,23 @@ export class UpstreamCounters {
   readonly failures = new Map<string, number>();
 }
 
+/** How often `Denied` came with this transport, reason and answer. */
+export interface Denials {
+  readonly transport: string;
+  readonly reason: string;
+  /** "told" or "silence". */
+  readonly answer: string;
+  readonly count: number;
+}
+
+/** How often `TurnedAway` came with this transport and RCODE. */
+export interface TurnedAways {
+  readonly transport: string;
+  /** Its name; "none" for silence. */
+  readonly rcode: string;
+  readonly count: number;
+}
+
 /**
  * Counts what happens, for whoever asks later. It runs for every query, so that an answer costs a few additions: numbers
  * at known places, and no labels put together.
@@ -34,10 +52,8 @@ export class Counters {
   /** By transport, source and RCODE: see `answersAt`. */
   readonly answers = new Float64Array(TRANSPORTS.length * SOURCES.length * RCODES);
   readonly durations: readonly Histogram[] = SOURCES.map(() => new Histogram());
-  /** By transport and RCODE, the latter "none" for silence. */
-  readonly turnedAway = new Map<string, number>();
-  /** By transport, reason and whether the client was told. */
-  readonly denied = new Map<string, number>();
+  readonly #turnedAwayCounts = new Map<string, number>();
+  readonly #denialCounts = new Map<string, number>();
   readonly upstreams = new Map<string, UpstreamCounters>();
   /** Second and later attempts of answered queries: because one had failed, or because one took long. */
   retries = 0;
@@ -75,6 +91,22 @@ export class Counters {
     return this.answers[place(transport, source, rcode)]!;
   }
 
+  /** One for each kind that has occurred. */
+  get turnedAway(): TurnedAways[] {
+    return [...this.#turnedAwayCounts].map(([key, count]) => {
+      const [transport = "", rcode = ""] = key.split("/");
+      return { transport, rcode, count };
+    });
+  }
+
+  /** Likewise. */
+  get denials(): Denials[] {
+    return [...this.#denialCounts].map(([key, count]) => {
+      const [transport = "", reason = "", answer = ""] = key.split("/");
+      return { transport, reason, answer, count };
+    });
+  }
+
   #answered({ query, rcode, milliseconds, error }: Answered): void {
     const { client, trace } = query;
     const source = PLACES[trace.source];
@@ -95,11 +127,14 @@ export class Counters {
   }
 
   #turnedAway({ client, rcode }: TurnedAway): void {
-    increase(this.turnedAway, `${client.transport}/${rcode ?? "none"}`);
+    increase(
+      this.#turnedAwayCounts,
+      `${client.transport}/${rcode === undefined ? "none" : rcodeName(rcode)}`,
+    );
   }
 
   #denied({ client, reason, told }: Denied): void {
-    increase(this.denied, `${client.transport}/${reason}/${told ? "told" : "silence"}`);
+    increase(this.#denialCounts, `${client.transport}/${reason}/${told ? "told" : "silence"}`);
   }
 
   #closed({ upstream, error }: ConnectionClosed): void {

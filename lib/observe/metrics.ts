@@ -1,5 +1,13 @@
 import { rcodeName } from "../dns/codes.ts";
-import { type Counters, RCODES, SOURCES, TRANSPORTS, type UpstreamCounters } from "./counters.ts";
+import {
+  type Counters,
+  type Denials,
+  RCODES,
+  SOURCES,
+  TRANSPORTS,
+  type TurnedAways,
+  type UpstreamCounters,
+} from "./counters.ts";
 import { Exposition, only, type Sample, type TimedSample } from "./exposition.ts";
 import type { Histogram } from "./histogram.ts";
 import type { CacheStatus, UpstreamStatus } from "./status.ts";
@@ -37,12 +45,12 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
   to.counter(
     "dot_proxy_turned_away_total",
     "Messages that were no queries to resolve, by what their senders were told.",
-    () => byPair(counters.turnedAway, (transport, rcode) => ({ transport, rcode: named(rcode) })),
+    () => counters.turnedAway.map(counted),
   );
   to.counter(
     "dot_proxy_denied_total",
     "Queries that were not looked at, by why, and by whether the client was told.",
-    () => denials(counters),
+    () => counters.denials.map(counted),
   );
   to.counter(
     "dot_proxy_query_retries_total",
@@ -153,19 +161,12 @@ function* answers(counters: Counters): Iterable<Sample> {
   }
 }
 
-function denials({ denied }: Counters): Sample[] {
-  return [...denied].map(([key, value]) => {
-    const [transport = "", reason = "", answer = ""] = key.split("/");
-    return { labels: { transport, reason, answer }, value };
-  });
+function counted({ count, ...labels }: Denials | TurnedAways): Sample {
+  return { labels, value: count };
 }
 
 function label(rcode: number): string {
   return rcode === RCODES - 1 ? "other" : rcodeName(rcode);
-}
-
-function named(rcode: string): string {
-  return rcode === "none" ? rcode : rcodeName(Number(rcode));
 }
 
 /** Samples of counts whose keys are one or two words with a slash between. */

@@ -21,6 +21,10 @@ export function queryLine(event: Answered, time: Date, format: QueryFormat, deta
     attempts: trace.attempts,
     upstream: trace.upstream ?? "-",
   };
-  if (format === "json") return JSON.stringify(error ? { ...facts, error: error.message } : facts) + "\n";
-  return Object.values(facts).join(" ") + (error ? ` ${error.phase}: ${error.failure}` : "") + "\n";
+  const { list } = trace;
+  if (format === "json") {
+    return JSON.stringify({ ...facts, ...list && { list }, ...error && { error: error.message } }) + "\n";
+  }
+  const why = error ? ` ${error.phase}: ${error.failure}` : list ? ` list: ${list}` : "";
+  return Object.values(facts).join(" ") + why + "\n";
 }

@@ -36,6 +36,7 @@ export class BlockList implements Resolver {
   /** Undefined until the lists have been read for the first time. */
   #names: NameSet | undefined;
   readonly #loaded = Promise.withResolvers<void>();
+  #labels: readonly string[] = [];
   /** By list. */
   #reasons: Uint8Array[] = [];
 
@@ -47,6 +48,7 @@ export class BlockList implements Resolver {
   /** From now on these count; questions that have come before the first ones waited for them. */
   set lists({ names, labels }: Lists) {
     this.#names = names;
+    this.#labels = labels;
     this.#reasons = labels.map((label) =>
       composeReason({ code: ExtendedError.BLOCKED, text: `blocked by the list ${label}` })
     );
@@ -83,6 +85,7 @@ export class BlockList implements Resolver {
   #block(query: Query, list: number): Message {
     const { message, trace } = query;
     trace.source = "blocked";
+    trace.list = this.#labels[list]!;
     const isNull = this.#answer === "null";
     const address = isNull ? NULL_ADDRESSES.get(message.type) : undefined;
     return composeResponse(message, {

@@ -20,6 +20,8 @@ export interface Trace {
   attempts: number;
   /** How many of those were because an upstream took long; absent where none was. */
   hedges?: number;
+  /** The label of the block list that keeps the answer back; absent where none does. */
+  list?: string;
 }
 
 /** A question on its way. Only its trace may be written to. */

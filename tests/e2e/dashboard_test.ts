@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { askEach, names } from "../support/asking.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { askUdp } from "../support/client.ts";
+import { askUdp, UdpClient } from "../support/client.ts";
 import { addressed, type Answer, answering } from "../support/dot_server.ts";
 import { query } from "../support/packets.ts";
 import { type OperatedProxy, startOperatedProxy } from "./operated_proxy.ts";
@@ -59,9 +59,39 @@ function style(page: Page, selector: string, property: string): Promise<string> 
 /** Makes every name new, so that the cache does not know it. */
 let rounds = 0;
 
+/** Who may not ask, and who soon asks too much. */
+const STRANGER = "127.0.9.1";
+const GREEDY = "127.0.9.2";
+
+/** With some of each policy that there is. */
+async function startWithPolicy(servers: number, stack: AsyncDisposableStack): Promise<OperatedProxy> {
+  const list = await Deno.makeTempFile();
+  stack.defer(() => Deno.remove(list));
+  await Deno.writeTextFile(list, "ads.example\n");
+  const options = {
+    block: `ads=${list}`,
+    record: "nas.lan A 10.0.0.1",
+    "filter-type": "HTTPS",
+    deny: STRANGER,
+    "rate-limit": "1/s",
+    "rate-limit-exempt": "127.0.0.1",
+  };
+  const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
+  return stack.use(await startOperatedProxy(servers, ...args));
+}
+
+/** Whether there is an answer is to be seen on the dashboard. */
+async function sendFrom(source: string, proxy: OperatedProxy, ...messages: Uint8Array[]): Promise<void> {
+  using client = new UdpClient(proxy.address, source);
+  for (const message of messages) await client.send(message);
+}
+
 /** Some hundred queries a second, of which many are alike and some are for what is not there, until it is told to end. */
 async function underLoad(proxy: OperatedProxy, body: () => Promise<void>): Promise<void> {
-  const often = ["www.example.com", "api.example.net", "cdn.example.org", "www.example.com", "missing.test"];
+  const often = [
+    ...["www.example.com", "api.example.net", "cdn.example.org", "nas.lan"],
+    ...["www.example.com", "missing.test", "ads.example"],
+  ];
   const ended = Promise.withResolvers<void>();
   let going = true;
   const load = (async () => {
@@ -91,7 +121,8 @@ async function picture(page: Page, name: string): Promise<void> {
 }
 
 Deno.test("the dashboard follows what happens, stays within its origin and has nothing to complain of", async (t) => {
-  await using proxy = await startOperatedProxy(2);
+  await using stack = new AsyncDisposableStack();
+  const proxy = await startWithPolicy(2, stack);
   for (const server of proxy.servers) server.behaviour = answering(answer);
   await withBrowser(async (browser) => {
     const { page, complaints, requests } = await open(browser, proxy.url);
@@ -108,15 +139,49 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
         const before = (await page.textContent("#total"))!;
         await page.locator("#total").filter({ hasNotText: before }).waitFor();
         await shows(page, "li.up .state", /answers/);
+        await sendFrom(STRANGER, proxy, ...Array(7).fill(query("a.example")));
+        await sendFrom(GREEDY, proxy, ...Array(4).fill(query("a.example")));
         if (SCREENSHOTS) await page.waitForTimeout(60_000); // for lines worth a look
         await picture(page, "dashboard-light");
       });
+    });
+
+    await t.step("what policy answers and keeps back is shown with its reasons", async () => {
+      await askUdp(proxy.address, query("www.ads.example"));
+      await askUdp(proxy.address, query("nas.lan"));
+      await askUdp(proxy.address, query("nas.example", "HTTPS"));
+      for (
+        const row of [
+          "www.ads.example.Ablocked by adsNXDOMAIN",
+          "nas.lan.AlocalNOERROR",
+          "nas.example.HTTPSfilteredNOERROR",
+        ]
+      ) {
+        await shows(page, "#latest tr", new RegExp(`^${RegExp.escape(row)}.*127\\.0\\.0\\.1 UDP`));
+      }
+      for (const source of ["upstream", "cache", "local", "blocked", "filtered"]) {
+        await shows(page, "#sources li", new RegExp(`^${source}.*[1-9]`));
+      }
+    });
+
+    await t.step("whoever is turned away is shown with why, and what was said", async () => {
+      await sendFrom(STRANGER, proxy, query("a.example"));
+      await sendFrom(GREEDY, proxy, ...Array(10).fill(query("a.example"))); // more than any pause makes up for
+      await askUdp(proxy.address, query("a.example", "A", { opcode: 2 }));
+      const expected = [
+        "not allowed: refused",
+        ...["rate limit: truncated", "rate limit: silence"],
+        "nothing to resolve: NOTIMP",
+      ];
+      for (const text of expected) await shows(page, "#turned-away li", new RegExp(`^${text}.*[1-9]`));
+      await shows(page, "#trouble", /[1-9]\d* turned away$/);
     });
 
     await t.step("a name made of markup is text", async () => {
       const hostile = '<img\\032src=x\\032onerror="alert(1)">.example.com';
       for (let i = 0; i < 3; i++) await askUdp(proxy.address, query(hostile));
       await shows(page, "#names", /<img\\032src=x/);
+      await shows(page, "#latest", /<img\\032src=x/);
       assertEquals(await page.locator("img").count(), 0);
     });
 
@@ -174,5 +239,6 @@ Deno.test("names and clients are not shown where the detail is none", async () =
     await underLoad(proxy, () => shows(page, "#rate", /^[\d,]*[1-9]/));
     await shows(page, "#names", /^not shown: --query-detail none$/);
     await shows(page, "#clients", /^not shown: --query-detail none$/);
+    await shows(page, "#latest", /^not shown: --query-detail none$/);
   });
 });

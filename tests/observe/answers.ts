@@ -18,14 +18,14 @@ export interface AnswerFacts extends Partial<Trace> {
 /** NOERROR from an upstream in 12.345 ms, but for what is said otherwise. */
 export function answered(facts: AnswerFacts = {}): Answered {
   const { name = "example.com", type = "AAAA", transport = "udp", address = "192.0.2.7" } = facts;
-  const { source = "upstream", upstream, attempts = 1, hedges, error } = facts;
+  const { source = "upstream", upstream, attempts = 1, hedges, list, error } = facts;
   return {
     kind: "answered",
     query: {
       message: Message.parse(query(name, type)),
       client: { transport, address, port: 5000 },
       deadline: 0,
-      trace: { source, upstream, attempts, ...hedges && { hedges } },
+      trace: { source, upstream, attempts, ...hedges && { hedges }, ...list && { list } },
     },
     rcode: facts.rcode ?? 0,
     milliseconds: facts.milliseconds ?? 12.345,

@@ -36,6 +36,13 @@ Deno.test("a failure says why", () => {
   });
 });
 
+Deno.test("what a block list keeps back is told with the list", () => {
+  const event = answered({ source: "blocked", list: "ads", rcode: 3, attempts: 0 });
+  assertMatch(queryLine(event, time, "text", "full"), / NXDOMAIN blocked 12\.35 0 - list: ads\n$/);
+  const { source, list, error } = JSON.parse(queryLine(event, time, "json", "full"));
+  assertEquals([source, list, error], ["blocked", "ads", undefined]);
+});
+
 Deno.test("masked lines have networks in place of clients, and others have neither clients nor names", () => {
   const cases: [address: string, shown: string][] = [
     ["192.0.2.7", "192.0.2.0/24"],

@@ -182,10 +182,12 @@ Deno.test("blocked names do not exist, are at no address, or are refused, as is 
 });
 
 Deno.test("who is blocked is told by which list, and that it holds for a minute (8914-3, 2308-2)", async () => {
-  const answer = await resolved(await blocking("nxdomain"), asked("WWW.ads.example"));
+  const query = asked("WWW.ads.example");
+  const answer = await resolved(await blocking("nxdomain"), query);
   assertEquals(extendedErrors(answer), [{ code: 15, text: "blocked by the list ads" }]);
-  assertEquals([answer.source, answer.flags.aa, answer.question?.name], [
+  assertEquals([answer.source, query.trace.list, answer.flags.aa, answer.question?.name], [
     "blocked",
+    "ads",
     false,
     "WWW.ads.example",
   ]);

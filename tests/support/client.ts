@@ -16,13 +16,13 @@ export interface Patience {
 
 const TIMEOUT = 5_000;
 
-/** One UDP socket of its own port. */
+/** One UDP socket of its own port; `from` an address of this host, loopback unless given. */
 export class UdpClient implements Disposable {
   readonly #socket: Deno.DatagramConn;
   readonly #server: Address;
 
-  constructor(server: Address) {
-    const hostname = server.hostname.includes(":") ? "::1" : "127.0.0.1";
+  constructor(server: Address, from?: string) {
+    const hostname = from ?? (server.hostname.includes(":") ? "::1" : "127.0.0.1");
     this.#socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
     this.#server = server;
   }

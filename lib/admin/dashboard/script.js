@@ -4,11 +4,15 @@
 /** Seconds that the lines show. */
 const SPAN = 60;
 const SVG = "http://www.w3.org/2000/svg";
+const NOT_SHOWN = "not shown: --query-detail none";
 const HEALTHY = { up: "answers", down: "is down", untried: "not asked yet" };
 
 const byId = (id) => document.getElementById(id);
 const series = { rate: [], p50: [], own: [], failures: [] };
+/** The counts of a list in the report before, and when that was. */
+const earlier = new Map();
 const numbers = new Intl.NumberFormat("en");
+const times = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 let paused = false;
 
 const source = new EventSource("/api/events");
@@ -34,9 +38,9 @@ byId("flush").onsubmit = async (event) => {
 };
 
 function show(report) {
-  const { now, answers, upstreams, cache, top } = report;
+  const { now, answers, upstreams, cache, top, time } = report;
   say("version", report.version);
-  say("uptime", `up ${span(report.time - report.startedAt)} · ${octets(report.residentOctets)}`);
+  say("uptime", `up ${span(time - report.startedAt)} · ${octets(report.residentOctets)}`);
   say("rate", number(now.queriesPerSecond));
   say("total", `${number(sum(answers.byRcode))} answers in all`);
   say("p50", milliseconds(now.p50));
@@ -50,15 +54,58 @@ function show(report) {
   draw("own", now.ownShare ?? 0, 1);
   draw("failures", now.failuresPerSecond);
   showUpstreams(upstreams);
-  bars("rcodes", entries(answers.byRcode), "no answers yet");
-  bars("sources", entries(answers.bySource), "no answers yet");
-  bars("names", counts(top?.names), top ? "nobody asks" : "not shown: --query-detail none");
-  bars("clients", counts(top?.clients), top ? "nobody asks" : "not shown: --query-detail none");
+  bars("sources", withRates("sources", entries(answers.bySource), time), "no answers yet");
+  bars("rcodes", withRates("rcodes", entries(answers.byRcode), time), "no answers yet");
+  bars("turned-away", withRates("turned-away", entries(turnedAway(report)), time), "nobody yet");
+  showLatest(report.latest);
+  bars("names", counts(top?.names), top ? "nobody asks" : NOT_SHOWN);
+  bars("clients", counts(top?.clients), top ? "nobody asks" : NOT_SHOWN);
   byId("cache-section").hidden = !cache;
 }
 
-function trouble({ retries, turnedAway, tcpClientsRefused }) {
-  return `${number(retries)} retries, ${number(turnedAway + tcpClientsRefused)} turned away`;
+function trouble(report) {
+  return `${number(report.retries)} retries, ${number(sum(turnedAway(report)))} turned away`;
+}
+
+/** Whoever got no answer by policy, by why and what was said instead. */
+function turnedAway({ denied, turnedAway, tcpClientsRefused }) {
+  const counts = { "TCP client too many: closed": tcpClientsRefused };
+  for (const { transport, reason, answer, count } of denied) {
+    const told = reason === "rate limit" && transport === "udp" ? "truncated" : "refused";
+    const text = `${reason}: ${answer === "told" ? told : "silence"}`;
+    counts[text] = (counts[text] ?? 0) + count;
+  }
+  for (const [told, count] of Object.entries(turnedAway)) {
+    counts[`nothing to resolve: ${told === "none" ? "silence" : told}`] = count;
+  }
+  return counts;
+}
+
+function showLatest(latest) {
+  if (!latest?.length) {
+    const cell = element("td", latest ? "nobody asks" : NOT_SHOWN, "none");
+    cell.colSpan = 7;
+    const row = element("tr", "");
+    row.append(cell);
+    return byId("latest").replaceChildren(row);
+  }
+  byId("latest").replaceChildren(...latest.map((answer) => {
+    const row = element("tr", "", answer.source);
+    const name = element("th", answer.name, "name");
+    name.scope = "row";
+    name.title = answer.name;
+    const { list, source, transport } = answer;
+    row.append(
+      name,
+      element("td", answer.type),
+      element("td", list === undefined ? source : `${source} by ${list}`, "source"),
+      element("td", answer.rcode, answer.rcode === "SERVFAIL" ? "bad" : ""),
+      element("td", milliseconds(answer.milliseconds)),
+      element("td", `${answer.client} ${transport.toUpperCase()}`),
+      element("td", times.format(answer.time)),
+    );
+    return row;
+  }));
 }
 
 function showUpstreams(upstreams) {
@@ -120,17 +167,27 @@ function shape(kind, points) {
   return made;
 }
 
-/** Each text with its count, and a bar as long as its part of the greatest. */
+/** Rows of counts that only grow, each with how many a second there were since the report before. */
+function withRates(id, rows, time) {
+  const { counts, at } = earlier.get(id) ?? { counts: new Map(rows), at: 0 };
+  earlier.set(id, { counts: new Map(rows), at: time });
+  const seconds = Math.max(time - at, 1) / 1000;
+  // Fewer than before: the proxy has been started anew.
+  return rows.map(([text, count]) => [text, count, Math.max(0, count - (counts.get(text) ?? 0)) / seconds]);
+}
+
+/** Each text with its count, its rate where it has one, and a bar as long as its part of the greatest. */
 function bars(id, rows, otherwise) {
   if (rows.length === 0) return byId(id).replaceChildren(element("li", otherwise, "none"));
   const most = Math.max(...rows.map(([, count]) => count), 1);
-  byId(id).replaceChildren(...rows.map(([text, count]) => {
+  byId(id).replaceChildren(...rows.map(([text, count, rate = 0]) => {
     const item = element("li", "");
     const bar = element("span", "", "bar");
     bar.style.width = `${100 * count / most}%`;
-    const name = element("span", text);
+    const name = element("span", text, "text");
     name.title = text;
-    item.append(bar, name, element("span", number(count)));
+    const perSecond = element("span", rate > 0 ? `${number(rate)}/s` : "", "rate");
+    item.append(bar, name, perSecond, element("span", number(count), "count"));
     return item;
   }));
 }
