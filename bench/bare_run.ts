@@ -13,6 +13,8 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 export interface BareRun extends AsyncDisposable {
   readonly native: Native;
   readonly upstream: Upstream;
+  /** What the upstream's certificate names. */
+  readonly name: string;
   /** Starts dot-proxy with more options; it is ended with everything else. */
   start(...options: string[]): Promise<RunningPeer>;
   /** The same, without waiting for its first answer. */
@@ -32,6 +34,7 @@ export async function startBareRun(source?: string): Promise<BareRun> {
   return {
     native,
     upstream,
+    name: credentials.name,
     start: async (...options) => owned.use(await startPeer(dotProxy("dot-proxy", program, options), place)),
     spawn: async (...options) => owned.use(await spawnPeer(dotProxy("dot-proxy", program, options), place)),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

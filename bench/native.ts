@@ -11,6 +11,7 @@ const PROGRAMS = {
   relay: [],
   dot_server: ["-lssl", "-lcrypto"],
   slow_clients: [],
+  flood: [],
   nodelay: ["-shared", "-fPIC"],
 } as const;
 
