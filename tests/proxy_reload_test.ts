@@ -79,6 +79,26 @@ Deno.test("a listener that goes is closed, one that comes is open, and one that 
   await assertRejects(() => TcpClient.connect(goes));
 });
 
+Deno.test("a proxy that stops answers what a listener was asked that has gone by a reload", async () => {
+  const hold = new Hold();
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  const listen = ["127.0.0.1", "127.0.0.2"].map(freeAddress);
+  const goes = listen[1]!;
+  await using proxy = new RunningProxy({ upstreams: [server], listen, ...TRUST });
+  await using tcp = await TcpClient.connect(goes);
+  await tcp.send(question("tcp.test"));
+  const udp = askUdp(goes, question("udp.test"));
+  await server.until(({ received }) => received === 2);
+  await proxy.reconfigure({ listen: listen.slice(0, 1) });
+  let hasStopped = false;
+  const stopped = proxy.proxy.stop(5_000).then(() => hasStopped = true);
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(hasStopped, false);
+  await hold.release();
+  assertRight([read(await udp), read((await tcp.receive())!)]);
+  await stopped;
+});
+
 Deno.test("limits are those of the new configuration", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });

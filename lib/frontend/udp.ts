@@ -52,7 +52,12 @@ export class UdpFrontend {
     this.address = address;
     this.#answerer = answerer;
     this.#observe = observe;
-    if (library && descriptor !== undefined) this.#batch = new UdpBatch(library, descriptor);
+    try {
+      if (library && descriptor !== undefined) this.#batch = new UdpBatch(library, descriptor);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
     for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
   }
 

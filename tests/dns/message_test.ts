@@ -95,6 +95,18 @@ Deno.test("5452-1, 7766-7: the same question differs in nothing but the case of 
   assert(!same("1234 8180 0000 0000 0000 0000"), "no question is not a question");
 });
 
+Deno.test("5452-1, 7766-7: a response without a question answers if it refuses, for then it could not read it", () => {
+  const asked = Message.parse(hex(query));
+  const withRcode = (rcode: number, counts: string, records = "") =>
+    Message.parse(hex(`1234 818${rcode} 0000 ${counts} ${records}`)).answers(asked);
+  const [none, one] = ["0000 0000 0000", "0001 0000 0000"];
+  const answering = Array.from({ length: 6 }, (_, rcode) => withRcode(rcode, none));
+  // NOERROR and NXDOMAIN say something of a name: of which one is not told.
+  assertEquals(answering, [false, true, true, false, true, true]);
+  const address = "00 0001 0001 00000000 0004 c0000201";
+  assertEquals([0, 2, 3, 5].map((rcode) => withRcode(rcode, one, address)), [false, false, false, false]);
+});
+
 Deno.test("types and classes have no case: TYPE65 is not TYPE97", () => {
   const ask = (type: string, classNumber: string) =>
     Message.parse(hex(`1234 0100 0001 0000 0000 0000  01 61 00 ${type} ${classNumber}`));

@@ -1,7 +1,7 @@
 import { UdpFrontend } from "../../lib/frontend/udp.ts";
 import { type Library, openLibrary } from "../../lib/frontend/udp_batch.ts";
 import { addressOf } from "../support/answers.ts";
-import { assert, assertEquals, assertRejects } from "../support/assert.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../support/assert.ts";
 import { askUdp, UdpClient } from "../support/client.ts";
 import {
   addressed,
@@ -210,3 +210,31 @@ bothWays("an answer that comes after all is closed goes nowhere and harms nothin
   await assertRejects(() => client.receive({ timeout: 50 }), DOMException);
   assertEquals(events.of("socket trouble"), []);
 });
+
+for (const symbol of ["getsockopt", "memcpy"] as const) {
+  Deno.test({
+    name: `a front end that cannot have its batches gives the port back (${symbol} fails)`,
+    ignore: Deno.build.os !== "linux",
+    fn() {
+      const library = openLibrary("on")!;
+      const symbols = {
+        ...library.symbols,
+        [symbol]: () => {
+          throw new Error("out of order");
+        },
+      };
+      const taken = Deno.listenDatagram({ transport: "udp", hostname: "127.0.53.4", port: 0 }); // no other test's
+      taken.close();
+      const place = taken.addr as Deno.NetAddr;
+      const options = { answerer: answererFor({ resolver: new FakeResolver() }), observe: () => {} };
+      const broken = { ...library, symbols } as Library;
+      assertThrows(
+        () => new UdpFrontend({ ...place, ...options, library: broken }),
+        Error,
+        "out of order",
+      );
+      Deno.listenDatagram(place as Deno.UdpListenOptions & { transport: "udp" }).close();
+      library.close();
+    },
+  });
+}

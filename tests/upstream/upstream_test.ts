@@ -1,10 +1,11 @@
 import type { Event } from "../../lib/observe/event.ts";
-import { UpstreamError } from "../../lib/errors.ts";
+import { type Failure, UpstreamError } from "../../lib/errors.ts";
 import type { Trace } from "../../lib/resolver/resolver.ts";
 import { Upstream } from "../../lib/upstream/upstream.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { FakeChannel } from "../support/fake_channel.ts";
 import { FakeTime, settled } from "../support/fake_time.ts";
+import { keepAlive } from "../support/packets.ts";
 import { message } from "./connecting.ts";
 
 /** An upstream whose channels are the test's; while `refusing`, it cannot be reached. */
@@ -14,6 +15,7 @@ class Fixture implements Disposable {
   readonly events: Event[] = [];
   dials = 0;
   refusing = false;
+  failure: Failure = "refused";
   readonly upstream = new Upstream({
     label: "server",
     weight: 1,
@@ -25,7 +27,7 @@ class Fixture implements Disposable {
     dial: () => {
       this.dials++;
       if (this.refusing) {
-        return Promise.reject(new UpstreamError("refused", { upstream: "server", phase: "connect" }));
+        return Promise.reject(new UpstreamError(this.failure, { upstream: "server", phase: "connect" }));
       }
       this.channels.push(new FakeChannel());
       return Promise.resolve(this.channels.at(-1)!);
@@ -162,6 +164,37 @@ Deno.test("a server that closes every connection without an answer counts as awa
     await settled();
   }
   assertEquals(fixture.states, ["up", "down"]);
+});
+
+/** As many queries as make a connection want company. */
+const SATURATED = 2_000;
+
+for (const failure of ["refused", "pin mismatch"] as const) {
+  Deno.test(`a saturated connection that cannot get company (${failure}) takes what comes, and answers (7766-4)`, async () => {
+    using fixture = new Fixture();
+    const outcomes = [await fixture.ask(SATURATED)];
+    Object.assign(fixture, { refusing: true, failure });
+    for (let i = 0; i < 3; i++) {
+      outcomes.push(await fixture.ask(10));
+      await fixture.time.pass(10);
+    }
+    assertEquals([fixture.dials, fixture.channels.length], [2, 1]);
+    fixture.channel.answer(fixture.channel.queries);
+    await settled();
+    assertEquals(outcomes.flat().filter((outcome) => !outcome.startsWith("name")), []);
+  });
+}
+
+Deno.test("a reason not to connect, met when a connection has been idle, is nobody's exception: it is closed", async () => {
+  using fixture = new Fixture();
+  await fixture.ask(SATURATED);
+  Object.assign(fixture, { refusing: true, failure: "pin mismatch" });
+  await fixture.ask(1);
+  assertEquals(fixture.dials, 2);
+  // Idle for less than a second from now on, and asked often enough to be renewed.
+  fixture.channel.answer(fixture.channel.queries, { edns: { options: [keepAlive(10)] } });
+  await fixture.time.pass(1_000);
+  assertEquals([fixture.channel.closed, fixture.dials], [true, 2]);
 });
 
 Deno.test("dispose fails what is in flight, and nothing is dialled after it", async () => {
