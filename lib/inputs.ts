@@ -1,5 +1,6 @@
 import type { Config } from "./config/config.ts";
 import { UsageError } from "./errors.ts";
+import { readInputFile } from "./input_file.ts";
 
 /** A configuration, and what the files hold that it names. */
 export interface Inputs {
@@ -24,7 +25,7 @@ export function readInputs(config: Config): Inputs {
 }
 
 function readCertificates(file: string): string {
-  const text = readText("--ca", file);
+  const text = readInputFile("--ca", file);
   if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
   throw new UsageError(
     `--ca: "${file}" holds no PEM certificate, which starts with -----BEGIN CERTIFICATE-----`,
@@ -32,18 +33,10 @@ function readCertificates(file: string): string {
 }
 
 function readToken(file: string): string {
-  const token = readText("--admin-token-file", file).trim();
+  const token = readInputFile("--admin-token-file", file).trim();
   if (token.length >= SHORTEST_TOKEN && !/\s/.test(token)) return token;
   throw new UsageError(
     `--admin-token-file: "${file}" must hold one word of at least ${SHORTEST_TOKEN} characters; ` +
       "make one with: openssl rand -hex 32",
   );
-}
-
-function readText(option: string, file: string): string {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (cause) {
-    throw new UsageError(`${option}: cannot read "${file}": ${(cause as Error).message}`, { cause });
-  }
 }

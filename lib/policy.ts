@@ -3,14 +3,15 @@ import { nameToString } from "./dns/name.ts";
 import { UsageError } from "./errors.ts";
 import { FileWatch } from "./file_watch.ts";
 import { Admission } from "./frontend/admission.ts";
+import { checkInputFile, readInputFile } from "./input_file.ts";
 import { parseNetwork } from "./networks.ts";
 import type { Observe } from "./observe/event.ts";
 import type { PolicyConfig } from "./config/policy_config.ts";
 import { PRIVATE_NETWORKS } from "./config/policy_options.ts";
 import { AnyFilter } from "./resolver/any.ts";
-import { BlockList } from "./resolver/block_list.ts";
+import { BlockList, type Lists } from "./resolver/block_list.ts";
 import { type Hosts, parseHosts } from "./resolver/hosts.ts";
-import { type ListReport, readLists } from "./resolver/list_files.ts";
+import { type ListFile, readLists } from "./resolver/list_files.ts";
 import { Local } from "./resolver/local.ts";
 import { LocalNames, type LocalRecord } from "./resolver/local_names.ts";
 import { RebindingFilter } from "./resolver/rebinding.ts";
@@ -43,8 +44,9 @@ export class Policy implements Disposable {
   #local: Local | undefined;
   #blockList: BlockList | undefined;
   readonly #watch: FileWatch | undefined;
+  #loaded: Promise<void> = Promise.resolve();
   /** One after the other, so that the last one wins. */
-  #reading: Promise<void> = Promise.resolve();
+  #reloading: Promise<void> = Promise.resolve();
 
   /** Throws `UsageError` if a file cannot be read. */
   constructor(options: PolicyOptions) {
@@ -53,7 +55,7 @@ export class Policy implements Disposable {
     const { allow, deny, rateLimit: rate, rateLimitExempt: exempt } = config;
     const denied = config.denyAnswer === "refused" ? "refuse" : "ignore";
     this.admission = new Admission({ allow, deny, denied, rate, exempt });
-    for (const { path } of config.lists) refuseUnreadable(path);
+    config.lists.forEach(checkList);
     const paths = [...config.hosts, ...config.lists.map(({ path }) => path)];
     if (paths.length > 0) this.#watch = new FileWatch(paths, () => void this.reload());
   }
@@ -64,11 +66,15 @@ export class Policy implements Disposable {
     let first = next;
     if (lists.length > 0) {
       first = this.#blockList = new BlockList(blockAnswer, first);
-      void this.#read({ unhurried: this.#options.unhurried ?? false });
+      this.#loaded = this.#load(this.#blockList);
+      this.#loaded.catch(() => {}); // it is told to who waits for it
     }
     if (filterTypes.length > 0) first = new TypeFilter(filterTypes, first);
     const names = this.#localNames(this.#readHosts());
-    if (names.size > 0) first = this.#local = new Local(names, first);
+    // Hosts files that are empty now may be filled later.
+    if (names.size > 0 || this.#options.config.hosts.length > 0) {
+      first = this.#local = new Local(names, first);
+    }
     return new AnyFilter(first);
   }
 
@@ -78,41 +84,67 @@ export class Policy implements Disposable {
     return rebindProtection ? new RebindingFilter(INSIDE, rebindAllow, next) : next;
   }
 
-  /** Resolves when all files have been read, as far as they could be. */
+  /**
+   * Resolves when the lists have been read for the first time, or cannot be; where others answer queries meanwhile, it
+   * rejects with `UsageError` then, since those had better go on.
+   */
   get loaded(): Promise<void> {
-    return this.#reading;
+    return this.#loaded;
   }
 
   /** Reads all files again, beside the traffic. Where one cannot be read, all stays as it is and an event says so. */
   reload(): Promise<void> {
-    return this.#read({ unhurried: true });
+    return this.#reloading = this.#reloading.then(() => this.#reload());
   }
 
   [Symbol.dispose](): void {
     this.#watch?.[Symbol.dispose]();
   }
 
-  #read(manner: { unhurried: boolean }): Promise<void> {
-    return this.#reading = this.#reading.then(() => this.#readAll(manner));
+  async #load(blockList: BlockList): Promise<void> {
+    const { unhurried = false, onChange } = this.#options;
+    try {
+      blockList.lists = await this.#readLists(unhurried);
+      onChange();
+    } catch (error) {
+      if (unhurried) throw error;
+      this.#complain(error);
+      blockList.waitNoMore();
+    }
   }
 
-  async #readAll({ unhurried }: { unhurried: boolean }): Promise<void> {
-    const { config: { lists }, observe } = this.#options;
-    const report = (report: ListReport) => observe({ kind: "list read", ...report });
+  async #reload(): Promise<void> {
     try {
-      const names = unhurried && this.#local ? this.#localNames(this.#readHosts()) : undefined;
-      if (this.#blockList) this.#blockList.lists = await readLists(lists, { unhurried, report });
+      await this.#loaded;
+      const names = this.#local && this.#localNames(this.#readHosts());
+      if (this.#blockList) this.#blockList.lists = await this.#readLists(true);
       if (this.#local && names) this.#local.names = names;
       this.#options.onChange();
     } catch (error) {
-      observe({ kind: "list trouble", reason: (error as Error).message });
-      this.#blockList?.waitNoMore();
+      this.#complain(error);
     }
+  }
+
+  async #readLists(unhurried: boolean): Promise<Lists> {
+    const { config: { lists }, observe } = this.#options;
+    try {
+      return await readLists(lists, {
+        unhurried,
+        report: (report) => observe({ kind: "list read", ...report }),
+      });
+    } catch (cause) {
+      lists.forEach(checkList); // says which, and what to do
+      throw new UsageError(`cannot read a list: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #complain(error: unknown): void {
+    this.#options.observe({ kind: "list trouble", reason: (error as Error).message });
   }
 
   #readHosts(): Hosts[] {
     return this.#options.config.hosts.map((path) => {
-      const hosts = parseHosts(readText(path));
+      const hosts = parseHosts(readInputFile("--hosts", path));
       const names = new Set(hosts.records.map(({ name }) => String(name))).size;
       this.#options.observe({ kind: "list read", label: path, names, ignored: hosts.ignored });
       return hosts;
@@ -137,23 +169,6 @@ function isPublic({ name }: LocalRecord): boolean {
   return parse(text).isIcann === true && !isSpecial(text);
 }
 
-function readText(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function refuseUnreadable(path: string): void {
-  try {
-    using file = Deno.openSync(path);
-    file.readSync(new Uint8Array(1)); // a directory can be opened, too
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function unreadable(path: string, cause: unknown): UsageError {
-  return new UsageError(`cannot read "${path}": ${(cause as Error).message}`, { cause });
+function checkList({ path, allows }: ListFile): void {
+  checkInputFile(allows ? "--unblock" : "--block", path);
 }

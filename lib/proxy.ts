@@ -98,9 +98,9 @@ export class Proxy implements Disposable {
   async reconfigure({ config, caCerts }: ProxyInputs): Promise<void> {
     const previous = this.#forwarder;
     const next = new Forwarder({ config, caCerts, observe: this.#observe, now }, previous);
-    await next.policy.loaded;
-    if (this.#isStopping) return next[Symbol.dispose]();
     try {
+      await next.policy.loaded;
+      if (this.#isStopping) return next[Symbol.dispose]();
       this.#listeners.reconfigure(config.listen, this.#listenerOptions(config));
     } catch (error) {
       next[Symbol.dispose]();

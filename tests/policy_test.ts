@@ -7,7 +7,7 @@ import { parseNetwork } from "../lib/networks.ts";
 import { UsageError } from "../lib/errors.ts";
 import { parseRecord } from "../lib/resolver/record_text.ts";
 import { extendedErrors } from "./support/asking.ts";
-import { assertEquals, assertMatch, assertThrows } from "./support/assert.ts";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "./support/assert.ts";
 import { FakeResolver } from "./support/fake_resolver.ts";
 import { OPEN } from "./support/policy.ts";
 import { asked, resolved, told } from "./support/resolving.ts";
@@ -107,16 +107,52 @@ Deno.test("files are read again beside the traffic; one that cannot be read leav
   assertEquals(kinds.filter((kind) => kind === "list trouble").length, 1);
 });
 
-Deno.test("a file that cannot be read keeps the proxy from starting", () => {
+Deno.test("a hosts file that is empty at the start is in force when it has names", async () => {
   using fixture = new Fixture();
-  for (const path of [fixture.path("nowhere"), fixture.path(".")]) {
-    const list = { label: "ads", path, allows: false };
-    assertMatch(
-      (assertThrows(() => fixture.start({ lists: [list] }), UsageError) as Error).message,
-      /^cannot read "/,
-    );
-    assertThrows(() => fixture.start({ hosts: [path] }), UsageError);
+  const hosts = fixture.write("hosts", "");
+  const { policy, first } = fixture.start({ hosts: [hosts] });
+  fixture.write("hosts", "10.0.0.1 a.lan\n");
+  await policy.reload();
+  assertEquals(await told(first, "a.lan"), "0 10.0.0.1");
+});
+
+Deno.test("a file that cannot be read keeps the proxy from starting, with option, file, reason and remedy", () => {
+  using fixture = new Fixture();
+  const list = (path: string, allows: boolean) => ({ lists: [{ label: "ads", path, allows }] });
+  const options: [option: string, config: (path: string) => Partial<PolicyConfig>][] = [
+    ["--block", (path) => list(path, false)],
+    ["--unblock", (path) => list(path, true)],
+    ["--hosts", (path) => ({ hosts: [path] })],
+  ];
+  const missing = "No such file or directory (os error 2); correct the path, or put the file there";
+  const folder = "Is a directory (os error 21); name a file that can be read";
+  for (const [name, reason] of [["nowhere", missing], [".", folder]] as const) {
+    const path = fixture.path(name);
+    for (const [option, config] of options) {
+      const error = assertThrows(() => fixture.start(config(path)), UsageError) as Error;
+      assertEquals(error.message, `${option}: cannot read "${path}": ${reason}`);
+    }
   }
+});
+
+Deno.test("a list that goes away before it has been read lets questions pass, or the configuration before go on", async () => {
+  using fixture = new Fixture();
+  for (const unhurried of [false, true]) {
+    const path = fixture.write("ads", "ads.example\n");
+    const lists = [{ label: "ads", path, allows: false }];
+    using policy = new Policy({
+      config: { ...OPEN, lists },
+      routes: [],
+      unhurried,
+      onChange: () => {},
+      observe: (event) => fixture.events.push(event),
+    });
+    Deno.removeSync(path);
+    const first = policy.before(fixture.next);
+    if (unhurried) await assertRejects(() => policy.loaded, UsageError, `--block: cannot read "${path}"`);
+    else assertEquals((await resolved(first, asked("ads.example"))).rcode, 0);
+  }
+  assertEquals(fixture.events.map(({ kind }) => kind), ["list trouble"], "of the second, who waits tells");
 });
 
 Deno.test("private addresses from strangers pass unless protection is on", async () => {

@@ -8,6 +8,7 @@ import { Authority } from "./support/certificates.ts";
 import { askUdp, TcpClient, UdpClient } from "./support/client.ts";
 import { DotServer, Hold } from "./support/dot_server.ts";
 import { read } from "./support/packets.ts";
+import { OPEN } from "./support/policy.ts";
 import { RunningProxy, written } from "./support/running_proxy.ts";
 
 const AUTHORITY = await Authority.create();
@@ -155,6 +156,34 @@ Deno.test("the cache stays, but for names that go elsewhere now, and for a cache
   await proxy.reconfigure({ cacheSize: 2 << 20 });
   assertRight(await askEach(proxy.address, asked));
   assertEquals([server.received, other.received], [5, 1]);
+});
+
+Deno.test("lists and hosts files are read again, though they are called the same", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  await using stack = new AsyncDisposableStack();
+  const [path, hosts] = [await Deno.makeTempFile(), await Deno.makeTempFile()];
+  for (const each of [path, hosts]) stack.defer(() => Deno.remove(each));
+  const lists = [{ label: "ads", path, allows: false }];
+  await using proxy = new RunningProxy({
+    upstreams: [server],
+    cacheSize: 1 << 20,
+    policy: { ...OPEN, lists, hosts: [hosts] },
+    ...TRUST,
+  });
+  const tell = async (name: string) => {
+    const { rcode, answers } = read(await askUdp(proxy.address, question(name)));
+    return [rcode, ...answers.map(({ text }) => text)].join(" ");
+  };
+  assertRight(await askEach(proxy.address, ["ads.test", "nas.test"]));
+  await Deno.writeTextFile(path, "ads.test\n");
+  await Deno.writeTextFile(hosts, "192.0.2.1 nas.test\n");
+  await proxy.reconfigure({});
+  assertEquals([await tell("ads.test"), await tell("nas.test")], ["3", "0 192.0.2.1"]);
+  await Deno.writeTextFile(path, "");
+  await Deno.writeTextFile(hosts, "");
+  await proxy.reconfigure({});
+  assertRight(await askEach(proxy.address, ["ads.test", "nas.test"]));
+  assertEquals(server.received, 2, "what the cache knew of them was not lost");
 });
 
 Deno.test("a stop while a new configuration is on its way ends both", async () => {

@@ -2,6 +2,7 @@
 import type { Given } from "./arguments.ts";
 import { Place } from "./config_place.ts";
 import { UsageError } from "../errors.ts";
+import { readInputFile } from "../input_file.ts";
 import { isRepeatable, type Key, KEYS, type Name, OPTIONS, schemaOf } from "./options.ts";
 import { parseToml, type Table, TomlError } from "./toml.ts";
 import { readUpstream } from "./upstream_table.ts";
@@ -16,13 +17,12 @@ export function readConfigFile(path: string): (name: Name) => Given[] {
 }
 
 function readToml(path: string): Table {
+  const text = readInputFile("--config", path);
   try {
-    return parseToml(Deno.readTextFileSync(path));
+    return parseToml(text);
   } catch (cause) {
-    if (cause instanceof TomlError) {
-      throw new UsageError(`${path}:${cause.line}: this is not TOML: ${cause.message}`, { cause });
-    }
-    throw new UsageError(`--config: cannot read "${path}": ${(cause as Error).message}`, { cause });
+    if (!(cause instanceof TomlError)) throw cause;
+    throw new UsageError(`${path}:${cause.line}: this is not TOML: ${cause.message}`, { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { UsageError } from "../errors.ts";
+import { readInputFile } from "../input_file.ts";
 import type { UpstreamAddress } from "./address.ts";
 
 /** PEM: what we show to a server that asks for it (RFC 8446 §4.4.2), our own certificate first. */
@@ -16,8 +17,8 @@ export function readClientCertificate(
   { clientCertificate, label }: UpstreamAddress,
 ): ClientCertificate | undefined {
   if (!clientCertificate) return undefined;
-  const cert = readPem(clientCertificate.certificate, label);
-  const key = readPem(clientCertificate.key, label);
+  const cert = readInputFile(label, clientCertificate.certificate);
+  const key = readInputFile(label, clientCertificate.key);
   const certificate = parse(() => new X509Certificate(cert), "certificate", clientCertificate.certificate);
   const privateKey = parse(
     () => createPrivateKey(key),
@@ -29,14 +30,6 @@ export function readClientCertificate(
     throw new UsageError(`${label}: the key in "${key}" is not that of the certificate in "${certificate}"`);
   }
   return { cert, key };
-}
-
-function readPem(file: string, label: string): string {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (cause) {
-    throw new UsageError(`${label}: cannot read "${file}": ${(cause as Error).message}`, { cause });
-  }
 }
 
 function parse<T>(read: () => T, what: string, file: string): T {

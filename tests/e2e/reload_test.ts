@@ -151,7 +151,7 @@ Deno.test("a file that is wrong is refused as a whole with one clear line, and w
       `upstream = "127.0.53.21:1"\nupstreem = 1`,
       "/dot-proxy.toml:2: upstreem: there is no such key; did you mean upstream?",
     ],
-    [`upstream = "127.0.53.21:1"\nblock = "/no/list"`, `cannot read "/no/list": `],
+    [`upstream = "127.0.53.21:1"\nblock = "/no/list"`, `--block: cannot read "/no/list": `],
     ["upstream = ", "/dot-proxy.toml:1: this is not TOML: "],
     [`admin = "192.0.2.1"`, "--admin: other hosts can reach 192.0.2.1:9153"],
   ];
@@ -212,6 +212,9 @@ Deno.test("names of a list that is new are blocked after the reload, and none is
     while (!isDone) assertEquals(await ask("ads.example"), 3);
     await reloaded;
   }
+  await Deno.writeTextFile(list, "0.0.0.0 other.example\n");
+  await configured.reload(); // sees it at once, and not when the file is looked at the next time
+  assertEquals([await ask("ads.example"), await ask("other.example")], [0, 3]);
   await Deno.remove(list);
 });
 
