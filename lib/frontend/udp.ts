@@ -52,12 +52,7 @@ export class UdpFrontend {
     this.address = address;
     this.#answerer = answerer;
     this.#observe = observe;
-    try {
-      if (library && descriptor !== undefined) this.#batch = new UdpBatch(library, descriptor);
-    } catch (error) {
-      socket.close();
-      throw error;
-    }
+    if (library && descriptor !== undefined) this.#batch = new UdpBatch(library, descriptor);
     for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
   }
 
