@@ -56,9 +56,10 @@ async function run(config: Config, sources: Sources): Promise<number> {
   const { caCerts, token } = readInputs(config);
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
-  const { observe } = observation;
+  const { observe, relay } = observation;
   const wantsEach = () => observation.wantsEach;
-  const proxy = new Threads({ config, caCerts, observe, wantsEach, module: import.meta.url });
+  const proxy = new Threads({ config, caCerts, observe, relay, wantsEach, module: import.meta.url });
+  observation.onWantsEach(() => proxy.tellEach());
   const stopping = signal();
   await proxy.started; // what is given up now is the whole process's
   giveUpWriting(config, environment);

@@ -6,8 +6,8 @@ import { Live } from "./admin/live.ts";
 import { report } from "./admin/report.ts";
 import type { Config } from "./config/config.ts";
 import { UsageError } from "./errors.ts";
-import { Counters } from "./observe/counters.ts";
 import type { Event, Observe } from "./observe/event.ts";
+import { Figures } from "./observe/figures.ts";
 import { configureLog, isReadByJournal, log, type LogOptions, startLog } from "./observe/log.ts";
 import { metrics } from "./observe/metrics.ts";
 import { Notifier, notifyFrom } from "./observe/notify.ts";
@@ -15,7 +15,7 @@ import { Observers } from "./observe/observers.ts";
 import { QueryLog } from "./observe/query_log.ts";
 import { RotatingFile, standardOutput } from "./observe/rotating_file.ts";
 import { Runtime } from "./observe/runtime.ts";
-import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
+import type { CacheStatus, ThreadStatus, UpstreamStatus } from "./observe/status.ts";
 
 /** For the last lines and responses, in ms: a disk that hangs does not keep us. */
 const LAST_WORDS = 1000;
@@ -33,6 +33,10 @@ export interface Subject {
   readonly upstreams: readonly UpstreamStatus[];
   readonly cache: CacheStatus | undefined;
   readonly cacheControl: CacheControl | undefined;
+  /** Whether it has no other threads than this one. */
+  readonly isAlone: boolean;
+  /** Asks the other threads how they fare, which is part of all the above from then on. */
+  look(): Promise<readonly ThreadStatus[]>;
   /** Asks the upstreams something, whatever the cache knows; whether one has answered. */
   probe(): Promise<boolean>;
 }
@@ -40,21 +44,28 @@ export interface Subject {
 /** The composition of all that watches: log, query log, counters, and the admin server that shows them. */
 export class Observation {
   readonly observe: Observe;
+  /** Told of what happens in other threads, which count it themselves. */
+  readonly relay: Observe;
   readonly #options: ObservationOptions;
   readonly #observers: Observers;
   #logsEach: boolean;
   readonly #queryLog: QueryLog | undefined;
-  readonly #counters = new Counters();
+  #figures: Figures | undefined;
   readonly #notifier: Notifier | undefined;
   #runtime: Runtime | undefined;
   #admin: AdminServer | undefined;
+  #onWantsEach = () => {};
 
   /** Throws `UsageError` if the query log cannot be written. */
   constructor(options: ObservationOptions) {
     this.#options = options;
     const { config, environment } = options;
     this.#observers = new Observers(startLog(this.#logOptions(config)));
-    this.observe = this.#observers.observe;
+    this.relay = this.#observers.observe;
+    this.observe = (event) => {
+      this.#figures?.own.observe(event);
+      this.relay(event);
+    };
     this.#logsEach = config.logLevel === "debug";
     this.#queryLog = this.#openQueryLog();
     if (this.#queryLog) this.#observers.addCurious(this.#queryLog.observe);
@@ -66,30 +77,39 @@ export class Observation {
     return this.#logsEach || this.#observers.wantEach;
   }
 
+  /** Calls `listener` whenever `wantsEach` may have changed. */
+  onWantsEach(listener: () => void): void {
+    this.#observers.onCuriosity(this.#onWantsEach = listener);
+  }
+
   /** Serves what there is to see of the proxy, if that is wanted; where, if so. Throws what `Deno.serve` throws. */
   show(subject: Subject): Deno.NetAddr | undefined {
     const { config, token } = this.#options;
     if (!config.admin) return undefined;
-    this.#observers.add(this.#counters.observe);
+    const figures = this.#figures = new Figures(subject.isAlone ? undefined : () => subject.look());
+    const { counters, refresh } = figures;
     const now = () => performance.now();
     const runtime = this.#runtime = new Runtime(now);
     const watched = {
-      counters: this.#counters,
+      counters,
       upstreams: () => subject.upstreams,
       cache: () => subject.cache,
       residentOctets: () => runtime.residentOctets,
-      queryLogDropped: () => this.#queryLog?.dropped ?? 0,
+      queryLogDropped: () =>
+        figures.others.reduce((sum, { lost }) => sum + lost, this.#queryLog?.dropped ?? 0),
       version: this.#options.version,
     };
     const exposition = metrics(watched);
-    runtime.expose(exposition);
+    runtime.expose(exposition, () => figures.others);
+    const probe = () => subject.probe().finally(refresh);
     this.#admin = new AdminServer({
       ...config.admin,
       guard: new Guard(token),
       metrics: exposition,
-      health: new Health({ ...watched, probe: () => subject.probe(), now }),
-      live: new Live({ ...watched, observers: this.#observers, detail: config.queryDetail, now }),
+      health: new Health({ ...watched, probe, now }),
+      live: new Live({ ...watched, observers: this.#observers, detail: config.queryDetail, refresh, now }),
       report: () => report(watched),
+      refresh,
       cacheControl: () => subject.cacheControl,
     });
     return this.#admin.address;
@@ -102,7 +122,7 @@ export class Observation {
     notifier.ready();
     notifier.status("no upstream has been asked yet");
     this.#observers.add(({ kind }) => {
-      if (kind === "upstream") notifier.status(inWords(subject.upstreams));
+      if (kind === "upstream") void subject.look().then(() => notifier.status(inWords(subject.upstreams)));
     });
   }
 
@@ -120,6 +140,7 @@ export class Observation {
   reconfigure(config: Config): void {
     configureLog(this.#logOptions(config));
     this.#logsEach = config.logLevel === "debug";
+    this.#onWantsEach();
   }
 
   /** Ends what watches, the last lines written; systemd has been told before. */

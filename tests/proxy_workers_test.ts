@@ -1,7 +1,8 @@
 /** Several threads on the same ports: who answers, and that all of them do as they are told. */
 import { ListenError } from "../lib/frontend/listeners.ts";
+import type { ThreadStatus } from "../lib/observe/status.ts";
 import { assertRight, names, question } from "./support/asking.ts";
-import { assertEquals, assertRejects, assertThrows } from "./support/assert.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { askTcp, askUdp, TcpClient, UdpClient } from "./support/client.ts";
 import { DotServer, Hold } from "./support/dot_server.ts";
@@ -28,6 +29,21 @@ async function startThree(
   const proxy = new RunningProxy({ ...all, ...options });
   await proxy.proxy.started;
   return proxy;
+}
+
+function answersOf({ counts }: ThreadStatus): number {
+  return counts.answers.reduce((sum, each) => sum + each, 0);
+}
+
+/** The threads that have come up and gone down, in order. */
+function changes({ events }: RunningProxy): string[] {
+  return events.flatMap((event) => event.kind === "thread" ? [`${event.thread} ${event.state}`] : []);
+}
+
+/** An address that the proxy may listen on. */
+function freeAddress(hostname: string) {
+  using listener = Deno.listen({ hostname, port: 0 });
+  return { hostname, port: listener.addr.port, required: true };
 }
 
 /** Asks with a new client for each name, one after the other. */
@@ -62,6 +78,75 @@ Deno.test("queries are answered while the other threads have not come up yet", a
   await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], workers: 3 });
   assertRight([read(await askUdp(proxy.address, question("early.test")))]);
   await proxy.proxy.started;
+});
+
+Deno.test("each thread counts its answers; upstreams and cache are told of as one", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  const admin = { hostname: "127.0.0.1", port: 0 };
+  await using proxy = await startThree(server, { admin, cacheSize: 3 << 20 });
+  const { proxy: threads } = proxy;
+  await askAll(askUdp, proxy, "once");
+  const [second = 0, third = 0] = (await threads.look()).map(answersOf);
+  assert(second > 0 && third > 0 && second + third < CLIENTS, `${second} and ${third}`);
+  assertEquals(threads.cache, {
+    entries: CLIENTS,
+    octets: threads.cache!.octets,
+    maxOctets: 3 << 20,
+    evictions: 0,
+  });
+  const [upstream, ...others] = threads.upstreams;
+  assertEquals([upstream?.state, upstream?.connections, others.length], ["up", 3, 0]);
+  assertEquals(proxy.states, ["up"]);
+});
+
+Deno.test("what is forgotten is forgotten by all threads", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  await using proxy = await startThree(server, { cacheSize: 3 << 20 });
+  const cache = proxy.proxy.cacheControl!;
+  for (const expected of [3, 6]) {
+    for (const _ of names(CLIENTS)) assertRight([read(await askUdp(proxy.address, question("same.test")))]);
+    assertEquals(server.received, expected);
+    assertEquals((await cache.inspect("same.test")).length, 1);
+    assertEquals(await cache.flush({ name: "same.test" }), 3);
+    assertEquals(await cache.inspect("same.test"), []);
+  }
+  await assertRejects(async () => await cache.flush({ name: "a..b" }), TypeError);
+});
+
+Deno.test("all threads go over to another configuration: upstreams, and where to listen", async () => {
+  await using before = await DotServer.start({ certificate: CERTIFICATE });
+  await using after = await DotServer.start({ certificate: CERTIFICATE });
+  await using proxy = await startThree(before);
+  await askAll(askUdp, proxy, "before");
+  await proxy.reconfigure({ upstreams: [after] });
+  await askAll(askUdp, proxy, "after");
+  await askAll(askTcp, proxy, "also");
+  assertEquals([before.received, threadsAt(after), after.received], [CLIENTS, 3, 2 * CLIENTS]);
+  const listen = freeAddress("127.0.0.2");
+  await proxy.reconfigure({ listen: [listen] });
+  for (const name of names(CLIENTS, "there")) assertRight([read(await askTcp(listen, question(name)))]);
+  const told = await proxy.proxy.look();
+  assertEquals([told.length, threadsAt(after), after.received], [2, 3, 3 * CLIENTS]);
+  await assertRejects(() => TcpClient.connect(proxy.address), Error, "ECONNREFUSED");
+});
+
+Deno.test("a thread that fails by an exception that nobody catches says so and begins anew", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  const module = new URL("support/failing_worker.ts", import.meta.url).href;
+  await using proxy = await startThree(server, { module });
+  await askAll(askUdp, proxy, "before");
+  using stack = new DisposableStack();
+  const channel = stack.adopt(new BroadcastChannel("fail"), (channel) => channel.close());
+  channel.postMessage("now");
+  await proxy.until((proxy) => changes(proxy).length === 6);
+  assertEquals(changes(proxy).slice(2).toSorted(), ["2 down", "2 up", "3 down", "3 up"]);
+  const defects = proxy.events.filter((event) => event.kind === "defect");
+  assertEquals(defects.map(({ error }) => (error as Error).message), Array(2).fill("the test wants it"));
+  await server.until(({ open }) => open === 1);
+  await askAll(askUdp, proxy, "after");
+  await askAll(askTcp, proxy, "also");
+  assertEquals([server.received, server.open], [3 * CLIENTS, 3]);
+  proxy.events.length = 0; // the defects were wanted
 });
 
 Deno.test("a stop answers what is in flight in every thread, and then all is closed", async () => {

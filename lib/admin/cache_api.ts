@@ -5,23 +5,23 @@ import type { CachedAnswer } from "../resolver/inspect.ts";
 
 /** The cache, as far as the operator may look into it and take out of it. */
 export interface CacheControl {
-  /** Both throw a `TypeError` where the name is none. */
-  inspect(name: string): CachedAnswer[];
-  flush(what: Flush): number;
+  /** Both throw, or reject with, a `TypeError` where the name is none. */
+  inspect(name: string): CachedAnswer[] | Promise<CachedAnswer[]>;
+  flush(what: Flush): number | Promise<number>;
 }
 
 /** `GET /api/cache?name=example.com`: what is known of a name. */
-export function look(cache: CacheControl, parameters: URLSearchParams): Response {
+export async function look(cache: CacheControl, parameters: URLSearchParams): Promise<Response> {
   const name = parameters.get("name");
   if (!name) return wrong("say which name: ?name=example.com");
-  return orWrong(() => ({ name, answers: cache.inspect(name).map(described) }));
+  return await orWrong(async () => ({ name, answers: (await cache.inspect(name)).map(described) }));
 }
 
 /** `POST /api/cache/flush?name=example.com`, or `?suffix=…` for it and all below, or `?all`: forgets. */
-export function flush(cache: CacheControl, parameters: URLSearchParams): Response {
+export async function flush(cache: CacheControl, parameters: URLSearchParams): Promise<Response> {
   const what = chosen(parameters);
   if (!what) return wrong("say what to forget: ?name=example.com, ?suffix=example.com or ?all");
-  return orWrong(() => ({ flushed: cache.flush(what) }));
+  return await orWrong(async () => ({ flushed: await cache.flush(what) }));
 }
 
 function chosen(parameters: URLSearchParams): Flush | undefined {
@@ -36,9 +36,9 @@ function described({ type, rcode, answers, secondsLeft }: CachedAnswer) {
   return { type: type === 0 ? "any" : typeName(type), rcode: rcodeName(rcode), answers, secondsLeft };
 }
 
-function orWrong(result: () => unknown): Response {
+async function orWrong(result: () => Promise<unknown>): Promise<Response> {
   try {
-    return Response.json(result());
+    return Response.json(await result());
   } catch (error) {
     if (error instanceof TypeError) return wrong(error.message);
     throw error;

@@ -15,6 +15,8 @@ const TOP = 10;
 export interface LiveOptions extends Reported {
   readonly detail: Detail;
   readonly observers: Observers;
+  /** Brings up to date what a report is made of. */
+  readonly refresh: () => Promise<void>;
   readonly now: () => number;
 }
 
@@ -63,7 +65,7 @@ export class Live implements Disposable {
     this.#pace = new Pace(counters, now);
     this.#activity = new Activity(detail, Date.now);
     observers.addCurious(this.#activity.observe);
-    this.#timer = setInterval(() => this.#tell(), PERIOD);
+    this.#timer = setInterval(() => void this.#tell(), PERIOD);
   }
 
   #leave(look: Look): void {
@@ -74,8 +76,10 @@ export class Live implements Disposable {
     this.#pace = this.#activity = undefined;
   }
 
-  #tell(): void {
-    if (++this.#looks % FADE_EVERY === 0) this.#activity?.fade();
+  async #tell(): Promise<void> {
+    await this.#options.refresh();
+    if (!this.#activity) return; // nobody looks any more
+    if (++this.#looks % FADE_EVERY === 0) this.#activity.fade();
     const message = this.#message();
     // Who cannot follow misses one: the next is as good.
     for (const look of this.#looking) if (look.desiredSize! > 0) look.enqueue(message);

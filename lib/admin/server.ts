@@ -14,6 +14,8 @@ export interface AdminOptions {
   readonly health: Health;
   readonly live: Live;
   readonly report: () => Report;
+  /** Brings up to date what all of these are made of. */
+  readonly refresh: () => Promise<void>;
   /** Undefined where there is no cache. */
   readonly cacheControl: () => CacheControl | undefined;
 }
@@ -43,7 +45,7 @@ export class AdminServer {
     ["GET /metrics", () => this.#metrics()],
     ["GET /healthz", () => Response.json({ alive: true })],
     ["GET /readyz", (request) => this.#ready(request)],
-    ["GET /api/status", () => Response.json(this.#options.report())],
+    ["GET /api/status", () => this.#status()],
     ["GET /api/events", () => this.#events()],
     ["GET /api/cache", (_, url) => this.#withCache((cache) => look(cache, url.searchParams))],
     ["POST /api/cache/flush", (_, url) => this.#withCache((cache) => flush(cache, url.searchParams))],
@@ -92,24 +94,33 @@ export class AdminServer {
   }
 
   async #metrics(): Promise<Response> {
-    const { metrics } = this.#options;
+    const { metrics, refresh } = this.#options;
+    await refresh();
     return new Response(await metrics.text(), { headers: { "content-type": metrics.contentType } });
+  }
+
+  async #status(): Promise<Response> {
+    const { report, refresh } = this.#options;
+    await refresh();
+    return Response.json(report());
   }
 
   /** The reasons name upstreams, which strangers need not know. */
   async #ready(request: Request): Promise<Response> {
+    await this.#options.refresh();
     const { ready, reasons } = await this.#options.health.readiness();
     const isOperator = this.#options.guard.isOperator(request);
     return Response.json(isOperator ? { ready, reasons } : { ready }, { status: ready ? 200 : 503 });
   }
 
-  #withCache(use: (cache: CacheControl) => Response): Response {
+  #withCache(use: (cache: CacheControl) => Promise<Response>): Response | Promise<Response> {
     const cache = this.#options.cacheControl();
     return cache ? use(cache) : refuse({ status: 404, reason: "there is no cache" });
   }
 
-  #events(): Response {
-    const { live } = this.#options;
+  async #events(): Promise<Response> {
+    const { live, refresh } = this.#options;
+    await refresh();
     if (live.isFull) return refuse({ status: 503, reason: "too many are looking already" });
     return new Response(live.stream(), { headers: { "content-type": "text/event-stream" } });
   }

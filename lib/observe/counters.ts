@@ -17,6 +17,30 @@ export const SOURCES = Object.keys(PLACES) as Source[];
 /** RCODEs with a count of their own: all that are assigned for DNS itself (RFC 6895 §2.3), and the last for others. */
 export const RCODES = 24;
 
+/** A histogram, as far as it can be posted to another thread. */
+type Times = Pick<Histogram, "counts" | "sum">;
+
+/** All that `Counters` has counted, as plain things that can be posted to another thread. */
+export interface Counts {
+  readonly answers: Float64Array;
+  readonly durations: readonly Times[];
+  readonly turnedAway: ReadonlyMap<string, number>;
+  readonly denials: ReadonlyMap<string, number>;
+  readonly upstreams: ReadonlyMap<string, UpstreamCounts>;
+  readonly retries: number;
+  readonly hedges: number;
+  readonly clientsRefused: number;
+  readonly socketTrouble: { readonly udp: number; readonly tcp: number };
+  readonly defects: number;
+}
+
+interface UpstreamCounts {
+  readonly exchanges: Times;
+  readonly handshakes: Times;
+  readonly closed: ReadonlyMap<string, number>;
+  readonly failures: ReadonlyMap<string, number>;
+}
+
 /** What one upstream has come to. */
 export class UpstreamCounters {
   readonly exchanges = new Histogram();
@@ -107,6 +131,46 @@ export class Counters {
     });
   }
 
+  get counts(): Counts {
+    const { answers, durations, upstreams, retries, hedges, clientsRefused, socketTrouble, defects } = this;
+    const [turnedAway, denials] = [this.#turnedAwayCounts, this.#denialCounts];
+    const numbers = { retries, hedges, clientsRefused, socketTrouble, defects };
+    return { answers, durations, turnedAway, denials, upstreams, ...numbers };
+  }
+
+  /** Forgets what it has counted for what several threads have. */
+  become(threads: readonly Counts[]): void {
+    this.answers.fill(0);
+    for (const each of this.durations) each.clear();
+    for (const each of [this.#turnedAwayCounts, this.#denialCounts, this.upstreams]) each.clear();
+    this.retries =
+      this.hedges =
+      this.clientsRefused =
+      this.defects =
+        0;
+    this.socketTrouble.udp = this.socketTrouble.tcp = 0;
+    for (const each of threads) this.#add(each);
+  }
+
+  #add(counts: Counts): void {
+    counts.answers.forEach((count, i) => this.answers[i]! += count);
+    counts.durations.forEach((times, i) => this.durations[i]!.addAll(times));
+    addAll(this.#turnedAwayCounts, counts.turnedAway);
+    addAll(this.#denialCounts, counts.denials);
+    for (const [label, { exchanges, handshakes, closed, failures }] of counts.upstreams) {
+      const own = this.#of(label);
+      own.exchanges.addAll(exchanges);
+      own.handshakes.addAll(handshakes);
+      addAll(own.closed, closed);
+      addAll(own.failures, failures);
+    }
+    this.retries += counts.retries;
+    this.hedges += counts.hedges;
+    this.clientsRefused += counts.clientsRefused;
+    for (const transport of TRANSPORTS) this.socketTrouble[transport] += counts.socketTrouble[transport];
+    this.defects += counts.defects;
+  }
+
   #answered({ query, rcode, milliseconds, error }: Answered): void {
     const { client, trace } = query;
     const source = PLACES[trace.source];
@@ -152,6 +216,10 @@ function place(transport: number, source: number, rcode: number): number {
   return (transport * SOURCES.length + source) * RCODES + Math.min(rcode, RCODES - 1);
 }
 
-function increase(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function increase(counts: Map<string, number>, key: string, by = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + by);
+}
+
+function addAll(counts: Map<string, number>, others: ReadonlyMap<string, number>): void {
+  for (const [key, count] of others) increase(counts, key, count);
 }

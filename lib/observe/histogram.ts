@@ -33,6 +33,17 @@ export class Histogram {
     this.sum += times * milliseconds;
   }
 
+  /** Adds what another one has counted; of one that comes from another thread only the numbers are left. */
+  addAll({ counts, sum }: Pick<Histogram, "counts" | "sum">): void {
+    counts.forEach((count, i) => this.counts[i]! += count);
+    this.sum += sum;
+  }
+
+  clear(): void {
+    this.counts.fill(0);
+    this.sum = 0;
+  }
+
   get count(): number {
     return this.counts.reduce((sum, each) => sum + each, 0);
   }

@@ -5,6 +5,7 @@ export class Observers {
   #watching: readonly Observe[];
   /** Those of them who want to know of each answer. */
   readonly #curious = new Set<Observe>();
+  #onCuriosity = () => {};
 
   constructor(...watching: Observe[]) {
     this.#watching = watching;
@@ -27,10 +28,16 @@ export class Observers {
   addCurious(observe: Observe): void {
     this.#curious.add(observe);
     this.add(observe);
+    this.#onCuriosity();
   }
 
   remove(observe: Observe): void {
-    this.#curious.delete(observe);
     this.#watching = this.#watching.filter((each) => each !== observe);
+    if (this.#curious.delete(observe)) this.#onCuriosity();
+  }
+
+  /** Calls `listener` whenever `wantEach` may have changed. */
+  onCuriosity(listener: () => void): void {
+    this.#onCuriosity = listener;
   }
 }

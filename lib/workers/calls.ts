@@ -1,6 +1,9 @@
 /** What the main thread and its workers say to each other. All of it is cloned on the way: plain things only. */
 import type { ListenAddress } from "../frontend/listeners.ts";
+import type { CacheStatus, ThreadStatus, UpstreamStatus } from "../observe/status.ts";
 import type { ProxyInputs } from "../proxy.ts";
+import type { Flush } from "../resolver/flush.ts";
+import type { CachedAnswer } from "../resolver/inspect.ts";
 import type { FlatEvent } from "./flat_event.ts";
 
 /** What a worker is to be from the start. */
@@ -12,22 +15,35 @@ export interface Beginning {
   readonly wantsEach: boolean;
 }
 
+/** How a worker fares. */
+export interface WorkerStatus extends ThreadStatus {
+  readonly upstreams: readonly UpstreamStatus[];
+  /** Undefined where there is no cache. */
+  readonly cache: CacheStatus | undefined;
+}
+
 /** What the main thread asks of a worker, each with its argument and result. */
 export interface Calls {
   /** Comes to an end when it listens. */
   begin(beginning: Beginning): void;
   configure(inputs: ProxyInputs): void;
   listen(addresses: readonly ListenAddress[]): void;
+  look(): WorkerStatus;
+  inspect(name: string): CachedAnswer[];
+  flush(what: Flush): number;
+  /** Whether somebody wants to know of each answer. */
+  tellEach(wantsEach: boolean): void;
+  /** So many events have been taken, and no longer wait in the main thread's queue. */
+  took(events: number): void;
   /** Takes no more queries and answers those it has, for so many ms at most. */
   stop(limit: number): void;
 }
 
 export type CallName = keyof Calls;
-export type Argument<N extends CallName> = Parameters<Calls[N]>[0];
-export type Result<N extends CallName> = ReturnType<Calls[N]>;
 
 export interface Call {
-  readonly id: number;
+  /** Undefined where nobody waits for the result. */
+  readonly id: number | undefined;
   readonly name: CallName;
   readonly argument: unknown;
 }

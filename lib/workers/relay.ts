@@ -15,12 +15,18 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
 /** Those that strangers bring about, one for each packet: only where somebody wants each of them. */
 const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "turned away", "denied"]);
 
+/** Events that may wait to be taken: a second of many queries. What a busy main thread cannot take is left out. */
+const MAX_UNTAKEN = 20_000;
+
 /** A worker's events on their way to the main thread: those of one turn of the event loop together. */
 export class Relay {
   /** Whether somebody wants to know of each answer. */
   wantsEach = false;
+  /** Answers that the main thread was not told of, though it wants each. */
+  lost = 0;
   readonly #post: (events: FlatEvent[]) => void;
   #gathered: FlatEvent[] = [];
+  #untaken = 0;
 
   constructor(post: (events: FlatEvent[]) => void) {
     this.#post = post;
@@ -28,10 +34,19 @@ export class Relay {
 
   readonly observe = (event: Event): void => {
     if (UNTOLD.has(event.kind)) return;
-    if (FREQUENT.has(event.kind) && !this.wantsEach) return;
+    if (FREQUENT.has(event.kind)) {
+      if (!this.wantsEach) return;
+      if (this.#untaken >= MAX_UNTAKEN) return void this.lost++;
+    }
+    this.#untaken++;
     if (this.#gathered.length === 0) queueMicrotask(() => this.#flush());
     this.#gathered.push(flatten(event));
   };
+
+  /** Told how many events have been taken. */
+  took(events: number): void {
+    this.#untaken -= events;
+  }
 
   #flush(): void {
     const events = this.#gathered;

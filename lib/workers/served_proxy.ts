@@ -1,7 +1,12 @@
 import type { ListenAddress } from "../frontend/listeners.ts";
 import { type Library, openLibrary } from "../frontend/udp_batch.ts";
 import { Proxy, type ProxyInputs } from "../proxy.ts";
-import type { Beginning, Call, CallName, Calls, Word } from "./calls.ts";
+import type { Flush } from "../resolver/flush.ts";
+import type { Event } from "../observe/event.ts";
+import { Counters } from "../observe/counters.ts";
+import { Histogram } from "../observe/histogram.ts";
+import { Runtime } from "../observe/runtime.ts";
+import type { Beginning, Call, CallName, Calls, Word, WorkerStatus } from "./calls.ts";
 import { Relay } from "./relay.ts";
 
 /** How long a proxy that has failed waits before it begins anew, in ms: at first, and at most. */
@@ -22,6 +27,8 @@ type Answers = {
 export class ServedProxy {
   readonly #say: (word: Word) => void;
   readonly #relay: Relay;
+  readonly #counters = new Counters();
+  #runtime: Runtime | undefined;
   #thread = 0;
   #inputs: ProxyInputs | undefined;
   #library: Library | undefined;
@@ -35,6 +42,11 @@ export class ServedProxy {
     begin: (beginning: Beginning) => this.#inTurn(() => this.#begin(beginning)),
     configure: (inputs: ProxyInputs) => this.#inTurn(() => this.#configure(inputs)),
     listen: (addresses: readonly ListenAddress[]) => this.#inTurn(() => this.#listen(addresses)),
+    look: () => this.#look(),
+    inspect: (name: string) => this.#proxy?.cacheControl?.inspect(name) ?? [],
+    flush: (what: Flush) => this.#proxy?.cacheControl?.flush(what) ?? 0,
+    tellEach: (wantsEach: boolean) => void (this.#relay.wantsEach = wantsEach),
+    took: (events: number) => this.#relay.took(events),
     stop: (limit: number) => this.#stop(limit),
   };
 
@@ -47,21 +59,29 @@ export class ServedProxy {
   async take({ id, name, argument }: Call): Promise<void> {
     try {
       const value = await this.#answers[name](argument as never);
-      this.#say({ kind: "result", id, value });
+      if (id !== undefined) this.#say({ kind: "result", id, value });
     } catch (error) {
+      if (id === undefined) throw error;
       this.#say({ kind: "refusal", id, reason: error instanceof Error ? error.message : String(error) });
     }
   }
 
   /** Told of an exception that nobody has caught. */
   fail(error: unknown): void {
-    this.#relay.observe({ kind: "defect", error });
+    this.#observe({ kind: "defect", error });
     if (!this.#proxy) return; // it is about to begin anew, or has never begun
     this.#end();
     this.#later("of an exception that nobody has caught");
   }
 
+  /** Counts only where somebody may ask for it. */
+  readonly #observe = (event: Event): void => {
+    if (this.#runtime) this.#counters.observe(event);
+    this.#relay.observe(event);
+  };
+
   #begin({ inputs, thread, wantsEach }: Beginning): void {
+    if (inputs.config.admin) this.#runtime = new Runtime(() => performance.now());
     this.#thread = thread;
     this.#inputs = inputs;
     this.#relay.wantsEach = wantsEach;
@@ -80,16 +100,28 @@ export class ServedProxy {
     this.#proxy?.listen(listen);
   }
 
+  #look(): WorkerStatus {
+    return {
+      counts: this.#counters.counts,
+      heapOctets: this.#runtime?.heapOctets ?? 0,
+      lag: this.#runtime?.lag ?? new Histogram(),
+      lost: this.#relay.lost,
+      upstreams: this.#proxy?.upstreams ?? [],
+      cache: this.#proxy?.cache,
+    };
+  }
+
   async #stop(limit: number): Promise<void> {
     clearTimeout(this.#timer);
     await this.#proxy?.stop(limit);
     this.#end();
+    this.#runtime?.[Symbol.dispose]();
   }
 
   #open(): void {
     this.#proxy = new Proxy({
       ...this.#inputs!,
-      observe: this.#relay.observe,
+      observe: this.#observe,
       wantsEach: () => this.#relay.wantsEach,
       sharing: "further",
       library: this.#library,
@@ -105,7 +137,7 @@ export class ServedProxy {
     try {
       proxy?.[Symbol.dispose]();
     } catch (error) {
-      this.#relay.observe({ kind: "defect", error });
+      this.#observe({ kind: "defect", error });
     }
   }
 

@@ -1,16 +1,20 @@
 import type { CacheControl } from "../admin/cache_api.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
 import type { Event, Observe } from "../observe/event.ts";
-import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
+import type { CacheStatus, ThreadStatus, UpstreamStatus } from "../observe/status.ts";
 import { Proxy, type ProxyInputs } from "../proxy.ts";
-import type { Argument, CallName } from "./calls.ts";
+import type { CallName, Calls, WorkerStatus } from "./calls.ts";
 import { restore } from "./flat_event.ts";
 import { shareOf } from "./share.ts";
+import { mergeAnswers, mergeCaches, mergeUpstreams } from "./status.ts";
+import { UpstreamStates } from "./upstream_states.ts";
 import { WorkerThread } from "./worker_thread.ts";
 
 export interface ThreadsOptions extends ProxyInputs {
   readonly observe: Observe;
-  /** Whether `observe` wants to know of each answer. */
+  /** Told of what happens in workers, but for what is only counted: `look` tells that. */
+  readonly relay: Observe;
+  /** Whether `observe` and `relay` want to know of each answer. */
   readonly wantsEach: () => boolean;
   /** The module that the workers run, as a URL: it has to call `serveAsWorker`. */
   readonly module: string;
@@ -18,6 +22,8 @@ export interface ThreadsOptions extends ProxyInputs {
 
 /** How much later than they are told to, in ms, workers may stop. */
 const GRACE = 200;
+/** How long others wait for the figures of a worker, in ms; if it takes longer, its last ones have to do. */
+const LOOK = 500;
 
 /**
  * The proxy, on as many threads as `--workers` says: one here, and each of the others in a worker that listens on the same
@@ -29,20 +35,28 @@ export class Threads implements Disposable {
   readonly #options: ThreadsOptions;
   readonly #proxy: Proxy;
   readonly #workers: readonly WorkerThread[];
+  /** How the workers fared when they were last asked. */
+  readonly #known = new Map<WorkerThread, WorkerStatus>();
+  readonly #states = new UpstreamStates();
 
   /** Throws what a `Proxy` throws. */
   constructor(options: ThreadsOptions) {
     this.#options = options;
-    const { config, observe, wantsEach } = options;
+    const { config, wantsEach } = options;
     this.#proxy = new Proxy({
       ...this.#inputs(options, 1),
-      observe,
+      observe: config.workers > 1 ? (event) => this.#tell(event, 1) : options.observe,
       wantsEach,
       sharing: config.workers > 1 ? "first" : "alone",
-      onMove: () => void this.#tellAll("listen", this.#listen),
+      onMove: () => void this.#eachCall("listen", this.#listen),
     });
     this.#workers = Array.from({ length: config.workers - 1 }, (_, i) => this.#start(i + 2));
     this.started = this.#begin();
+  }
+
+  /** Whether there are no workers. */
+  get isAlone(): boolean {
+    return this.#workers.length === 0;
   }
 
   /** Where it listens, over UDP and TCP alike. */
@@ -50,22 +64,51 @@ export class Threads implements Disposable {
     return this.#proxy.addresses;
   }
 
+  /** Those of workers as of the last `look`. */
   get upstreams(): UpstreamStatus[] {
-    return this.#proxy.upstreams;
+    if (this.isAlone) return this.#proxy.upstreams;
+    return mergeUpstreams([this.#proxy.upstreams, ...this.#lastLook.map(({ upstreams }) => upstreams)]);
   }
 
-  /** Undefined where there is no cache. */
+  /** Undefined where there is no cache; those of workers as of the last `look`. */
   get cache(): CacheStatus | undefined {
-    return this.#proxy.cache;
+    return mergeCaches([this.#proxy, ...this.#lastLook].flatMap(({ cache }) => cache ?? []));
   }
 
   get cacheControl(): CacheControl | undefined {
-    return this.#proxy.cacheControl;
+    const own = this.#proxy.cacheControl;
+    if (!own || this.isAlone) return own;
+    return {
+      inspect: async (name) => {
+        const found = await own.inspect(name);
+        return mergeAnswers([found, ...await this.#eachCall("inspect", name)]);
+      },
+      flush: async (what) => {
+        const count = await own.flush(what);
+        return (await this.#eachCall("flush", what)).reduce((sum, each) => sum + each, count);
+      },
+    };
+  }
+
+  /** How the workers fare, now or, where one is too busy to say it, as of late. */
+  async look(): Promise<readonly ThreadStatus[]> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LOOK);
+    const looks = this.#each(async (worker) => void this.#known.set(worker, await worker.call("look")));
+    await Promise.race([looks, late]);
+    clearTimeout(timer);
+    return this.#lastLook;
+  }
+
+  /** To be called when `wantsEach` may have changed. */
+  tellEach(): void {
+    void this.#eachCall("tellEach", this.#options.wantsEach());
   }
 
   /** As `Proxy` does it; a worker that cannot says so in an event. `workers` has to stay as it is, too. */
   async reconfigure(inputs: ProxyInputs): Promise<void> {
     await this.#proxy.reconfigure(this.#inputs(inputs, 1));
+    this.#states.keep(this.#proxy.upstreams.map(({ label }) => label));
     await this.#each((worker, thread) => worker.call("configure", this.#inputs(inputs, thread)));
   }
 
@@ -78,7 +121,7 @@ export class Threads implements Disposable {
   async stop(limit: number): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, limit + GRACE);
-    await Promise.all([this.#proxy.stop(limit), Promise.race([this.#tellAll("stop", limit), late])]);
+    await Promise.all([this.#proxy.stop(limit), Promise.race([this.#eachCall("stop", limit), late])]);
     clearTimeout(timer);
     this[Symbol.dispose]();
   }
@@ -92,8 +135,8 @@ export class Threads implements Disposable {
     return new WorkerThread({
       module: this.#options.module,
       name: `thread ${thread}`,
-      onEvents: (events) => events.forEach((event) => this.#options.observe(restore(event))),
-      onEnd: (reason) => this.#down(thread, reason),
+      onEvents: (events) => events.forEach((event) => this.#tell(restore(event), thread)),
+      onEnd: (reason) => this.#tell({ kind: "thread", thread, state: "down", reason }, thread),
     });
   }
 
@@ -102,6 +145,17 @@ export class Threads implements Disposable {
     await this.#each((worker, thread) =>
       worker.call("begin", { inputs: this.#inputs(this.#options, thread), thread, wantsEach })
     );
+  }
+
+  #tell(event: Event, thread: number): void {
+    if (event.kind === "upstream" && !this.#states.isNews(thread, event)) return;
+    const { observe, relay } = this.#options;
+    if (thread === 1) observe(event);
+    else relay(event);
+  }
+
+  get #lastLook(): WorkerStatus[] {
+    return [...this.#known.values()];
   }
 
   /** What a thread is made of: the workers listen where the first one does. */
@@ -116,23 +170,25 @@ export class Threads implements Disposable {
     return this.addresses.map(({ hostname, port }) => ({ hostname, port, required: false }));
   }
 
-  #tellAll<N extends CallName>(name: N, argument: Argument<N>): Promise<void> {
-    return this.#each((worker) => worker.call(name, argument));
+  /** What the workers answer, but for those that have no answer. */
+  async #eachCall<N extends CallName>(
+    name: N,
+    ...argument: Parameters<Calls[N]>
+  ): Promise<ReturnType<Calls[N]>[]> {
+    const results: ReturnType<Calls[N]>[] = [];
+    await this.#each(async (worker) => void results.push(await worker.call(name, ...argument)));
+    return results;
   }
 
-  /** Does something with each worker; resolves when that is done, or has been told of as trouble. */
+  /** Does something with each worker that is there; resolves when it is done, or has been told of as trouble. */
   async #each(what: (worker: WorkerThread, thread: number) => Promise<unknown>): Promise<void> {
     await Promise.all(this.#workers.map(async (worker, i) => {
       try {
-        await what(worker, i + 2);
+        if (!worker.hasEnded) await what(worker, i + 2);
       } catch (error) {
-        this.#down(i + 2, (error as Error).message);
+        const { message: reason } = error as Error;
+        if (!worker.hasEnded) this.#tell({ kind: "thread", thread: i + 2, state: "down", reason }, i + 2);
       }
     }));
-  }
-
-  #down(thread: number, reason: string): void {
-    const event: Event = { kind: "thread", thread, state: "down", reason };
-    this.#options.observe(event);
   }
 }

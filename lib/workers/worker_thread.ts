@@ -1,4 +1,4 @@
-import type { Argument, Call, CallName, Result, Word } from "./calls.ts";
+import type { Call, CallName, Calls, Word } from "./calls.ts";
 import type { FlatEvent } from "./flat_event.ts";
 
 export interface WorkerThreadOptions {
@@ -22,8 +22,9 @@ export class WorkerThread implements Disposable {
   constructor({ module, name, onEvents, onEnd }: WorkerThreadOptions) {
     this.#worker = new Worker(module, { type: "module", name });
     this.#worker.onmessage = ({ data }: MessageEvent<Word>) => {
-      if (data.kind === "events") onEvents(data.events);
-      else this.#settle(data);
+      if (data.kind !== "events") return this.#settle(data);
+      onEvents(data.events);
+      this.#post({ id: undefined, name: "took", argument: data.events.length });
     };
     this.#worker.onerror = (event) => {
       event.preventDefault(); // or else it would be this thread's error as well
@@ -33,19 +34,26 @@ export class WorkerThread implements Disposable {
     };
   }
 
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** Rejects with an Error if the worker refuses, or has ended. */
-  call<N extends CallName>(name: N, argument: Argument<N>): Promise<Result<N>> {
+  call<N extends CallName>(name: N, ...[argument]: Parameters<Calls[N]>): Promise<ReturnType<Calls[N]>> {
     if (this.#ended !== undefined) return Promise.reject(new Error(this.#ended));
     const id = this.#calls++;
     const waiting: Waiting = Promise.withResolvers();
     this.#waiting.set(id, waiting);
-    const call: Call = { id, name, argument };
-    this.#worker.postMessage(call);
-    return waiting.promise as Promise<Result<N>>;
+    this.#post({ id, name, argument });
+    return waiting.promise as Promise<ReturnType<Calls[N]>>;
   }
 
   [Symbol.dispose](): void {
     this.#end("the thread has been ended");
+  }
+
+  #post(call: Call): void {
+    if (this.#ended === undefined) this.#worker.postMessage(call);
   }
 
   #settle(word: Exclude<Word, { kind: "events" }>): void {

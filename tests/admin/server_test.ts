@@ -29,14 +29,16 @@ class Rig implements AsyncDisposable {
       version: "1.2.3",
     };
     const now = () => 0;
+    const refresh = () => Promise.resolve();
     this.server = new AdminServer({
       hostname: "127.0.0.1",
       port: 0,
       guard: new Guard(options.token),
       metrics: metrics(watched),
       health: new Health({ ...watched, probe: () => this.#probe(), now }),
-      live: new Live({ ...watched, observers: this.observers, detail: "full", now }),
+      live: new Live({ ...watched, observers: this.observers, detail: "full", refresh, now }),
       report: () => report(watched),
+      refresh,
       cacheControl: () => options.cacheControl,
     });
   }

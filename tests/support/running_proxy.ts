@@ -12,6 +12,8 @@ export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> 
   readonly upstreams: readonly (string | { readonly address: Address })[];
   /** PEM of the authorities to trust. */
   readonly caCerts?: readonly string[];
+  /** What workers run, unless it is the program itself. */
+  readonly module?: string;
 }
 
 /** What workers run. */
@@ -32,8 +34,9 @@ export class RunningProxy implements AsyncDisposable {
     this.proxy = new Threads({
       ...inputsOf(options),
       observe,
+      relay: observe,
       wantsEach: () => true,
-      module: MODULE,
+      module: options.module ?? MODULE,
     });
     this.address = this.proxy.addresses[0]!;
   }
@@ -82,7 +85,7 @@ export function written({ hostname, port }: Address, name?: string): string {
 }
 
 /** What a proxy is made of, with everything that a test does not say. */
-function inputsOf({ upstreams, caCerts = [], ...fields }: RunningProxyOptions) {
+function inputsOf({ upstreams, caCerts = [], module: _, ...fields }: RunningProxyOptions) {
   const config: Config = {
     upstreams: upstreams.flatMap((each) =>
       parseUpstream(typeof each === "string" ? each : written(each.address))

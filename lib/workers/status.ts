@@ -1,0 +1,53 @@
+/** How several threads fare together. */
+import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
+import type { CachedAnswer } from "../resolver/inspect.ts";
+
+/** One for each upstream, in the order of the first thread; those of the others that it lacks behind them. */
+export function mergeUpstreams(threads: readonly (readonly UpstreamStatus[])[]): UpstreamStatus[] {
+  return [...Map.groupBy(threads.flat(), ({ label }) => label)].map(([label, each]) => {
+    const state = mergeStates(each.map(({ state }) => state));
+    return {
+      label,
+      state,
+      lastError: state === "up" ? undefined : each.find(({ lastError }) => lastError)?.lastError,
+      latency: mean(each.flatMap(({ latency }) => latency ?? [])),
+      inFlight: sum(each.map(({ inFlight }) => inFlight)),
+      connections: sum(each.map(({ connections }) => connections)),
+      certificateExpires: least(each.flatMap(({ certificateExpires }) => certificateExpires ?? [])),
+    };
+  });
+}
+
+/** Up if any thread reaches it: others will when they try. */
+export function mergeStates(states: readonly UpstreamStatus["state"][]): UpstreamStatus["state"] {
+  return states.find((state) => state === "up") ?? states.find((state) => state === "down") ?? "untried";
+}
+
+export function mergeCaches(threads: readonly CacheStatus[]): CacheStatus | undefined {
+  if (threads.length === 0) return undefined;
+  return {
+    entries: sum(threads.map(({ entries }) => entries)),
+    octets: sum(threads.map(({ octets }) => octets)),
+    maxOctets: sum(threads.map(({ maxOctets }) => maxOctets)),
+    evictions: sum(threads.map(({ evictions }) => evictions)),
+  };
+}
+
+/** Of what several caches know of a name under the same type, that which lasts longest. */
+export function mergeAnswers(threads: readonly (readonly CachedAnswer[])[]): CachedAnswer[] {
+  return [...Map.groupBy(threads.flat(), ({ type }) => type).values()].map((same) =>
+    same.reduce((best, each) => each.secondsLeft > best.secondsLeft ? each : best)
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((sum, each) => sum + each, 0);
+}
+
+function mean(values: readonly number[]): number | undefined {
+  return values.length > 0 ? sum(values) / values.length : undefined;
+}
+
+function least(values: readonly number[]): number | undefined {
+  return values.length > 0 ? Math.min(...values) : undefined;
+}
