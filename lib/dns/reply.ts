@@ -23,13 +23,13 @@ export interface ExtendedErrorText {
 /** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. In octets. */
 export const OPT_FIXED = 11;
 
-/** All replies are composed here and copied out. One buffer is enough, because composing never waits. */
+/** All replies are composed here, and good until the next one is: whoever keeps one copies it. */
 const scratch = new Uint8Array(PREFIX + MAX_MESSAGE);
 const utf8 = new TextEncoder();
 
 /**
  * The upstream's response made the client's own: its ID, question and EDNS, the AD bit only where it was asked for, cut
- * at the boundary of an RRset where it is too long. Returns a frame; throws `FormatError` if the response is malformed.
+ * at the boundary of an RRset where it is too long. Returns a frame, see `scratch`; throws `FormatError` if the response is malformed.
  */
 export function composeReply(query: Message, response: Message, options: ReplyOptions): Uint8Array {
   const edns = query.edns;
@@ -47,7 +47,7 @@ export function composeReply(query: Message, response: Message, options: ReplyOp
   return finish(end);
 }
 
-/** A reply without records: an RCODE and, for clients that speak EDNS, the reason. Returns a frame. */
+/** A reply without records: an RCODE and, for clients that speak EDNS, the reason. Returns a frame, see `scratch`. */
 export function composeError(
   query: Message,
   rcode: number,
@@ -65,7 +65,7 @@ export function composeError(
   return finish(end);
 }
 
-/** What can be said to a query of which only the header can be read: its ID, opcode and an RCODE. Returns a frame. */
+/** What can be said to a query of which only the header can be read: its ID, opcode and an RCODE. Returns a frame, see `scratch`. */
 export function composeHeaderError(bytes: Uint8Array, rcode: number): Uint8Array {
   scratch.fill(0, 0, PREFIX + HEADER);
   scratch.set(bytes.subarray(0, 2), PREFIX);
@@ -209,5 +209,5 @@ export function writeOpt(into: Uint8Array, at: number, udpSize: number, dnssecOk
 
 function finish(end: number): Uint8Array {
   writeUint16(scratch, 0, end - PREFIX);
-  return scratch.slice(0, end);
+  return scratch.subarray(0, end);
 }

@@ -33,7 +33,13 @@ export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
 }
 
 /** A frame to send, or undefined to stay silent. */
-export type Reply = Uint8Array | undefined;
+type Reply = Uint8Array | undefined;
+
+/** Where a reply goes. */
+export interface Asker {
+  /** Called once for each query, with a frame that is good during the call only, or undefined for silence. */
+  reply(frame: Uint8Array | undefined): void;
+}
 
 /** What both front ends feed: bytes of a client in, bytes for the client out. The only place where errors become DNS. */
 export class Answerer {
@@ -60,24 +66,35 @@ export class Answerer {
   }
 
   /**
-   * Total: always comes to a reply or to silence. It comes at once where nothing has to be waited for, and then the
-   * bytes are free again; where it returns a promise they must stay as they are until that has settled.
+   * Total: always comes to a reply or to silence. Returns whether it has come already, for where nothing has to be
+   * waited for it does, and then the bytes are free again; else they must stay as they are until it has.
    */
-  answer(bytes: Uint8Array, client: Client): Reply | Promise<Reply> {
+  answer(bytes: Uint8Array, client: Client, asker: Asker): boolean {
+    const now = this.#options.now();
+    const message = this.#read(bytes, client, asker, now);
+    return !message || this.#resolve(message, client, { asker, start: now });
+  }
+
+  /** The query; undefined where it has its reply already. */
+  #read(bytes: Uint8Array, client: Client, asker: Asker, now: number): Message | undefined {
     // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
     // servers that answer each other's answers would never stop.
-    if (bytes.length < HEADER) return this.#turnAway(client, undefined);
-    const flags = readUint16(bytes, 2);
-    if (flags & Flag.QR) return this.#turnAway(client, undefined);
-    const now = this.#options.now();
+    const flags = bytes.length < HEADER ? Flag.QR : readUint16(bytes, 2);
+    if (flags & Flag.QR) return void asker.reply(this.#turnAway(client, undefined));
     const verdict = this.#options.admission?.admit(client, now) ?? "answer";
-    if (verdict !== "answer") return this.deny(bytes, client, verdict);
-    if ((flags >> 11 & 0xf) !== Opcode.QUERY) {
-      return this.#turnAway(client, Rcode.NOTIMP, composeHeaderError(bytes, Rcode.NOTIMP));
-    }
-    const message = parse(bytes);
-    if (!message) return this.#turnAway(client, Rcode.FORMERR, composeHeaderError(bytes, Rcode.FORMERR));
-    return this.#refuse(message, client) ?? this.#resolve(message, client, now);
+    if (verdict !== "answer") return void this.deny(bytes, client, { verdict, asker });
+    const message = (flags >> 11 & 0xf) === Opcode.QUERY ? parse(bytes) : undefined;
+    const refusal = message ? this.#refuse(message, client) : this.#refuseUnread(bytes, client);
+    if (!refusal) return message;
+    asker.reply(refusal);
+    return undefined;
+  }
+
+  /** Of a query that cannot be read, or asks for something else than an answer. */
+  #refuseUnread(bytes: Uint8Array, client: Client): Reply {
+    const isQuery = (readUint16(bytes, 2) >> 11 & 0xf) === Opcode.QUERY;
+    const rcode = isQuery ? Rcode.FORMERR : Rcode.NOTIMP;
+    return this.#turnAway(client, rcode, composeHeaderError(bytes, rcode));
   }
 
   #turnAway(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
@@ -86,7 +103,15 @@ export class Answerer {
   }
 
   /** What a client is told that has not been admitted. */
-  deny(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
+  deny(
+    bytes: Uint8Array,
+    client: Client,
+    { verdict, asker }: { verdict: Exclude<Verdict, "answer">; asker: Asker },
+  ): void {
+    asker.reply(this.#denial(bytes, client, verdict));
+  }
+
+  #denial(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
     const denial = DENIALS[verdict];
     const { observe, udpSize } = this.#options;
     observe({ kind: "denied", client, reason: denial.reason, told: denial.text !== undefined });
@@ -119,22 +144,26 @@ export class Answerer {
     return this.#turnAway(client, rcode, composeError(message, rcode, options, reason));
   }
 
-  #resolve(message: Message, client: Client, start: number): Reply | Promise<Reply> {
+  #resolve(message: Message, client: Client, { asker, start }: { asker: Asker; start: number }): boolean {
     const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
     const query: Query = { message, client, deadline: start + this.#options.timeout, trace };
+    let response: Message | Promise<Message>;
     try {
-      const response = this.#options.resolver.resolve(query);
-      if (response instanceof Message) {
-        this.#options.cache?.passed(response);
-        return this.#reply(query, response, start);
-      }
-      return response.then(
-        (response) => this.#reply(query, response, start),
-        (error) => this.#fail(query, error, start),
-      );
+      response = this.#options.resolver.resolve(query);
     } catch (error) {
-      return this.#fail(query, error, start);
+      asker.reply(this.#fail(query, error, start));
+      return true;
     }
+    if (response instanceof Message) {
+      this.#options.cache?.passed(response);
+      asker.reply(this.#reply(query, response, start));
+      return true;
+    }
+    response.then(
+      (response) => asker.reply(this.#reply(query, response, start)),
+      (error) => asker.reply(this.#fail(query, error, start)),
+    );
+    return false;
   }
 
   #reply(query: Query, response: Message, start: number): Reply {

@@ -1,10 +1,24 @@
 /** struct sockaddr_in and sockaddr_in6, as Linux has them. */
-import type { AddressWords } from "../address_words.ts";
+import { AddressWords, IPV4 } from "../address_words.ts";
 
 /** Octets of the longer one, with padding. */
 export const SOCKET_ADDRESS = 32;
 
 const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** The socket address of an IP address, without brackets or zone, and a port. */
+export function composeAddress(address: string, port: number): Uint8Array<ArrayBuffer> {
+  const composed = new Uint8Array(SOCKET_ADDRESS);
+  const view = new DataView(composed.buffer);
+  const { words } = new AddressWords().read(address);
+  const isIpv4 = !address.includes(":");
+  composed[0] = isIpv4 ? AF_INET : AF_INET6; // the family is in the host's order, here always the lower octet first
+  view.setUint16(2, port);
+  if (isIpv4) view.setInt32(4, words[IPV4]!);
+  else words.forEach((word, i) => view.setInt32(8 + 4 * i, word));
+  return composed;
+}
 
 /** Octets that the kernel wants to be told of. */
 export function lengthOf(address: Uint8Array, at = 0): number {

@@ -1,6 +1,6 @@
 import { FrameReader } from "../dns/framing.ts";
 import type { Client } from "../resolver/resolver.ts";
-import type { Answerer, Reply } from "./answer.ts";
+import type { Answerer, Asker } from "./answer.ts";
 import type { Guest } from "./places.ts";
 
 export interface TcpClientLimits {
@@ -18,6 +18,9 @@ export interface TcpSessionLimits extends TcpClientLimits {
 
 /** What an idle client costs, in octets; a query seldom needs more. */
 const READ_BUFFER = 512;
+/** What a turn of replies begins with, in octets. */
+const WRITE_BUFFER = 1024;
+const NOTHING = new Uint8Array(0);
 /** How long the FIN of a client that has all its answers is waited for, in ms. */
 const LINGER = 500;
 
@@ -34,7 +37,10 @@ export class TcpSession implements Guest {
   readonly #limits: TcpSessionLimits;
   readonly #frames = new FrameReader(READ_BUFFER);
   readonly #settle: () => void;
-  #replies: Uint8Array[] = [];
+  /** Replies, one behind the other, that are to be written next; how many they are, and their octets. */
+  #gathered = NOTHING;
+  #replies = 0;
+  #length = 0;
   #resume: (() => void) | undefined;
   /** Queries read whose replies have not been written yet. */
   #pipelined = 0;
@@ -127,34 +133,43 @@ export class TcpSession implements Guest {
     // Who asks and asks and does not read is as idle as who does nothing.
     if (!this.#writing) this.#activeAt = this.#limits.now();
     this.#pipelined++;
-    const reply = this.#answerer.answer(frame, this.#client);
-    if (reply instanceof Promise) void reply.then((reply) => this.#reply(reply));
-    else this.#reply(reply);
+    this.#answerer.answer(frame, this.#client, this);
   }
 
-  #reply(reply: Reply): void {
+  reply(frame: Uint8Array | undefined): void {
     if (this.#isClosed) return; // RFC 7766 §6.2.4: an answer goes nowhere but where its query came from
-    if (!reply) return this.#written(1, 0);
-    this.#replies.push(reply);
-    this.#queued += reply.length;
+    if (!frame) return this.#written(1, 0);
+    this.#gather(frame);
+    this.#queued += frame.length;
     if (this.#writing) return;
     this.#writing = true;
     // A microtask later all replies of this turn have come together.
     queueMicrotask(() => void this.#write());
   }
 
+  #gather(frame: Uint8Array): void {
+    const length = this.#length + frame.length;
+    if (length > this.#gathered.length) {
+      const larger = new Uint8Array(Math.max(2 * length, WRITE_BUFFER));
+      larger.set(this.#gathered.subarray(0, this.#length));
+      this.#gathered = larger;
+    }
+    this.#gathered.set(frame, this.#length);
+    this.#length = length;
+    this.#replies++;
+  }
+
   async #write(): Promise<void> {
     try {
-      while (this.#replies.length > 0) {
-        const { length } = this.#replies;
-        let rest = gather(this.#replies);
-        const octets = rest.length;
-        this.#replies = []; // they would be in memory twice for as long as the client does not read
-        while (rest.length > 0) {
+      while (this.#replies > 0) {
+        const [replies, gathered] = [this.#replies, this.#gathered.subarray(0, this.#length)];
+        this.#replies = this.#length = 0;
+        this.#gathered = NOTHING;
+        for (let rest = gathered; rest.length > 0;) {
           rest = rest.subarray(await this.#socket.write(rest));
           this.#activeAt = this.#limits.now();
         }
-        this.#written(length, octets);
+        this.#written(replies, gathered.length);
       }
       this.#writing = false;
       this.#closeIfDone();
@@ -191,15 +206,4 @@ export class TcpSession implements Guest {
       this[Symbol.dispose]();
     }
   }
-}
-
-function gather(frames: Uint8Array[]): Uint8Array {
-  if (frames.length === 1) return frames[0]!;
-  const gathered = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    gathered.set(frame, at);
-    at += frame.length;
-  }
-  return gathered;
 }

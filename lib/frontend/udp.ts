@@ -2,18 +2,13 @@ import { PREFIX } from "../dns/framing.ts";
 import { MAX_MESSAGE } from "../dns/message.ts";
 import type { Observe } from "../observe/event.ts";
 import type { Client } from "../resolver/resolver.ts";
-import type { Answerer, Reply } from "./answer.ts";
-import type { Outcome } from "./quick_answers.ts";
+import type { Answerer } from "./answer.ts";
+import { Batches } from "./batches.ts";
 import { listenUdp, type Sharing } from "./shared_port.ts";
-import { ipv4Of, portOf, textOf } from "./socket_address.ts";
-import { BATCH, type Library, UdpBatch } from "./udp_batch.ts";
+import { type Library, UdpBatch } from "./udp_batch.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
-/** Batches taken before others have their turn: answers of upstreams, TCP clients. */
-const MAX_BATCHES = 8;
-/** IPv4 clients whose address is known as text already. */
-const MAX_KNOWN = 4096;
 /** A receiver's buffer, in octets: the largest datagram, and room for many queries that are waited for. */
 const BUFFER = 2 * MAX_MESSAGE;
 
@@ -37,13 +32,11 @@ export class UdpFrontend {
   readonly #socket: Deno.DatagramConn;
   readonly #answerer: Answerer;
   readonly #observe: Observe;
-  readonly #batch: UdpBatch | undefined;
-  readonly #known = new Map<number, string>();
+  readonly #batches: Batches | undefined;
   readonly #idle = Promise.withResolvers<void>();
   #waiting = 0;
   #stopping = false;
   #closed = false;
-  #flushing = false;
 
   /** Throws what `Deno.listenDatagram` throws. */
   constructor({ answerer, observe, library, ...place }: UdpFrontendOptions) {
@@ -52,14 +45,17 @@ export class UdpFrontend {
     this.address = address;
     this.#answerer = answerer;
     this.#observe = observe;
-    if (library && descriptor !== undefined) this.#batch = new UdpBatch(library, descriptor);
-    for (let i = 0; i < (this.#batch ? 1 : RECEIVERS); i++) void this.#receive();
+    if (library && descriptor !== undefined) {
+      const batch = new UdpBatch(library, descriptor);
+      this.#batches = new Batches(batch, answerer, () => this.#resolveIfIdle());
+    }
+    for (let i = 0; i < (this.#batches ? 1 : RECEIVERS); i++) void this.#receive();
   }
 
   /** Answers what has been asked, then closes. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    if (this.#waiting === 0) this.#idle.resolve();
+    this.#resolveIfIdle();
     await this.#idle.promise;
     this[Symbol.dispose]();
   }
@@ -68,6 +64,7 @@ export class UdpFrontend {
     this.#stopping = true;
     this.#idle.resolve();
     if (this.#closed) return;
+    this.#batches?.close();
     this.#closed = true; // and its descriptor may be another's: nothing may use it any more
     this.#socket.close();
   }
@@ -78,11 +75,15 @@ export class UdpFrontend {
       try {
         const [datagram, from] = await this.#socket.receive(buffer);
         if (this.#stopping) return;
-        const pending = this.#take(datagram, from as Deno.NetAddr);
+        if (this.#batches) {
+          this.#batches.takeFirst(datagram, from as Deno.NetAddr);
+          this.#batches.takeAll();
+          continue;
+        }
+        const waits = this.#take(datagram, from as Deno.NetAddr);
         // The bytes of a query that is waited for stay where they are: go on behind them.
-        if (pending) buffer = buffer.subarray(datagram.length);
+        if (waits) buffer = buffer.subarray(datagram.length);
         if (buffer.length < MAX_MESSAGE) buffer = new Uint8Array(BUFFER);
-        if (this.#batch) this.#takeBatches(this.#batch);
       } catch (error) {
         if (this.#stopping) return;
         this.#trouble(error);
@@ -94,77 +95,28 @@ export class UdpFrontend {
   /** Whether the datagram is still needed. */
   #take(datagram: Uint8Array, from: Deno.NetAddr): boolean {
     const client: Client = { transport: "udp", address: from.hostname, port: from.port };
-    const reply = this.#answerer.answer(datagram, client);
-    if (!(reply instanceof Promise)) {
-      this.#send(reply, from);
-      return false;
-    }
-    this.#await(reply, (reply) => this.#send(reply, from));
-    return true;
+    let waits = false;
+    const reply = (frame: Uint8Array | undefined) => {
+      if (frame && !this.#closed) this.#send(frame.slice(PREFIX), from);
+      if (waits) this.#settle();
+    };
+    waits = !this.#answerer.answer(datagram, client, { reply });
+    if (waits) this.#waiting++;
+    return waits;
   }
 
-  #await(reply: Promise<Reply>, send: (reply: Reply) => void): void {
-    this.#waiting++;
-    void reply.then((reply) => {
-      send(reply);
-      if (--this.#waiting === 0 && this.#stopping) this.#idle.resolve();
-    });
+  #settle(): void {
+    this.#waiting--;
+    this.#resolveIfIdle();
   }
 
-  /** What has come in beside the datagram that woke us. */
-  #takeBatches(batch: UdpBatch): void {
-    for (let batches = 0, count = BATCH; count === BATCH && batches < MAX_BATCHES; batches++) {
-      count = batch.receive();
-      const { quick } = this.#answerer;
-      quick?.begin();
-      for (let i = 0; i < count; i++) {
-        const outcome = quick ? quick.reply(batch, i) : "unknown";
-        if (outcome !== "replied") this.#takeFrom(batch, i, outcome);
-      }
-      batch.flush();
-      quick?.end();
-    }
+  #resolveIfIdle(): void {
+    const waiting = this.#waiting + (this.#batches?.waiting ?? 0);
+    if (waiting === 0 && this.#stopping) this.#idle.resolve();
   }
 
-  #takeFrom(batch: UdpBatch, i: number, outcome: Exclude<Outcome, "replied">): void {
-    const sender = batch.sender(i);
-    const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
-    const datagram = batch.datagram(i).slice(); // the next batch overwrites this one
-    const reply = outcome === "unknown"
-      ? this.#answerer.answer(datagram, client)
-      : this.#answerer.deny(datagram, client, outcome);
-    if (reply instanceof Promise) {
-      const to = sender.slice();
-      this.#await(reply, (reply) => this.#sendLater(batch, reply, to));
-    } else if (reply) batch.send(reply.subarray(PREFIX), sender);
-  }
-
-  #addressOf(sender: Uint8Array): string {
-    const key = ipv4Of(sender);
-    if (key === undefined) return textOf(sender);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    if (this.#known.size === MAX_KNOWN) this.#known.clear();
-    const text = textOf(sender);
-    this.#known.set(key, text);
-    return text;
-  }
-
-  /** The replies of one turn go together. */
-  #sendLater(batch: UdpBatch, reply: Reply, to: Uint8Array): void {
-    if (!reply || this.#closed) return;
-    batch.send(reply.subarray(PREFIX), to);
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => {
-      this.#flushing = false;
-      if (!this.#closed) batch.flush();
-    });
-  }
-
-  #send(reply: Reply, to: Deno.NetAddr): void {
-    if (!reply) return;
-    this.#socket.send(reply.subarray(PREFIX), to).catch((error) => this.#trouble(error));
+  #send(reply: Uint8Array, to: Deno.NetAddr): void {
+    this.#socket.send(reply, to).catch((error) => this.#trouble(error));
   }
 
   #trouble(error: unknown): void {

@@ -9,7 +9,9 @@ const LEAST_SLOW = 50;
 const FIRST_SLOW = 250;
 /** Latencies kept for the 95th percentile, and how often it is computed anew. */
 const SAMPLES = 128;
-const RECOMPUTE = 16;
+const RECOMPUTE = 64;
+/** And while there are few. */
+const RECOMPUTE_AT_FIRST = 16;
 
 /**
  * What traffic has taught about one upstream: how fast it answers, and if it could not be reached, when it is worth
@@ -30,7 +32,8 @@ export class Health {
   answered(latency: number): void {
     this.latency = this.#count === 0 ? latency : this.latency + (latency - this.latency) / 8;
     this.#samples[this.#count++ % SAMPLES] = latency;
-    if (this.#count % RECOMPUTE === 0) this.slowAfter = Math.max(this.#percentile95(), LEAST_SLOW);
+    const recompute = this.#count < SAMPLES ? RECOMPUTE_AT_FIRST : RECOMPUTE;
+    if (this.#count % recompute === 0) this.slowAfter = Math.max(this.#percentile95(), LEAST_SLOW);
   }
 
   /** It could not be reached by an attempt that began then; one that took long has been a part of the wait. */

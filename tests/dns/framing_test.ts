@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { FrameReader } from "../../lib/dns/framing.ts";
+import { FrameReader, FrameSplitter } from "../../lib/dns/framing.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { frame } from "../support/frames.ts";
 import { hex } from "../support/packets.ts";
@@ -78,6 +78,46 @@ Deno.test("there is always room to read into, and never inside a message that ha
   }
   for (const { view, copy } of taken) assertEquals(view, copy);
   assertEquals(taken.map(({ view }) => view.length), Array.from(taken, (_, round) => round % 23));
+});
+
+Deno.test("7766-8: pieces of any sizes are taken apart into the same messages, which nothing overwrites", () => {
+  const message = fc.oneof(
+    { weight: 8, arbitrary: fc.uint8Array({ maxLength: 40 }) },
+    { weight: 1, arbitrary: fc.uint8Array({ minLength: 500, maxLength: 1500, size: "max" }) },
+  );
+  const pieces = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(fc.array(message, { maxLength: 12 }), pieces, (messages, pieces) => {
+      const bytes = frame(...messages);
+      const splitter = new FrameSplitter();
+      const taken: Uint8Array[] = [];
+      for (let at = 0, i = 0; at < bytes.length; i++) {
+        const end = at + pieces[i % pieces.length]!;
+        splitter.push(bytes.slice(at, end), (message) => void taken.push(message));
+        at = end;
+      }
+      assertEquals(taken, messages);
+    }),
+    { seed: 7766, numRuns: 400 },
+  );
+});
+
+Deno.test("a message that is whole in its piece is not copied", () => {
+  const piece = hex("0001 aa 0002 bbbb 0003 cc");
+  const taken: Uint8Array[] = [];
+  new FrameSplitter().push(piece, (message) => void taken.push(message));
+  assertEquals(taken, [hex("aa"), hex("bbbb")]);
+  assert(taken.every(({ buffer }) => buffer === piece.buffer));
+});
+
+Deno.test("a message of 65,535 octets that comes octet by octet is put together without copying it each time", () => {
+  const bytes = frame(new Uint8Array(65_535).map((_, i) => i * 7));
+  const splitter = new FrameSplitter();
+  const taken: Uint8Array[] = [];
+  for (let i = 0; i < bytes.length; i++) {
+    splitter.push(bytes.subarray(i, i + 1), (message) => void taken.push(message));
+  }
+  assertEquals(taken, [bytes.subarray(2)]);
 });
 
 /** Feeds the octets in pieces of these sizes, over and over, and takes whatever is complete after each. */

@@ -6,7 +6,7 @@ import { extendedErrors } from "../support/asking.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
 import { hex, query, read } from "../support/packets.ts";
-import { Clock, Events } from "./fixture.ts";
+import { ask, Clock, Events } from "./fixture.ts";
 
 function admission(options: Partial<AdmissionOptions> = {}): Admission {
   return new Admission({
@@ -105,9 +105,9 @@ Deno.test("over UDP a refusal or truncated answer is never longer than the query
   for (const [name, bytes] of QUERIES) {
     const { answerer: refusing } = answerer({});
     const { answerer: truncating } = answerer(limited);
-    await truncating.answer(query("first.example"), from("192.0.2.1"));
+    await ask(truncating, query("first.example"), from("192.0.2.1"));
     for (const each of [refusing, truncating]) {
-      const frame = await each.answer(bytes, from("192.0.2.1"));
+      const frame = await ask(each, bytes, from("192.0.2.1"));
       assert(frame && frame.length - 2 <= bytes.length, `${name}: ${frame?.length} for ${bytes.length}`);
       const reply = read(frame.subarray(2));
       assertEquals(
@@ -122,7 +122,7 @@ Deno.test("over UDP a refusal or truncated answer is never longer than the query
 Deno.test("a refusal says so with EDE 18 where there is room, and always over TCP (8914-3, 6891-1)", async () => {
   const { answerer: refusing, resolver, events } = answerer({});
   const reply = async (bytes: Uint8Array, transport: "udp" | "tcp") =>
-    read((await refusing.answer(bytes, from("192.0.2.1", transport)))!.subarray(2));
+    read((await ask(refusing, bytes, from("192.0.2.1", transport)))!.subarray(2));
   const [plain, bare, roomy] = [QUERIES[0]![1], QUERIES[1]![1], QUERIES[4]![1]];
   const none = await reply(plain, "udp");
   assertEquals([none.rcode, none.edns, none.question?.name], [5, undefined, "example.com"]);
@@ -144,19 +144,17 @@ Deno.test("a refusal says so with EDE 18 where there is room, and always over TC
 
 Deno.test("a limited client gets TC=1 over UDP with its question, then silence; over TCP REFUSED", async () => {
   const { answerer: limiting, resolver, events } = answerer(limited);
-  const ask = async (transport: "udp" | "tcp") => {
-    const frame = await limiting.answer(
-      query("example.com", "A", { edns: {} }),
-      from("192.0.2.1", transport),
-    );
+  const asked = query("example.com", "A", { edns: {} });
+  const tell = async (transport: "udp" | "tcp") => {
+    const frame = await ask(limiting, asked, from("192.0.2.1", transport));
     return frame && read(frame.subarray(2));
   };
-  assertEquals((await ask("udp"))?.answers.length, 1);
-  const slipped = await ask("udp");
+  assertEquals((await tell("udp"))?.answers.length, 1);
+  const slipped = await tell("udp");
   assertEquals([slipped?.rcode, slipped?.flags.tc, slipped?.question?.name], [0, true, "example.com"]);
-  assertEquals(await ask("udp"), undefined);
-  assertEquals((await ask("tcp"))?.answers.length, 1);
-  assertEquals((await ask("tcp"))?.rcode, 5);
+  assertEquals(await tell("udp"), undefined);
+  assertEquals((await tell("tcp"))?.answers.length, 1);
+  assertEquals((await tell("tcp"))?.rcode, 5);
   assertEquals(resolver.asked.length, 2);
   assertEquals(events.of("denied").map(({ reason, told }) => [reason, told]), [
     ["rate limit", true],

@@ -1,7 +1,7 @@
 /** What the tests of the front ends have in common. */
 import { Answerer } from "../../lib/frontend/answer.ts";
 import type { Event } from "../../lib/observe/event.ts";
-import type { Resolver } from "../../lib/resolver/resolver.ts";
+import type { Client, Resolver } from "../../lib/resolver/resolver.ts";
 import { Changes } from "../support/within.ts";
 
 /** Keeps every event. */
@@ -40,6 +40,25 @@ export interface Parts {
 export function answererFor({ resolver, events = new Events(), clock = new Clock() }: Parts): Answerer {
   const { observe } = events;
   return new Answerer({ resolver, timeout: 4000, udpSize: 1232, keepAlive: 100, observe, now: clock.now });
+}
+
+/** The reply to a query, which must be the only one; undefined for silence. */
+export async function ask(
+  answerer: Answerer,
+  bytes: Uint8Array,
+  client: Client,
+): Promise<Uint8Array | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
+  let replies = 0;
+  const reply = (frame: Uint8Array | undefined) => {
+    if (++replies > 1) throw new Error(`${replies} replies to one query`);
+    resolve(frame?.slice());
+  };
+  const atOnce = answerer.answer(bytes, client, { reply });
+  if (atOnce !== (replies === 1)) {
+    throw new Error("a reply is there before it is said to be, or not there after");
+  }
+  return await promise;
 }
 
 /** Sets up with every `setInterval` caught: no timer runs, and `tick` does what would be done when they fire. */

@@ -15,6 +15,7 @@ import {
   txt,
   type Type,
 } from "../support/packets.ts";
+import { ask } from "../frontend/fixture.ts";
 import { CacheFixture, responding } from "./cache_fixture.ts";
 
 const SIZE = 1232;
@@ -44,7 +45,7 @@ class Ways implements Disposable {
 
   /** The reply by way of all resolvers. */
   async long(bytes: Uint8Array): Promise<Uint8Array | undefined> {
-    const reply = await this.answerer.answer(bytes, { transport: "udp", address: "127.0.0.1", port: 1 });
+    const reply = await ask(this.answerer, bytes, { transport: "udp", address: "127.0.0.1", port: 1 });
     return reply?.subarray(2);
   }
 

@@ -1,0 +1,128 @@
+import { PREFIX } from "../dns/framing.ts";
+import type { Client } from "../resolver/resolver.ts";
+import type { Answerer, Asker } from "./answer.ts";
+import { Copies } from "./copies.ts";
+import type { Outcome } from "./quick_answers.ts";
+import { composeAddress, ipv4Of, portOf, textOf } from "./socket_address.ts";
+import { BATCH, type UdpBatch } from "./udp_batch.ts";
+
+/** Batches taken before others have their turn: answers of upstreams, TCP clients. */
+const MAX_BATCHES = 8;
+/** IPv4 clients whose address is known as text already. */
+const MAX_KNOWN = 4096;
+
+/** What comes to one UDP socket many datagrams at a time, and the replies to it. */
+export class Batches {
+  readonly #batch: UdpBatch;
+  readonly #answerer: Answerer;
+  readonly #onIdle: () => void;
+  readonly #copies = new Copies();
+  readonly #known = new Map<number, string>();
+  /** Queries that wait for their replies. */
+  #waiting = 0;
+  #flushing = false;
+  #closed = false;
+
+  /** @param onIdle called when no query waits any more */
+  constructor(batch: UdpBatch, answerer: Answerer, onIdle: () => void) {
+    this.#batch = batch;
+    this.#answerer = answerer;
+    this.#onIdle = onIdle;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** From now on nothing uses the socket. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The datagram that woke us, which has come by itself. */
+  takeFirst(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
+    const client: Client = { transport: "udp", address: hostname, port };
+    const asker = new WayBack(this, composeAddress(hostname, port));
+    const bytes = this.#copies.copy(datagram, 0, datagram.length);
+    if (!this.#answerer.answer(bytes, client, asker)) this.#await(asker);
+  }
+
+  /** What has come in beside it. */
+  takeAll(): void {
+    const batch = this.#batch;
+    for (let batches = 0, count = BATCH; count === BATCH && batches < MAX_BATCHES; batches++) {
+      count = batch.receive();
+      const { quick } = this.#answerer;
+      quick?.begin();
+      for (let i = 0; i < count; i++) {
+        const outcome = quick ? quick.reply(batch, i) : "unknown";
+        if (outcome !== "replied") this.#take(i, outcome);
+      }
+      batch.flush();
+      quick?.end();
+    }
+  }
+
+  /** A reply to one of a batch that is still there, or to somebody who has waited. */
+  reply(frame: Uint8Array | undefined, asker: WayBack): void {
+    if (frame && !this.#closed) this.#send(frame.subarray(PREFIX), asker);
+    if (asker.waits && --this.#waiting === 0) this.#onIdle();
+  }
+
+  #take(i: number, outcome: Exclude<Outcome, "replied">): void {
+    const batch = this.#batch;
+    const sender = batch.sender(i);
+    const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
+    const asker = new WayBack(this, sender);
+    // The next batch overwrites this one.
+    const datagram = this.#copies.copy(batch.received, batch.start(i), batch.length(i));
+    if (outcome !== "unknown") return this.#answerer.deny(datagram, client, { verdict: outcome, asker });
+    if (this.#answerer.answer(datagram, client, asker)) return;
+    asker.to = this.#copies.copy(sender, 0, sender.length);
+    this.#await(asker);
+  }
+
+  #await(asker: WayBack): void {
+    asker.waits = true;
+    this.#waiting++;
+  }
+
+  /** The replies of one turn go together. */
+  #send(reply: Uint8Array, { to, waits }: WayBack): void {
+    this.#batch.send(reply, to);
+    if (!waits || this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      if (!this.#closed) this.#batch.flush();
+    });
+  }
+
+  #addressOf(sender: Uint8Array): string {
+    const key = ipv4Of(sender);
+    if (key === undefined) return textOf(sender);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size === MAX_KNOWN) this.#known.clear();
+    const text = textOf(sender);
+    this.#known.set(key, text);
+    return text;
+  }
+}
+
+/** The way back to the sender of a datagram. */
+class WayBack implements Asker {
+  /** His socket address; where he waits, a copy. */
+  to: Uint8Array;
+  waits = false;
+  readonly #batches: Batches;
+
+  constructor(batches: Batches, to: Uint8Array) {
+    this.#batches = batches;
+    this.to = to;
+  }
+
+  reply(frame: Uint8Array | undefined): void {
+    this.#batches.reply(frame, this);
+  }
+}
