@@ -6,6 +6,7 @@ import type { Asker, Candidate } from "../resolver/candidate.ts";
 import type { Query, Resolver } from "../resolver/resolver.ts";
 import { Attempt } from "./attempt.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
+import { Company } from "./company.ts";
 import { Connection, type Ending } from "./connection.ts";
 import { Health } from "./health.ts";
 import { LearnedLimits } from "./learned_limits.ts";
@@ -15,9 +16,6 @@ import { Renewals } from "./renewals.ts";
 
 /** With this many connections in a row that answered nothing, the upstream counts as away. */
 const MAX_BARREN = 3;
-/** A connection with this many queries in flight is saturated, and gets company, up to so many (RFC 7766 §6.2.2). */
-const SATURATED = 2000;
-const MAX_CONNECTIONS = 4;
 /** What a handshake is taken to cost until one has been seen, in ms. */
 const FIRST_HANDSHAKE = 50;
 
@@ -55,6 +53,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #disposed = false;
   #barren = 0;
   readonly #renewals = new Renewals();
+  readonly #company = new Company();
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -143,10 +142,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     if (this.#inFlight >= this.#options.maxInFlight) {
       throw new UpstreamError("overloaded", { upstream: this.label, phase: "read", sent: false });
     }
-    if (best.state === "open" && best.inFlight >= SATURATED && this.#connections.size < MAX_CONNECTIONS) {
-      const isComing = [...this.#connections].some(({ state }) => state === "connecting");
-      if (!isComing) this.#tryToConnect();
-    }
+    if (this.#company.isWanted(best, this.#connections, this.#options.now)) this.#tryToConnect();
     return best;
   }
 
@@ -189,7 +185,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       if (this.#barren < MAX_BARREN) this.#reached();
       return channel;
     } catch (error) {
-      if (error instanceof UpstreamError && !options.signal.aborted) this.#away(error, start);
+      if (error instanceof UpstreamError && !options.signal.aborted) this.#unreached(error, start);
       throw error;
     } finally {
       this.#retiring?.drain();
@@ -236,6 +232,14 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #reached(): void {
     this.#health.reached();
     this.#reachability.reached();
+  }
+
+  /** A connection that answers is better proof than one that cannot be had in addition, but for a wrong pin. */
+  #unreached(error: UpstreamError, since: number): void {
+    // A stalled one comes behind the one that is being given up.
+    const isReached = this.#best()?.state === "open" && !this.#retiring;
+    if (isReached && error.failure !== "pin mismatch") this.#company.failed(this.#options.now());
+    else this.#away(error, since);
   }
 
   #away(error: UpstreamError, since: number): void {

@@ -185,6 +185,33 @@ for (const failure of ["refused", "pin mismatch"] as const) {
   });
 }
 
+Deno.test("company that cannot be had is asked for once a second, and the upstream is there all the while", async () => {
+  using fixture = new Fixture();
+  await fixture.ask(SATURATED, 60_000);
+  fixture.refusing = true;
+  for (let i = 0; i < 50; i++) {
+    await fixture.ask(1, 60_000);
+    assertEquals(fixture.upstream.usable, true);
+    fixture.channel.answer(fixture.channel.queries.slice(i, i + 1)); // it answers, if slowly
+    await fixture.time.pass(100);
+  }
+  assertEquals([fixture.dials, fixture.states], [1 + 5, ["up"]]);
+  fixture.refusing = false;
+  await fixture.time.pass(100);
+  await fixture.ask(1, 60_000);
+  assertEquals([fixture.dials, fixture.channels.length], [1 + 6, 2]);
+});
+
+Deno.test("company that cannot be had while the connection says nothing tells that the upstream is away", async () => {
+  using fixture = new Fixture();
+  await fixture.ask(SATURATED, 60_000);
+  await fixture.time.pass(1_500);
+  assertEquals(fixture.upstream.usable, false);
+  fixture.refusing = true;
+  await fixture.ask(1, 60_000);
+  assertEquals([fixture.dials, fixture.states], [2, ["up", "down"]]);
+});
+
 Deno.test("a reason not to connect, met when a connection has been idle, is nobody's exception: it is closed", async () => {
   using fixture = new Fixture();
   await fixture.ask(SATURATED);
