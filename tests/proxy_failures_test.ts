@@ -54,6 +54,8 @@ const MALFORMED = [23, "read", /its answer is malformed/, 3] as const;
 const ANOTHER = [23, "read", /it answered another question$/, 3] as const;
 const UNANSWERED = [22, "read", /timed out$/, 1] as const;
 
+const NO_EDNS = [23, "read", /it refuses EDNS, without which queries have no padding/, 1] as const;
+
 const MISBEHAVIOURS: [what: string, behaviour: Behaviour, expected: Expected][] = [
   ["never answers", silent, UNANSWERED],
   ["answers under another ID", answering(wrongId()), UNANSWERED],
@@ -61,6 +63,8 @@ const MISBEHAVIOURS: [what: string, behaviour: Behaviour, expected: Expected][] 
   ["answers without the question", answering(withoutQuestion), ANOTHER],
   ["answers with garbage", answering(garbage), MALFORMED],
   ["answers with frames of length zero", answering(empty), MALFORMED],
+  ["says FORMERR, as one without EDNS", answering(addressed({ rcode: 1, edns: false })), NO_EDNS],
+  ["does not know version 0 of EDNS", answering(addressed({ rcode: 16 })), NO_EDNS],
   ["half-closes instead of answering", endingInsteadOfAnswering, CLOSED],
   ["ends within a frame", once(endingWithinFrame()), CLOSED],
   ["resets within a frame", once(resettingWithinFrame()), CLOSED],

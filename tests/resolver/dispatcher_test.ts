@@ -7,6 +7,7 @@ import type { ResponseFields } from "../support/packets.ts";
 const SERVFAIL: ResponseFields = { rcode: 2 };
 const NXDOMAIN: ResponseFields = { rcode: 3 };
 const REFUSED: ResponseFields = { rcode: 5 };
+const BADVERS: ResponseFields = { rcode: 16, edns: {} };
 const FREE = { isFree: true };
 
 function extendedError(code: number): ResponseFields {
@@ -23,7 +24,15 @@ Deno.test("an answer is passed on as it is, and nobody else is asked", async () 
   assertEquals(fixture.all[0]!.attempt.query, query);
 });
 
-for (const [what, poor] of Object.entries({ SERVFAIL, REFUSED, "SERVFAIL with EDE 22": extendedError(22) })) {
+const POOR = {
+  SERVFAIL,
+  REFUSED,
+  BADVERS,
+  "SERVFAIL with EDE 22": extendedError(22),
+  "FORMERR without EDNS": { rcode: 1, edns: false },
+} as const;
+
+for (const [what, poor] of Object.entries(POOR)) {
   Deno.test(`${what} is retried at one other upstream, whose answer counts`, async () => {
     const fixture = new Fixture(3);
     const fate = fixture.ask();
