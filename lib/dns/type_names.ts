@@ -1,33 +1,22 @@
-/** Types that people meet, by the names the IANA registry gives them. */
+import { Type } from "./codes.ts";
+
+/** Parts of the protocol that no name has records of: people read their numbers. */
+const { OPT: _opt, IXFR: _ixfr, AXFR: _axfr, ...inUse } = Type;
+
+/** Types that people meet, by the names the IANA registry gives them: those in use here, and more. */
 const NAMES = new Map<number, string>(
   Object.entries({
-    A: 1,
-    NS: 2,
-    CNAME: 5,
-    SOA: 6,
-    PTR: 12,
-    HINFO: 13,
-    MX: 15,
-    TXT: 16,
-    AAAA: 28,
+    ...inUse,
     LOC: 29,
-    SRV: 33,
     NAPTR: 35,
     DNAME: 39,
-    DS: 43,
     SSHFP: 44,
-    RRSIG: 46,
-    NSEC: 47,
     DNSKEY: 48,
-    NSEC3: 50,
     TLSA: 52,
     SMIMEA: 53,
     CDS: 59,
     CDNSKEY: 60,
     OPENPGPKEY: 61,
-    SVCB: 64,
-    HTTPS: 65,
-    ANY: 255,
     CAA: 257,
   }).map(([name, code]) => [code, name]),
 );
