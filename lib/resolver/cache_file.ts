@@ -25,6 +25,8 @@ export interface CacheFileOptions {
   readonly routes: string;
   /** How long entries may be used after their time, in ms. */
   readonly serveStale: number;
+  /** The longest TTL that what is read may have had, in seconds; as it was saved unless told. */
+  readonly maxTtl?: number;
   readonly observe: Observe;
   readonly now: () => number;
   /** The time of day, in ms since 1970: the one clock that goes on while the host is off. */
@@ -85,14 +87,14 @@ export class CacheFile implements Disposable {
   }
 
   #restoring({ ticks: then, wall }: Omit<Origin, "routes">): Restoring {
-    const { now, wallClock, serveStale } = this.#options;
+    const { now, wallClock, serveStale, maxTtl = Infinity } = this.#options;
     const present = ticks(now());
     const passed = wallClock() - wall;
     const earliest = present - ticks(serveStale);
     // A clock that has gone back tells nothing of how old the entries are: they pass for expired just now.
     return passed >= 0
-      ? { shift: present - ticks(passed) - then, latest: Infinity, earliest }
-      : { shift: present - then, latest: present, earliest };
+      ? { shift: present - ticks(passed) - then, latest: Infinity, earliest, maxTtl }
+      : { shift: present - then, latest: present, earliest, maxTtl };
   }
 
   async #write(): Promise<void> {

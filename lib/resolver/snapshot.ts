@@ -3,8 +3,10 @@
  * the file was cut. Numbers have their lowest octet first, as on every machine that Deno runs on.
  */
 import { crc32 } from "node:zlib";
-import { Word } from "./entry.ts";
-import type { Store } from "./store.ts";
+import { readUint16 } from "../dns/records.ts";
+import { readTtl, writeTtl } from "../dns/ttl.ts";
+import { ENTRY_HEADER, isSound, Word } from "./entry.ts";
+import { type Store, TICKS_PER_SECOND } from "./store.ts";
 
 /** Octets of the header, and of what stands before each chunk. */
 export const SNAPSHOT_HEADER = 32;
@@ -88,6 +90,8 @@ export interface Restoring {
   /** The latest time, in ticks, at which an entry may expire, and the earliest at which it is worth having. */
   readonly latest: number;
   readonly earliest: number;
+  /** The longest TTL that an entry may have had, in seconds. */
+  readonly maxTtl: number;
 }
 
 /** Puts the entries of a chunk into the store; throws `SnapshotError`, before any of them or at the one that is damaged. */
@@ -95,16 +99,35 @@ export function restoreChunk(
   store: Store,
   header: Uint8Array,
   payload: Uint8Array,
-  { shift, latest, earliest }: Restoring,
+  { shift, latest, earliest, maxTtl }: Restoring,
 ): void {
   if (wordAt(header, 4) !== (crc32(payload) | 0)) throw new SnapshotError("it is damaged");
   for (let at = 0; at < payload.length;) {
     const octets = payload.subarray(at + 4, at + 4 + wordAt(payload, at));
+    shorten(octets, maxTtl);
     const expiresAt = Math.min(wordAt(octets, 4 * Word.EXPIRES_AT) + shift, latest);
     if (expiresAt >= earliest && !store.restore(octets, shift, latest)) {
       throw new SnapshotError("it is damaged");
     }
     at += 4 + octets.length;
+  }
+}
+
+/** Makes of an entry what it would be, had it come under this limit; throws `SnapshotError`. */
+function shorten(octets: Uint8Array, maxTtl: number): void {
+  const storedAt = wordAt(octets, 4 * Word.STORED_AT);
+  const lifetime = maxTtl * TICKS_PER_SECOND;
+  if (wordAt(octets, 4 * Word.EXPIRES_AT) - storedAt <= lifetime) return;
+  if (octets.length < ENTRY_HEADER) throw new SnapshotError("it is damaged");
+  const header = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
+  if (!isSound(header, octets)) throw new SnapshotError("it is damaged");
+  const times = Int32Array.of(storedAt + lifetime, storedAt + lifetime - Math.ceil(lifetime / 10));
+  octets.set(octetsOf(times), 4 * Word.EXPIRES_AT); // and REFRESH_AT, which is behind it
+  const count = header[Word.MORE_COUNTS]! & 0xffff;
+  const records = ENTRY_HEADER + 2 * count + (header[Word.LENGTHS]! >>> 16);
+  for (let i = 0; i < count; i++) {
+    const at = records + readUint16(octets, ENTRY_HEADER + 2 * i);
+    writeTtl(octets, at, Math.min(readTtl(octets, at), maxTtl));
   }
 }
 

@@ -20,12 +20,13 @@ class Disk implements AsyncDisposable {
     return `${this.directory}/cache`;
   }
 
-  file(fixture: CacheFixture, { routes = "", serveStale = DAY } = {}): CacheFile {
+  file(fixture: CacheFixture, { routes = "", serveStale = DAY, maxTtl = 86_400 } = {}): CacheFile {
     return new CacheFile({
       directory: this.directory,
       store: fixture.cache.store,
       routes,
       serveStale,
+      maxTtl,
       observe: (event) => this.events.push(event),
       now: fixture.time.now,
       wallClock: () => this.wall,
@@ -70,6 +71,35 @@ Deno.test("what was saved answers after the restart, and time has passed meanwhi
   assertEquals([fixture.cache.store.size, fixture.asked, disk.events], [4, 0, []]);
   await fixture.pass(600);
   assertEquals(await fixture.tell("a.test"), "stale: 0 | 30 192.0.2.1 EDE 3");
+});
+
+Deno.test("under a lower --max-ttl what was saved has the TTL that it would have got", async () => {
+  await using disk = new Disk();
+  await saved(disk);
+  disk.wall += 300_000;
+  const cases = [[1000, "cache: 0 | 600 192.0.2.1"], [500, "cache: 0 | 100 192.0.2.1"], [
+    399,
+    "stale: 0 | 30 192.0.2.1 EDE 3",
+  ]] as const;
+  for (const [maxTtl, told] of cases) {
+    using fixture = new CacheFixture(failing("refused", "connect"), { maxTtl });
+    await disk.load(fixture, { maxTtl });
+    assertEquals(await fixture.tell("a.test"), told, `${maxTtl}`);
+  }
+});
+
+Deno.test("what has a lower TTL now is asked for again before its end", async () => {
+  await using disk = new Disk();
+  await saved(disk);
+  disk.wall += 300_000;
+  using fixture = new CacheFixture(addressFor(500), { maxTtl: 500 });
+  await disk.load(fixture, { maxTtl: 500 });
+  await fixture.pass(49);
+  await fixture.tell("a.test");
+  assertEquals(fixture.asked, 0);
+  await fixture.pass(2);
+  assertEquals(await fixture.tell("a.test"), "cache: 0 | 49 192.0.2.1");
+  assertEquals(fixture.asked, 1);
 });
 
 Deno.test("what has expired while the process was away is stale, and gone when its time for that is over", async () => {
