@@ -17,6 +17,8 @@ export interface Refusal {
 
 /** Its place in the header's second word. */
 const OPCODE = 0x7800;
+/** Octets of a reason that is a code only: the option's header and INFO-CODE (RFC 8914 §2). */
+export const BARE_REASON = 6;
 /** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. */
 const OPT_FIXED = 11;
 
@@ -50,8 +52,8 @@ const NO_OPTION = new Uint8Array(0);
 
 function fittingReason(reason: ExtendedErrorText | undefined, room: number): Uint8Array {
   if (!reason) return NO_OPTION;
-  const option = composeReason(reason);
-  if (option.length <= room) return option;
-  const bare = composeReason({ code: reason.code, text: "" });
-  return bare.length <= room ? bare : NO_OPTION;
+  if (room < BARE_REASON) return NO_OPTION;
+  const option = room < BARE_REASON + reason.text.length ? undefined : composeReason(reason);
+  if (option && option.length <= room) return option;
+  return composeReason({ code: reason.code, text: "" });
 }

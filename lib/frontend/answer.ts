@@ -2,7 +2,7 @@ import { ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, MAX_MESSAGE, Message } from "../dns/message.ts";
 import { readUint16 } from "../dns/records.ts";
-import { composeRefusal } from "../dns/refusal.ts";
+import { BARE_REASON, composeRefusal } from "../dns/refusal.ts";
 import {
   composeError,
   composeHeaderError,
@@ -68,20 +68,26 @@ export class Answerer {
   /**
    * Total: always comes to a reply or to silence. Returns whether it has come already, for where nothing has to be
    * waited for it does, and then the bytes are free again; else they must stay as they are until it has.
+   *
+   * @param isAdmitted whether it has been found already that this client may ask
    */
-  answer(bytes: Uint8Array, client: Client, asker: Asker): boolean {
+  answer(bytes: Uint8Array, client: Client, asker: Asker, isAdmitted = false): boolean {
     const now = this.#options.now();
-    const message = this.#read(bytes, client, asker, now);
+    const message = this.#read(bytes, client, { asker, now, isAdmitted });
     return !message || this.#resolve(message, client, { asker, start: now });
   }
 
   /** The query; undefined where it has its reply already. */
-  #read(bytes: Uint8Array, client: Client, asker: Asker, now: number): Message | undefined {
+  #read(
+    bytes: Uint8Array,
+    client: Client,
+    { asker, now, isAdmitted }: { asker: Asker; now: number; isAdmitted: boolean },
+  ): Message | undefined {
     // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
     // servers that answer each other's answers would never stop.
     const flags = bytes.length < HEADER ? Flag.QR : readUint16(bytes, 2);
     if (flags & Flag.QR) return void asker.reply(this.#turnAway(client, undefined));
-    const verdict = this.#options.admission?.admit(client, now) ?? "answer";
+    const verdict = !isAdmitted && this.#options.admission?.admit(client, now) || "answer";
     if (verdict !== "answer") return void this.deny(bytes, client, { verdict, asker });
     const message = (flags >> 11 & 0xf) === Opcode.QUERY ? parse(bytes) : undefined;
     const refusal = message ? this.#refuse(message, client) : this.#refuseUnread(bytes, client);
@@ -183,10 +189,13 @@ export class Answerer {
       return composeError(query.message, Rcode.SERVFAIL, options);
     }
     this.#answered(query, error.rcode, start, error);
-    return composeError(query.message, error.rcode, options, {
-      code: error.extendedError,
-      text: error.message,
-    });
+    const { rcode } = error;
+    const reason = { code: error.extendedError, text: error.message };
+    if (error.failure !== "overloaded") return composeError(query.message, rcode, options, reason);
+    // What is shed in a flood must not be another for those whose addresses are forged: a code is all it tells.
+    const { udpSize, transport } = options;
+    const limit = transport === "udp" ? query.message.bytes.length + BARE_REASON : MAX_MESSAGE;
+    return composeRefusal(query.message, { rcode, truncated: false, reason, udpSize }, limit);
   }
 
   #answered(query: Query, rcode: number, start: number, error?: UpstreamError): void {

@@ -55,7 +55,7 @@ export class Batches {
       const { quick } = this.#answerer;
       quick?.begin();
       for (let i = 0; i < count; i++) {
-        const outcome = quick ? quick.reply(batch, i) : "unknown";
+        const outcome = quick ? quick.reply(batch, i) : "unread";
         if (outcome !== "replied") this.#take(i, outcome);
       }
       batch.flush();
@@ -74,10 +74,12 @@ export class Batches {
     const sender = batch.sender(i);
     const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
     const asker = new WayBack(this, sender);
+    if (outcome !== "admitted" && outcome !== "unread") {
+      return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
+    }
     // The next batch overwrites this one.
     const datagram = this.#copies.copy(batch.received, batch.start(i), batch.length(i));
-    if (outcome !== "unknown") return this.#answerer.deny(datagram, client, { verdict: outcome, asker });
-    if (this.#answerer.answer(datagram, client, asker)) return;
+    if (this.#answerer.answer(datagram, client, asker, outcome === "admitted")) return;
     asker.to = this.#copies.copy(sender, 0, sender.length);
     this.#await(asker);
   }

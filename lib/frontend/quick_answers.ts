@@ -1,4 +1,6 @@
 import { AddressWords } from "../address_words.ts";
+import { Flag } from "../dns/codes.ts";
+import { HEADER } from "../dns/message.ts";
 import type { Observe } from "../observe/event.ts";
 import type { Shortcut } from "../resolver/shortcut.ts";
 import type { Admission, Verdict } from "./admission.ts";
@@ -13,8 +15,11 @@ export interface QuickAnswersOptions {
   readonly now: () => number;
 }
 
-/** What has become of a datagram: it has its reply; or it needs the whole way; or its client is not to be answered. */
-export type Outcome = "replied" | "unknown" | Exclude<Verdict, "answer">;
+/**
+ * What has become of a datagram: it has its reply; or it has the long way to go, and its client has been admitted or not
+ * been looked at; or it is not to be answered.
+ */
+export type Outcome = "replied" | "admitted" | "unread" | Exclude<Verdict, "answer">;
 
 /** Replies from buffer to buffer within a batch of datagrams; what they have come to is told in one event for all. */
 export class QuickAnswers {
@@ -37,11 +42,14 @@ export class QuickAnswers {
     const { shortcut, admission, udpSize } = this.#options;
     const { received, outgoing } = batch;
     const start = batch.start(i);
-    if (!shortcut.find(received, start, start + batch.length(i), this.#now, udpSize)) return "unknown";
+    const length = batch.length(i);
+    // What is no query has no client that could be told anything.
+    if (length < HEADER || (received[start + 2]! & Flag.QR >> 8) !== 0) return "unread";
     if (admission) {
       const verdict = admission.admitFrom(batch.readClient(i, this.#client), "udp", this.#now);
       if (verdict !== "answer") return verdict;
     }
+    if (!shortcut.find(received, start, start + length, this.#now, udpSize)) return "admitted";
     const at = batch.nextStart;
     this.#replies[shortcut.rcode]!++;
     batch.reply(i, shortcut.compose(received, outgoing, at, udpSize) - at);

@@ -10,6 +10,9 @@ import type { Query, Resolver } from "./resolver.ts";
  */
 const MAX_WAITING = 16_384;
 
+/** One for all: in a flood, to note where each one was made would cost more than to answer it. */
+const OVERLOADED = new UpstreamError("overloaded", { upstream: "all upstreams", phase: "read", sent: false });
+
 /** Told what each question has come to, once for all who asked it. */
 export interface Listener {
   answered(query: Message, response: Message): void;
@@ -41,11 +44,8 @@ export class Coalescer implements Resolver {
     const tag = tagOf(message);
     const hash = hashQuestion(message, tag);
     const flight = this.#flights.find(query, tag, hash);
-    const upstream = flight?.query.trace.upstream ?? "upstream";
     // New ones are turned away before memory suffers; what is known here is still answered.
-    if (this.#waiting >= MAX_WAITING) {
-      throw new UpstreamError("overloaded", { upstream, phase: "read", sent: false });
-    }
+    if (this.#waiting >= MAX_WAITING) throw OVERLOADED;
     return flight ? this.#join(flight, query, mayRetry) : this.#lead(query, tag, hash);
   }
 

@@ -45,6 +45,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
   readonly #health = new Health();
   readonly #limits = new LearnedLimits();
   readonly #connections = new Set<Connection>();
+  /** One for all: in a flood, to note where each one was made would cost more than to answer it. */
+  readonly #overloaded: UpstreamError;
   #handshake = FIRST_HANDSHAKE;
   readonly #reachability: Reachability;
   #certificateExpires: number | undefined;
@@ -60,6 +62,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     this.label = options.label;
     this.weight = options.weight;
     const { label: upstream, observe } = options;
+    this.#overloaded = new UpstreamError("overloaded", { upstream, phase: "read", sent: false });
     this.#reachability = new Reachability((state, error) =>
       observe({ kind: "upstream", upstream, state, ...error && { error } })
     );
@@ -139,9 +142,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #connection(): Connection {
     const best = this.#best();
     if (!best) return this.#connect();
-    if (this.#inFlight >= this.#options.maxInFlight) {
-      throw new UpstreamError("overloaded", { upstream: this.label, phase: "read", sent: false });
-    }
+    if (this.#inFlight >= this.#options.maxInFlight) throw this.#overloaded;
     if (this.#company.isWanted(best, this.#connections, this.#options.now)) this.#tryToConnect();
     return best;
   }

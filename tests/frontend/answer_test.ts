@@ -117,10 +117,7 @@ function extendedError(reply: Decoded | undefined): [number, string] {
 const facts = { upstream: "192.0.2.53:853", phase: "connect" } as const;
 
 Deno.test("an upstream's failure is SERVFAIL with the upstream, the phase and the cause (8914-1, 8914-3)", async () => {
-  const cases = [["refused", 22], ["timed out", 22], ["silent", 22], ["wrong name", 23], ["closed", 23], [
-    "overloaded",
-    0,
-  ]];
+  const cases = [["refused", 22], ["timed out", 22], ["silent", 22], ["wrong name", 23], ["closed", 23]];
   for (const [failure, code] of cases as [ConstructorParameters<typeof UpstreamError>[0], number][]) {
     const error = new UpstreamError(failure, { ...facts, detail: "so said the platform" });
     for (const respond of [() => Promise.reject(error), () => fail(error)]) {
@@ -132,6 +129,19 @@ Deno.test("an upstream's failure is SERVFAIL with the upstream, the phase and th
       assertEquals(events.all.map(({ kind }) => kind), ["answered"]);
       assertStrictEquals(events.of("answered")[0]!.error, error);
     }
+  }
+});
+
+Deno.test("what is shed says so in as many octets as the query has and a code more; over TCP in words (8914-1)", async () => {
+  const error = new UpstreamError("overloaded", { upstream: "all upstreams", phase: "read" });
+  const asked = query("example.com", "A", { edns: {} });
+  for (const [client, text, least] of [[udp, "", 0], [tcp, error.message, 40]] as const) {
+    const resolver = new FakeResolver(() => Promise.reject(error));
+    const frame = await ask(answererFor({ resolver }), asked, client);
+    const reply = unframed(frame!);
+    assertEquals([reply.rcode, ...extendedError(reply)], [2, 0, text]);
+    assertEquals(frame!.length - 2, asked.length + 6 + text.length);
+    assert(text.length >= least);
   }
 });
 
