@@ -19,7 +19,13 @@ export class TlsChannel implements Channel {
 
   start(receiver: Receiver): void {
     this.#receiver = receiver;
-    this.#socket.on("data", (octets: Uint8Array) => receiver.received(octets));
+    this.#socket.on("data", (octets: Uint8Array) => {
+      try {
+        receiver.received(octets);
+      } catch (error) {
+        this.#socket.destroy(error as Error); // and not the process, which is where Node takes it
+      }
+    });
     if (this.#ended) queueMicrotask(() => receiver.ended(this.#error));
   }
 
