@@ -7,7 +7,6 @@ import { Cache } from "./resolver/cache.ts";
 import { CacheFile } from "./resolver/cache_file.ts";
 import { Coalescer } from "./resolver/coalesce.ts";
 import { Dispatcher } from "./resolver/dispatcher.ts";
-import { EdnsRequired } from "./resolver/edns_required.ts";
 import { probeQuery } from "./resolver/probe.ts";
 import type { Resolver } from "./resolver/resolver.ts";
 import { Router } from "./resolver/router.ts";
@@ -128,7 +127,7 @@ export class Forwarder implements Disposable {
   #choose(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstreams.at(address));
-    if (candidates.length === 1) return new EdnsRequired(candidates[0]!);
-    return new EdnsRequired(new Dispatcher({ candidates, strategy: strategy(config.strategy, now), now }));
+    if (candidates.length === 1) return candidates[0]!;
+    return new Dispatcher({ candidates, strategy: strategy(config.strategy, now), now });
   }
 }

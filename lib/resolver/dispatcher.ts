@@ -2,7 +2,6 @@ import { Rcode } from "../dns/codes.ts";
 import type { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Asker, Candidate } from "./candidate.ts";
-import { ednsRefusal } from "./edns_required.ts";
 import { HedgeBudget } from "./hedge_budget.ts";
 import type { Query, Resolver } from "./resolver.ts";
 import type { Strategy } from "./strategy.ts";
@@ -113,11 +112,10 @@ class Dispatch implements Asker {
 }
 
 /**
- * SERVFAIL and REFUSED can be one upstream's own trouble, and that it does not take EDNS is. Data that fails validation is not: "DNSSEC Bogus" and its
+ * SERVFAIL and REFUSED can be one upstream's own trouble. Data that fails validation is not: "DNSSEC Bogus" and its
  * kind (RFC 8914 §4.7 to §4.13) would be the same elsewhere, or worse, not be noticed.
  */
 function isWorthASecondOpinion(response: Message): boolean {
-  if (ednsRefusal(response) !== undefined) return true;
   const rcode = response.rcode;
   if (rcode !== Rcode.SERVFAIL && rcode !== Rcode.REFUSED) return false;
   const codes = response.edns?.extendedErrors().map((option) => option[4]! << 8 | option[5]!) ?? [];

@@ -63,7 +63,17 @@ export class Store {
 
   /** The entry about a plain name of a message, whatever its case, and a type, class and tag; or NONE. */
   find(bytes: Uint8Array, name: number, nameEnd: number, typeAndClass: number, tag: number): Ref {
-    const wanted = hash(bytes, name, nameEnd, typeAndClass, tag);
+    return this.#find(hash(bytes, name, nameEnd, typeAndClass, tag), bytes, name, nameEnd, typeAndClass, tag);
+  }
+
+  #find(
+    wanted: number,
+    bytes: Uint8Array,
+    name: number,
+    nameEnd: number,
+    typeAndClass: number,
+    tag: number,
+  ): Ref {
     const index = this.#index;
     let slot = index.seek(wanted, index.home(wanted));
     while (slot !== NONE) {
@@ -81,7 +91,7 @@ export class Store {
     const { count } = appraisal;
     const length = entryLength(count, nameEnd - HEADER, recordsEnd - questionEnd);
     const hashed = hash(bytes, HEADER, nameEnd, typeAndClass, tag);
-    const known = this.find(bytes, HEADER, nameEnd, typeAndClass, tag);
+    const known = this.#find(hashed, bytes, HEADER, nameEnd, typeAndClass, tag);
     const ref = this.#place(Math.ceil(length / UNIT), hashed, known);
     if (ref === NONE) return;
 
@@ -145,8 +155,8 @@ export class Store {
     const tag = header[Word.FLAGS]! >> 16 & 0xff;
     const name = ENTRY_HEADER + 2 * (header[Word.MORE_COUNTS]! & 0xffff);
     const nameEnd = name + (header[Word.LENGTHS]! >>> 16);
-    if (this.find(octets, name, nameEnd, typeAndClass, tag) !== NONE) return true;
     const hashed = hash(octets, name, nameEnd, typeAndClass, tag);
+    if (this.#find(hashed, octets, name, nameEnd, typeAndClass, tag) !== NONE) return true;
     const ref = this.#place(Math.ceil(octets.length / UNIT), hashed, NONE);
     if (ref === NONE) return true;
 

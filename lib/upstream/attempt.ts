@@ -1,7 +1,8 @@
 import type { Message } from "../dns/message.ts";
-import type { UpstreamError } from "../errors.ts";
+import { UpstreamError } from "../errors.ts";
 import type { Asker } from "../resolver/candidate.ts";
 import type { Query } from "../resolver/resolver.ts";
+import { ednsRefusal } from "./edns_refusal.ts";
 import type { Pending } from "./pending.ts";
 
 /** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
@@ -23,7 +24,7 @@ export class Attempt implements Pending {
   /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
   readonly asked: Asker | undefined;
   asker: Asker | undefined;
-  readonly resolve: (response: Message) => void;
+  readonly #resolve: (response: Message) => void;
   /** Ends it. */
   readonly giveUp: (error: unknown) => void;
   readonly #again: Again;
@@ -39,7 +40,7 @@ export class Attempt implements Pending {
   ) {
     this.query = query;
     this.asked = this.asker = asker;
-    this.resolve = resolve;
+    this.#resolve = resolve;
     this.giveUp = reject;
     this.#again = again;
   }
@@ -50,6 +51,13 @@ export class Attempt implements Pending {
 
   get deadline(): number {
     return this.query.deadline;
+  }
+
+  resolve(response: Message): void {
+    const detail = ednsRefusal(response);
+    if (detail === undefined) return this.#resolve(response);
+    const upstream = this.query.trace.upstream ?? "";
+    this.giveUp(new UpstreamError("no EDNS", { upstream, phase: "read", detail }));
   }
 
   /** Whether another attempt may follow one that has failed like this. */

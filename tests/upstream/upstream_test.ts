@@ -235,3 +235,23 @@ Deno.test("dispose fails what is in flight, and nothing is dialled after it", as
   ]);
   assertEquals(fixture.channels.map(({ closed }) => closed), [true]);
 });
+
+for (
+  const [what, fields, outcome] of [
+    ["BADVERS", { rcode: 16, edns: {} }, "read: no EDNS"],
+    ["FORMERR without EDNS", { rcode: 1, edns: false }, "read: no EDNS"],
+    ["FORMERR without EDNS and question", { rcode: 1, edns: false, question: false }, "read: no EDNS"],
+    ["FORMERR with EDNS, which is about the question,", { rcode: 1, edns: {} }, "name0.test."],
+    ["an answer without EDNS", { edns: false }, "name0.test."],
+    ["NOTIMP without EDNS", { rcode: 4, edns: false }, "name0.test."],
+  ] as const
+) {
+  const is = outcome === "read: no EDNS" ? "a failure of the upstream, and no answer" : "an answer";
+  Deno.test(`${what} is ${is} (6891-4)`, async () => {
+    using fixture = new Fixture();
+    const outcomes = await fixture.ask(1);
+    fixture.channel.answer(fixture.channel.queries, fields);
+    await settled();
+    assertEquals([outcomes, fixture.channels.length, fixture.channel.queries.length], [[outcome], 1, 1]);
+  });
+}
