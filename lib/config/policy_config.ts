@@ -2,7 +2,7 @@
 import { Type } from "../dns/codes.ts";
 import { nameToString } from "../dns/name.ts";
 import { UsageError } from "../errors.ts";
-import type { Rate } from "../frontend/rate_limit.ts";
+import type { Rate } from "../frontend/token_buckets.ts";
 import type { Network } from "../networks.ts";
 import type { Value } from "./options.ts";
 import type { POLICY_OPTIONS } from "./policy_options.ts";

@@ -1,5 +1,5 @@
 /** Options about who may ask, and about what is answered here: rows of the table in options.ts. */
-import type { Rate } from "../frontend/rate_limit.ts";
+import type { Rate } from "../frontend/token_buckets.ts";
 import { typeCode } from "../dns/type_names.ts";
 import { parseName } from "../dns/name_text.ts";
 import { type Network, parseNetwork } from "../networks.ts";

@@ -1,7 +1,8 @@
 import { AddressWords } from "../address_words.ts";
 import { type Network, NetworkTable } from "../networks.ts";
 import type { Client } from "../resolver/resolver.ts";
-import { type Rate, RateLimit } from "./rate_limit.ts";
+import { RateLimit } from "./rate_limit.ts";
+import { type Rate, TokenBuckets } from "./token_buckets.ts";
 
 /**
  * What becomes of a query before anything of it is read. `refuse` and `ignore` are for those who may not ask, `truncate`
@@ -22,10 +23,12 @@ export interface AdmissionOptions {
 }
 
 /**
- * Refusals and truncated answers over UDP, to all clients together and each second: a flood from many addresses is
- * met with silence beyond it, so that its cost is that of reading and no more than this is reflected.
+ * Refusals over UDP to all clients together and each second, and as many truncated answers: a flood from many addresses
+ * is met with silence beyond it, so that its cost is that of reading and no more than this is reflected. Each has its own,
+ * so that a flood of those who may not ask does not keep those who may from being sent to TCP.
  */
 const COURTESY: Rate = { perSecond: 1000, burst: 1000 };
+const [REFUSALS, TRUNCATED] = [0, 1];
 
 /** Who may ask, and how much. Nothing is allocated for a packet, whoever sent it. */
 export class Admission {
@@ -33,10 +36,8 @@ export class Admission {
   readonly #allowed: NetworkTable<boolean>;
   readonly #exempt: NetworkTable<true>;
   readonly #limit: RateLimit | undefined;
-  readonly #courtesy = new RateLimit(COURTESY);
+  readonly #courtesy = new TokenBuckets(COURTESY, 2);
   readonly #address = new AddressWords();
-  /** Stands for all clients in `#courtesy`. */
-  readonly #everybody = new AddressWords();
 
   constructor({ allow, deny, denied, rate, exempt }: AdmissionOptions) {
     this.#denied = denied;
@@ -54,21 +55,20 @@ export class Admission {
 
   admitFrom(words: AddressWords, transport: Client["transport"], now: number): Verdict {
     if (this.#allowed.find(words) !== true) {
-      return this.#courteously(this.#denied, "ignore", transport, now);
+      return this.#denied === "refuse" && this.#mayTell(REFUSALS, transport, now) ? "refuse" : "ignore";
     }
     if (!this.#limit || this.#exempt.find(words)) return "answer";
     switch (this.#limit.take(words, transport, now)) {
       case "within":
         return "answer";
       case "over":
-        return this.#courteously("truncate", "drop", transport, now);
+        return this.#mayTell(TRUNCATED, transport, now) ? "truncate" : "drop";
       case "far over":
         return "drop";
     }
   }
 
-  #courteously(verdict: Verdict, silence: Verdict, transport: Client["transport"], now: number): Verdict {
-    if (verdict === silence || transport === "tcp") return verdict; // whoever has a connection has shown his address
-    return this.#courtesy.take(this.#everybody, transport, now) === "within" ? verdict : silence;
+  #mayTell(what: number, transport: Client["transport"], now: number): boolean {
+    return transport === "tcp" || this.#courtesy.take(what, now); // whoever has a connection has shown his address
   }
 }

@@ -1,12 +1,7 @@
 import { type AddressWords, IPV4 } from "../address_words.ts";
+import { type Rate, TokenBuckets } from "./token_buckets.ts";
 
-/** How many queries a client may send: so many a second, and as many more at once as the burst has. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
-/** Below the limit; above it, where a word costs nothing; so far above it that silence is best. */
+/** Below the limit; above it, so that a notice of that is due; so far above it that silence is best. */
 export type Measure = "within" | "over" | "far over";
 
 /** Clients fall into sets by a hash; each set remembers so many, and the table as many as their product. */
@@ -14,61 +9,71 @@ const SETS = 8192;
 const WAYS = 4;
 /** Words of a key. */
 const KEY = 2;
+/** Of a client: for queries over UDP and over TCP, and as many for notices that there were too many. */
+const BUCKETS = 4;
+const [UDP, TCP, NOTICE] = [0, 1, 2];
 
 /** New for each process, so that nobody can choose addresses that share a client's set. */
 const [SEED = 0] = crypto.getRandomValues(new Uint32Array(1));
 
 /**
- * A bucket of tokens for each IPv4 address and each IPv6 /56, in a table that neither grows nor allocates. UDP and TCP
- * have buckets of their own: what strangers send under a client's address by UDP must not close TCP to it.
+ * Tokens for each IPv4 address and each IPv6 /56, in a table that neither grows nor allocates. UDP and TCP have buckets of
+ * their own: what strangers send under a client's address by UDP must not close TCP to it.
  *
- * A bucket is one number, the time at which it will be full again (the "theoretical arrival time" of GCRA, ITU-T I.371).
- * Who has been silent since then is as good as unknown, so the one whose time is the earliest makes room for others:
- * a flood from many addresses pushes out its own and not those that are being limited.
+ * There are tokens for queries, and at the same rate others for notices to those that got none. So a client that asks too
+ * much goes on being answered at its rate; up to twice of it, all the rest is told to come by TCP, or refused there; and
+ * whoever's address is forged is sent no more notices than he could have had answers.
+ *
+ * Who has a full bucket is as good as unknown, so the one who has it the earliest makes room for others: a flood from
+ * many addresses pushes out its own and not those that are being limited.
  */
 export class RateLimit {
-  readonly #interval: number;
-  readonly #burst: number;
   readonly #keys = new Int32Array(SETS * WAYS * KEY);
-  /** By client: for UDP and for TCP, in ms. */
-  readonly #fullAt = new Float64Array(SETS * WAYS * 2);
+  readonly #buckets: TokenBuckets;
 
-  constructor({ perSecond, burst }: Rate) {
-    this.#interval = 1000 / perSecond;
-    this.#burst = burst * this.#interval;
+  constructor(rate: Rate) {
+    this.#buckets = new TokenBuckets(rate, SETS * WAYS * BUCKETS);
   }
 
-  /** Takes a token of this client, if one is left. */
+  /** Takes a token of this client, if one is left: for the query, or else for a notice. */
   take({ words, isIpv4 }: AddressWords, transport: "udp" | "tcp", now: number): Measure {
     // Customers get a /56 or more each (RFC 6177 §2), and within it whoever wants has as many addresses as he likes.
-    const slot = isIpv4 ? this.#slot(-1, words[IPV4]!, now) : this.#slot(words[0]!, words[1]! & ~0xff, now);
-    const bucket = 2 * slot + (transport === "tcp" ? 1 : 0);
-    const fullAt = Math.max(this.#fullAt[bucket]!, now) + this.#interval;
-    const missing = fullAt - now;
-    // The slack is for the rounding of many additions, and a millionth of a token.
-    const slack = this.#interval * 1e-6;
-    if (missing > 2 * this.#burst + slack) return "far over";
-    this.#fullAt[bucket] = fullAt;
-    return missing > this.#burst + slack ? "over" : "within";
+    const slot = isIpv4 ? this.#slot(-1, words[IPV4]!) : this.#slot(words[0]!, words[1]! & ~0xff);
+    const bucket = BUCKETS * slot + (transport === "tcp" ? TCP : UDP);
+    if (this.#buckets.take(bucket, now)) return "within";
+    return this.#buckets.take(bucket + NOTICE, now) ? "over" : "far over";
   }
 
   /** Where the client is; the first of IPv6's words is never -1 for a client (ff00::/8 is multicast). */
-  #slot(high: number, low: number, now: number): number {
+  #slot(high: number, low: number): number {
     const keys = this.#keys;
     const first = setOf(high, low) * WAYS;
-    let oldest = first;
     for (let slot = first; slot < first + WAYS; slot++) {
       if (keys[KEY * slot] === high && keys[KEY * slot + 1] === low) return slot;
-      if (this.#time(slot) < this.#time(oldest)) oldest = slot;
     }
-    keys[KEY * oldest] = high;
-    keys[KEY * oldest + 1] = low;
-    this.#fullAt[2 * oldest] = this.#fullAt[2 * oldest + 1] = now;
-    return oldest;
+    const slot = this.#earliest(first);
+    keys[KEY * slot] = high;
+    keys[KEY * slot + 1] = low;
+    for (let i = 0; i < BUCKETS; i++) this.#buckets.fill(BUCKETS * slot + i);
+    return slot;
   }
 
-  #time(slot: number): number {
-    return Math.max(this.#fullAt[2 * slot]!, this.#fullAt[2 * slot + 1]!);
+  #earliest(first: number): number {
+    let earliest = first;
+    let time = Infinity;
+    for (let slot = first; slot < first + WAYS; slot++) {
+      const fullAt = this.#fullAt(BUCKETS * slot);
+      if (fullAt < time) earliest = slot, time = fullAt;
+    }
+    return earliest;
+  }
+
+  /**
+   * Tokens for notices need not be looked at: they are taken while there is none for a query, so they are never all back
+   * more than one token later than those for queries.
+   */
+  #fullAt(buckets: number): number {
+    return Math.max(this.#buckets.fullAt(buckets + UDP), this.#buckets.fullAt(buckets + TCP));
   }
 }
 

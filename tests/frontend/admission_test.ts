@@ -1,3 +1,4 @@
+import { AddressWords, IPV4 } from "../../lib/address_words.ts";
 import { Admission, type AdmissionOptions } from "../../lib/frontend/admission.ts";
 import { Answerer } from "../../lib/frontend/answer.ts";
 import { parseNetwork } from "../../lib/networks.ts";
@@ -58,15 +59,56 @@ Deno.test("who asks too much is sent to TCP, then met with silence, unless exemp
   for (let i = 0; i < 5; i++) assertEquals(rules.admit(from("10.0.0.53"), 1000), "answer");
 });
 
-Deno.test("all strangers together get a thousand refusals a second over UDP; over TCP each gets one", () => {
-  const rules = admission();
-  const verdicts = Array.from(
-    { length: 3000 },
-    (_, i) => rules.admit(from(`192.0.${i >> 8}.${i & 255}`), 1000),
-  );
-  assertEquals(verdicts.filter((verdict) => verdict === "refuse").length, 1000);
-  assertEquals(verdicts.filter((verdict) => verdict === "ignore").length, 2000);
-  assertEquals(rules.admit(from("192.0.2.1", "tcp"), 1000), "refuse");
+/** What becomes of 100 queries in each ms of five seconds, each from another of so many addresses of 10.0.0.0/14. */
+function flood(rules: Admission, addresses: number, also = (_now: number) => {}): Record<string, number> {
+  const from = new AddressWords();
+  from.isIpv4 = true;
+  const found: Record<string, number> = {};
+  for (let i = 0; i < 500_000; i++) {
+    from.words[IPV4] = (10 << 24) + i % addresses;
+    const now = 1000 + i / 100;
+    const verdict = rules.admitFrom(from, "udp", now);
+    found[verdict] = (found[verdict] ?? 0) + 1;
+    if (i % 100 === 99) also(now);
+  }
+  return found;
+}
+
+const STRANGERS = { deny: ["10.0.0.0/14"].map(parseNetwork) };
+/** A thousand at once, and a thousand in each of five seconds. */
+const COURTESY = 1000 + 5000 - 1;
+
+Deno.test("all strangers together get a thousand refusals a second over UDP, for as long as they come", () => {
+  const rules = admission(STRANGERS);
+  assertEquals(flood(rules, 200_000), { refuse: COURTESY, ignore: 500_000 - COURTESY });
+  assertEquals(rules.admit(from("10.0.0.1", "tcp"), 6000), "refuse");
+});
+
+Deno.test("all limited clients together get a thousand truncated answers a second, and each his own", () => {
+  const rules = admission({ rate: { perSecond: 20, burst: 20 } });
+  const { answer, truncate, drop } = flood(rules, 1000);
+  // 20 at once and 20 in each of the five seconds, for each of the thousand.
+  assert(answer! > 118_000 && answer! <= 120_000, `${answer} answers`);
+  // They begin with the 21st query of each.
+  assert(truncate! > 5700 && truncate! <= COURTESY, `${truncate} truncated`);
+  assertEquals(drop, 500_000 - answer! - truncate!);
+});
+
+Deno.test("a flood of those who may not ask does not keep those who ask too much from being sent to TCP", () => {
+  const rules = admission({ ...STRANGERS, rate: { perSecond: 20, burst: 20 } });
+  const found: Record<string, number> = { answer: 0, truncate: 0, drop: 0 };
+  // Twice its rate.
+  flood(rules, 200_000, (now) => {
+    if (Math.round(now) % 25 === 0) found[rules.admit(from("10.4.0.1"), now)]!++;
+  });
+  assertEquals(found, { answer: 119, truncate: 81, drop: 0 });
+});
+
+Deno.test("nor does a flood of those who ask too much keep strangers from being refused", () => {
+  const rules = admission({ rate: { perSecond: 20, burst: 20 } });
+  const found = new Set<string>();
+  flood(rules, 1000, (now) => found.add(rules.admit(from("192.0.2.1"), now)));
+  assertEquals([...found], ["refuse"]);
 });
 
 function answerer(options: Partial<AdmissionOptions>) {
