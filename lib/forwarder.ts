@@ -109,7 +109,7 @@ export class Forwarder implements Disposable {
   }
 
   #openCacheFile({ store }: Cache): CacheFile | undefined {
-    const { config: { stateDir, serveStale, routes }, observe, now } = this.#options;
+    const { config: { stateDir, serveStale, maxTtl, routes }, observe, now } = this.#options;
     if (stateDir === undefined) return undefined;
     return new CacheFile({
       directory: stateDir,
@@ -118,6 +118,7 @@ export class Forwarder implements Disposable {
         routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]),
       ),
       serveStale,
+      maxTtl: maxTtl / 1000,
       observe,
       now,
       wallClock: Date.now,

@@ -28,7 +28,7 @@ const LINGER = 500;
  * One client's TCP connection: pipelined queries are answered concurrently, in the order in which answers come
  * (RFC 7766 §6.2.1.1). A client that does not read its answers is not read from either.
  */
-export class TcpSession implements Guest {
+export class TcpSession implements Asker, Guest {
   /** Resolves when the connection has been closed. */
   readonly closed: Promise<void>;
   readonly #socket: Deno.TcpConn;

@@ -45,9 +45,14 @@ export class UdpFrontend {
     this.address = address;
     this.#answerer = answerer;
     this.#observe = observe;
-    if (library && descriptor !== undefined) {
-      const batch = new UdpBatch(library, descriptor);
-      this.#batches = new Batches(batch, answerer, () => this.#resolveIfIdle());
+    try {
+      if (library && descriptor !== undefined) {
+        const batch = new UdpBatch(library, descriptor);
+        this.#batches = new Batches(batch, answerer, () => this.#resolveIfIdle());
+      }
+    } catch (error) {
+      socket.close();
+      throw error;
     }
     for (let i = 0; i < (this.#batches ? 1 : RECEIVERS); i++) void this.#receive();
   }

@@ -7,7 +7,7 @@ import { parseNetwork } from "../../lib/networks.ts";
 import { Cache } from "../../lib/resolver/cache.ts";
 import { assertEquals } from "../support/assert.ts";
 import { askUdp, UdpClient } from "../support/client.ts";
-import { addressed, FakeResolver, later } from "../support/fake_resolver.ts";
+import { FakeResolver, later } from "../support/fake_resolver.ts";
 import { query, read } from "../support/packets.ts";
 import { Events } from "./fixture.ts";
 
