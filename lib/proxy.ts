@@ -3,6 +3,7 @@ import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Answerer, type AnswererOptions } from "./frontend/answer.ts";
 import { type ListenAddress, type ListenerOptions, Listeners } from "./frontend/listeners.ts";
+import type { Census } from "./frontend/places.ts";
 import type { Sharing } from "./frontend/shared_port.ts";
 import { type Library, openLibrary } from "./frontend/udp_batch.ts";
 import type { Observe } from "./observe/event.ts";
@@ -28,6 +29,8 @@ export interface ProxyOptions {
   readonly wantsEach?: () => boolean;
   /** Whether other threads listen on the same ports; "alone" unless told. */
   readonly sharing?: Sharing;
+  /** TCP clients of these other threads. */
+  readonly census?: Census;
   /** Opened by whoever makes the proxy, who also closes it; else it is the proxy's own. */
   readonly library?: Library | undefined;
   /** Called when `addresses` have changed because those of the host have. */
@@ -179,9 +182,10 @@ export class Proxy implements Disposable {
   }
 
   #listenerOptions(config: Config): ListenerOptions {
-    const { sharing = "alone", onMove = () => {} } = this.#options;
+    const { sharing = "alone", census, onMove = () => {} } = this.#options;
     return {
       sharing,
+      census,
       onMove,
       answerer: this.#answerer,
       observe: this.#observe,

@@ -4,6 +4,7 @@ import { assertEquals } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { askUdp } from "./support/client.ts";
 import { addressed, answering, DotServer } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { a, query, read, response } from "./support/packets.ts";
 import { PlainDnsServer } from "./support/plain_dns_server.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
@@ -82,6 +83,7 @@ Deno.test("an upstream whose keys are not those pinned is down for good, and say
   await using proxy = new RunningProxy({
     upstreams: [`127.0.0.1:${upstream.port}?pin=sha256/${pin}`],
     caCerts: [AUTHORITY.pem],
+    ...ONE_THREAD,
   });
   for (let i = 0; i < 3; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 2);
   assertEquals(proxy.states, ["down: pin mismatch"]);
@@ -91,7 +93,11 @@ Deno.test("an upstream whose keys are not those pinned is down for good, and say
 
 Deno.test("an unauthenticated connection is told of, and only where that was asked for (8310-3)", async () => {
   await using upstream = await DotServer.start({ certificate: CERTIFICATE });
-  await using proxy = new RunningProxy({ upstreams: [{ address: upstream.address }], opportunistic: true });
+  await using proxy = new RunningProxy({
+    upstreams: [{ address: upstream.address }],
+    opportunistic: true,
+    ...ONE_THREAD,
+  });
   for (let i = 0; i < 2; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
   assertEquals([proxy.count("unauthenticated"), proxy.states], [1, ["up"]]);
 });

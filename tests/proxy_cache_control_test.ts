@@ -3,6 +3,7 @@ import { askEach, assertRight, names } from "./support/asking.ts";
 import { assert, assertEquals, assertRejects } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { DotServer } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
 
 const AUTHORITY = await Authority.create();
@@ -14,6 +15,7 @@ Deno.test("the cache tells what it knows of a name, and forgets what it is told 
     upstreams: [server],
     caCerts: [AUTHORITY.pem],
     cacheSize: 1 << 20,
+    ...ONE_THREAD,
   });
   assertRight(await askEach(proxy.address, names(5)));
   const cache = proxy.proxy.cacheControl!;

@@ -9,12 +9,13 @@ import { assert, assertEquals } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { UdpClient } from "./support/client.ts";
 import { addressed, answering, delayed, DotServer, silent } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { a, query, type QueryFields, read } from "./support/packets.ts";
 import { RunningProxy, written } from "./support/running_proxy.ts";
 
 const AUTHORITY = await Authority.create();
 const CERTIFICATE = await AUTHORITY.issue({ addresses: ["127.0.0.1"] });
-const CACHE = { caCerts: [AUTHORITY.pem], cacheSize: 1 << 20 };
+const CACHE = { caCerts: [AUTHORITY.pem], cacheSize: 1 << 20, ...ONE_THREAD };
 
 /** A clock that the test puts forward. */
 class Clock {

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { askUdp, TcpClient, UdpClient } from "./support/client.ts";
 import { answering, type Behaviour, DotServer, Hold, ignoring, silent } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { read } from "./support/packets.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
 import { inTurn } from "./support/scripts.ts";
@@ -24,7 +25,7 @@ Deno.test("it listens and answers though its upstream is away from the start", a
 Deno.test("a stop answers what is in flight over UDP and TCP, takes nothing new, and then closes", async () => {
   const hold = new Hold();
   await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
-  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
+  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, ...ONE_THREAD });
   await using tcp = await TcpClient.connect(proxy.address);
   using udp = new UdpClient(proxy.address);
   await tcp.send(...names(10).map(question));
@@ -99,7 +100,7 @@ Deno.test("the second upstream answers when the first refuses, and no client not
   await using first = await DotServer.start({ certificate: CERTIFICATE });
   await using second = await DotServer.start({ certificate: CERTIFICATE });
   first.stopListening();
-  await using proxy = new RunningProxy({ upstreams: [first, second], ...TRUST });
+  await using proxy = new RunningProxy({ upstreams: [first, second], ...TRUST, ...ONE_THREAD });
   assertRight(await askEach(proxy.address, names(200)));
   assertEquals([second.handshakes, second.received, proxy.states], [1, 200, ["down: refused", "up"]]);
 });
@@ -108,7 +109,7 @@ Deno.test("an upstream that was away answers when it is back and the other one h
   await using first = await DotServer.start({ certificate: CERTIFICATE });
   await using second = await DotServer.start({ certificate: CERTIFICATE });
   first.stopListening();
-  await using proxy = new RunningProxy({ upstreams: [first, second], ...TRUST });
+  await using proxy = new RunningProxy({ upstreams: [first, second], ...TRUST, ...ONE_THREAD });
   assertRight(await askEach(proxy.address, names(5)));
   assertEquals([first.received, second.received], [0, 5]);
   await first.listen();

@@ -10,6 +10,7 @@ import {
   reversed,
   shuffled,
 } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
 
 const AUTHORITY = await Authority.create();
@@ -35,7 +36,7 @@ const DELIVERIES = [
 for (const [name, count, behaviour] of DELIVERIES) {
   Deno.test(name, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
-    await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem] });
+    await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], ...ONE_THREAD });
     assertRight(await askEach(proxy.address, names(count)));
     assertEquals([server.handshakes, server.received], [1, count]);
   });

@@ -11,6 +11,7 @@ import {
   Hold,
   silent,
 } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { type EdnsOption, hex, keepAlive, padding, query, read, txt } from "./support/packets.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
 
@@ -24,7 +25,7 @@ function proxied(
 ): void {
   Deno.test(name, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, ...options });
-    await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem] });
+    await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], ...ONE_THREAD });
     await body(proxy, server);
   });
 }

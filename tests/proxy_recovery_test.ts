@@ -3,13 +3,14 @@ import { askEach, assertFailed, assertRight, names } from "./support/asking.ts";
 import { assert, assertEquals } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { addressed, answering, closing, DotServer, ignoring, silent } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { keepAlive } from "./support/packets.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
 import { Relay } from "./support/tcp_relay.ts";
 
 const AUTHORITY = await Authority.create();
 const CERTIFICATE = await AUTHORITY.issue({ addresses: ["127.0.0.1"] });
-const TRUST = { caCerts: [AUTHORITY.pem] };
+const TRUST = { caCerts: [AUTHORITY.pem], ...ONE_THREAD };
 
 /** Asks again and again, as clients do, until there is an answer. */
 async function untilAnswered(proxy: RunningProxy): Promise<void> {
@@ -107,7 +108,12 @@ Deno.test("a deadline that passes while connecting names the phase (8914-3)", as
 
 Deno.test("queries beyond those that may wait are refused at once (8914-3)", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: silent });
-  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, maxInFlight: 10, timeout: 2_000 });
+  await using proxy = new RunningProxy({
+    upstreams: [server],
+    ...TRUST,
+    maxInFlight: 10,
+    timeout: 2_000,
+  });
   const waiting = askEach(proxy.address, names(10));
   await server.until(({ received }) => received === 10);
   const start = performance.now();

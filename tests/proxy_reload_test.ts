@@ -7,6 +7,7 @@ import { assertEquals, assertRejects } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { askUdp, TcpClient, UdpClient } from "./support/client.ts";
 import { DotServer, Hold } from "./support/dot_server.ts";
+import { ONE_THREAD } from "./support/mode.ts";
 import { read } from "./support/packets.ts";
 import { OPEN } from "./support/policy.ts";
 import { RunningProxy, written } from "./support/running_proxy.ts";
@@ -102,7 +103,7 @@ Deno.test("a proxy that stops answers what a listener was asked that has gone by
 
 Deno.test("limits are those of the new configuration", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
-  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
+  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, ...ONE_THREAD });
   await using _old = await TcpClient.connect(proxy.address);
   await proxy.reconfigure({ maxTcpClients: 1 });
   await using refused = await TcpClient.connect(proxy.address);
@@ -112,7 +113,7 @@ Deno.test("limits are those of the new configuration", async () => {
 
 Deno.test("what cannot be had leaves everything as it was", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
-  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
+  await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, ...ONE_THREAD });
   assertRight(await askEach(proxy.address, ["a.test"]));
   using taken = Deno.listen({ hostname: "127.0.0.4", port: 0 });
   const listen = [freeAddress("127.0.0.3"), { ...taken.addr, required: true }];
@@ -141,7 +142,7 @@ Deno.test("other authorities to trust mean other connections", async () => {
 Deno.test("the cache stays, but for names that go elsewhere now, and for a cache of another size", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using other = await DotServer.start({ certificate: CERTIFICATE });
-  await using proxy = new RunningProxy({ upstreams: [server], cacheSize: 1 << 20, ...TRUST });
+  await using proxy = new RunningProxy({ upstreams: [server], cacheSize: 1 << 20, ...TRUST, ...ONE_THREAD });
   const asked = ["a.test", "a.lan"];
   assertRight(await askEach(proxy.address, asked));
   await proxy.reconfigure({ strategy: "random", minTtl: 1000 });
@@ -169,6 +170,7 @@ Deno.test("lists and hosts files are read again, though they are called the same
     cacheSize: 1 << 20,
     policy: { ...OPEN, lists, hosts: [hosts] },
     ...TRUST,
+    ...ONE_THREAD,
   });
   const tell = async (name: string) => {
     const { rcode, answers } = read(await askUdp(proxy.address, question(name)));

@@ -1,5 +1,5 @@
 import { formatHostPort } from "../host_port.ts";
-import { type PlaceLimits, Places } from "./places.ts";
+import { type Census, type PlaceLimits, Places } from "./places.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
 import { UdpFrontend, type UdpFrontendOptions } from "./udp.ts";
 
@@ -16,6 +16,8 @@ type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "p
 export interface ListenerOptions extends Omit<PairOptions, "places">, PlaceLimits {
   /** Called when the host's addresses have come or gone, and what is listened on with them. */
   readonly onMove?: () => void;
+  /** TCP clients of other threads; nobody unless told. */
+  readonly census?: Census | undefined;
 }
 
 /** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
@@ -52,7 +54,7 @@ export class Listeners {
   /** Throws `ListenError`, with nothing left open. */
   constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
     this.#options = options;
-    this.#places = new Places(options);
+    this.#places = new Places(options, options.census);
     this.reconfigure(addresses, options);
   }
 

@@ -4,6 +4,16 @@ export interface PlaceLimits {
   readonly maxClientsPerAddress: number;
 }
 
+/** Where several threads give places of the same number. */
+export interface Census {
+  /** Places that the others have given. */
+  readonly elsewhere: number;
+  /** Tells the others how many this one has given. */
+  tell(own: number): void;
+}
+
+const NOBODY_ELSE: Census = { elsewhere: 0, tell: () => {} };
+
 /** A connection that has a place. */
 export interface Guest extends Disposable {
   /** Resolves when the connection has been closed. */
@@ -46,11 +56,13 @@ const LEAST_OCTETS = 4 << 10;
  */
 export class Places {
   #limits: PlaceLimits;
+  readonly #census: Census;
   readonly #all = new Set<Place>();
   readonly #byAddress = new Map<string, Set<Place>>();
 
-  constructor(limits: PlaceLimits) {
+  constructor(limits: PlaceLimits, census = NOBODY_ELSE) {
     this.#limits = limits;
+    this.#census = census;
   }
 
   /** Octets of answers that may wait for one client to read them. */
@@ -70,7 +82,7 @@ export class Places {
     if (own && !this.#hasRoom(own, maxClientsPerAddress, now)) {
       return `it has ${maxClientsPerAddress} TCP connections already`;
     }
-    return this.#hasRoom(this.#all, maxClients, now)
+    return this.#hasRoom(this.#all, maxClients - this.#census.elsewhere, now)
       ? undefined
       : `${maxClients} TCP clients are connected already`;
   }
@@ -81,12 +93,14 @@ export class Places {
     this.#byAddress.set(address, neighbours);
     const place = { guest, neighbours };
     this.#all.add(place);
+    this.#census.tell(this.#all.size);
     neighbours.add(place);
     void guest.closed.then(() => this.#free(place, address));
   }
 
   #free(place: Place, address: string): void {
     this.#all.delete(place);
+    this.#census.tell(this.#all.size);
     place.neighbours.delete(place);
     if (place.neighbours.size === 0 && this.#byAddress.get(address) === place.neighbours) {
       this.#byAddress.delete(address);

@@ -81,7 +81,7 @@ export interface Defect {
   readonly error: unknown;
 }
 
-/** One of several threads answers from now on, or does not; the others do not mind. */
+/** One of several threads has failed, or answers again; the others go on. */
 export interface ThreadChange {
   readonly kind: "thread";
   /** Its number, which the main thread's being 1. */

@@ -92,7 +92,7 @@ function say(event: Event): void {
         reason: event.error?.message,
       });
     case "thread":
-      if (event.state === "up") return log.info("thread {thread} answers as well", { ...event });
+      if (event.state === "up") return log.info("thread {thread} answers again", { ...event });
       return log.error("thread {thread} does not answer: {reason}", { ...event });
     case "network changed":
       return log.info("connecting anew: {reason}", { ...event });

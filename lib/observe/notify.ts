@@ -29,7 +29,8 @@ export class Notifier {
   readonly #socket: Deno.DatagramConn;
   readonly #to: Deno.UnixAddr;
   readonly #onTrouble: (error: unknown) => void;
-  readonly #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #watchdog: number | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
   #sent: Promise<unknown> = Promise.resolve();
   #status = "";
 
@@ -40,12 +41,15 @@ export class Notifier {
     const path = `\0dot-proxy-${crypto.randomUUID()}`;
     this.#socket = Deno.listenDatagram({ transport: "unixpacket", path });
     this.#to = { transport: "unixpacket", path: socket.replace(/^@/, "\0") };
-    // "about every half of the time" (sd_watchdog_enabled(3)).
-    if (watchdog !== undefined) this.#timer = setInterval(() => this.#send("WATCHDOG=1"), watchdog / 2);
+    this.#watchdog = watchdog;
   }
 
+  /** "The watchdog is activated when the start-up is completed" (systemd.service(5)). */
   ready(): void {
     this.#send("READY=1");
+    if (this.#watchdog === undefined) return;
+    // "about every half of the time" (sd_watchdog_enabled(3)).
+    this.#timer ??= setInterval(() => this.#send("WATCHDOG=1"), this.#watchdog / 2);
   }
 
   reloading(): void {

@@ -5,6 +5,7 @@ import type { ProxyInputs } from "../proxy.ts";
 import type { Flush } from "../resolver/flush.ts";
 import type { CachedAnswer } from "../resolver/inspect.ts";
 import type { FlatEvent } from "./flat_event.ts";
+import type { SharedCounts } from "./shared_census.ts";
 
 /** What a worker is to be from the start. */
 export interface Beginning {
@@ -13,6 +14,8 @@ export interface Beginning {
   readonly thread: number;
   /** Whether somebody wants to know of each answer. */
   readonly wantsEach: boolean;
+  /** For `SharedCensus`. */
+  readonly clients: SharedCounts;
 }
 
 /** How a worker fares. */

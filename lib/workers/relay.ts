@@ -9,7 +9,6 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
   "list read",
   "list trouble",
   "hits",
-  "exchanged",
 ]);
 
 /** Those that strangers bring about, one for each packet: only where somebody wants each of them. */
@@ -27,6 +26,8 @@ export class Relay {
   readonly #post: (events: FlatEvent[]) => void;
   #gathered: FlatEvent[] = [];
   #untaken = 0;
+  /** Upstreams that have not answered on their newest connection yet. */
+  readonly #fresh = new Set<string>();
 
   constructor(post: (events: FlatEvent[]) => void) {
     this.#post = post;
@@ -34,6 +35,9 @@ export class Relay {
 
   readonly observe = (event: Event): void => {
     if (UNTOLD.has(event.kind)) return;
+    if (event.kind === "connection opened") this.#fresh.add(event.upstream);
+    // The first answer on a connection proves that the upstream is there; more of them would be one for each query.
+    if (event.kind === "exchanged" && !this.#fresh.delete(event.upstream)) return;
     if (FREQUENT.has(event.kind)) {
       if (!this.wantsEach) return;
       if (this.#untaken >= MAX_UNTAKEN) return void this.lost++;

@@ -8,6 +8,7 @@ import { Histogram } from "../observe/histogram.ts";
 import { Runtime } from "../observe/runtime.ts";
 import type { Beginning, Call, CallName, Calls, Word, WorkerStatus } from "./calls.ts";
 import { Relay } from "./relay.ts";
+import { SharedCensus } from "./shared_census.ts";
 
 /** How long a proxy that has failed waits before it begins anew, in ms: at first, and at most. */
 const FIRST_PAUSE = 100;
@@ -32,6 +33,7 @@ export class ServedProxy {
   #thread = 0;
   #inputs: ProxyInputs | undefined;
   #library: Library | undefined;
+  #census: SharedCensus | undefined;
   #proxy: Proxy | undefined;
   /** Begins, changes: one after the other. */
   #changes: Promise<void> = Promise.resolve();
@@ -80,9 +82,10 @@ export class ServedProxy {
     this.#relay.observe(event);
   };
 
-  #begin({ inputs, thread, wantsEach }: Beginning): void {
+  #begin({ inputs, thread, wantsEach, clients }: Beginning): void {
     if (inputs.config.admin) this.#runtime = new Runtime(() => performance.now());
     this.#thread = thread;
+    this.#census = new SharedCensus(clients, thread);
     this.#inputs = inputs;
     this.#relay.wantsEach = wantsEach;
     this.#library = openLibrary(inputs.config.udpBatch);
@@ -124,9 +127,9 @@ export class ServedProxy {
       observe: this.#observe,
       wantsEach: () => this.#relay.wantsEach,
       sharing: "further",
+      census: this.#census!,
       library: this.#library,
     });
-    this.#relay.observe({ kind: "thread", thread: this.#thread, state: "up" });
     this.#timer = setTimeout(() => this.#pause = FIRST_PAUSE, STEADY);
   }
 
@@ -145,7 +148,10 @@ export class ServedProxy {
   #later(reason: string): void {
     this.#relay.observe({ kind: "thread", thread: this.#thread, state: "down", reason });
     this.#timer = setTimeout(() => {
-      void this.#inTurn(() => this.#open()).catch((error) => this.#later((error as Error).message));
+      void this.#inTurn(() => this.#open()).then(
+        () => this.#relay.observe({ kind: "thread", thread: this.#thread, state: "up" }),
+        (error) => this.#later((error as Error).message),
+      );
     }, this.#pause);
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
   }

@@ -4,9 +4,8 @@ import type { Config } from "../config/config.ts";
 const LEAST_CACHE = 2 ** 20;
 
 /**
- * What one of several threads may take: the memory, connections and waiting queries of all of them together are what the
- * configuration says. Bounds for a single client are not divided, for one whose queries all come to one thread is to get
- * what was promised.
+ * What one of several threads may take: the memory of their caches together is what the configuration says. What bounds a
+ * client or an upstream is not divided, for a client whose queries all come to one thread is to get what was promised.
  *
  * @param thread its number, from 1
  */
@@ -16,8 +15,6 @@ export function shareOf(config: Config, thread: number): Config {
   return {
     ...config,
     cacheSize: cacheSize === 0 ? 0 : Math.max(LEAST_CACHE, Math.floor(cacheSize / workers)),
-    maxTcpClients: Math.ceil(config.maxTcpClients / workers),
-    maxInFlight: Math.ceil(config.maxInFlight / workers),
     // What the first has saved is of use whatever the number of threads is at the next start.
     stateDir: stateDir === undefined || thread === 1 ? stateDir : `${stateDir}/thread-${thread}`,
   };

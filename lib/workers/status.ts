@@ -2,10 +2,17 @@
 import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
 import type { CachedAnswer } from "../resolver/inspect.ts";
 
-/** One for each upstream, in the order of the first thread; those of the others that it lacks behind them. */
-export function mergeUpstreams(threads: readonly (readonly UpstreamStatus[])[]): UpstreamStatus[] {
+/**
+ * One for each upstream, in the order of the first thread; those of the others that it lacks behind them.
+ *
+ * @param stateOf what was found last: a thread that has nothing to ask of an upstream does not notice when that is gone
+ */
+export function mergeUpstreams(
+  threads: readonly (readonly UpstreamStatus[])[],
+  stateOf: (label: string) => UpstreamStatus["state"],
+): UpstreamStatus[] {
   return [...Map.groupBy(threads.flat(), ({ label }) => label)].map(([label, each]) => {
-    const state = mergeStates(each.map(({ state }) => state));
+    const state = stateOf(label);
     return {
       label,
       state,
@@ -16,11 +23,6 @@ export function mergeUpstreams(threads: readonly (readonly UpstreamStatus[])[]):
       certificateExpires: least(each.flatMap(({ certificateExpires }) => certificateExpires ?? [])),
     };
   });
-}
-
-/** Up if any thread reaches it: others will when they try. */
-export function mergeStates(states: readonly UpstreamStatus["state"][]): UpstreamStatus["state"] {
-  return states.find((state) => state === "up") ?? states.find((state) => state === "down") ?? "untried";
 }
 
 export function mergeCaches(threads: readonly CacheStatus[]): CacheStatus | undefined {

@@ -6,6 +6,7 @@ import { Proxy, type ProxyInputs } from "../proxy.ts";
 import type { CallName, Calls, WorkerStatus } from "./calls.ts";
 import { restore } from "./flat_event.ts";
 import { shareOf } from "./share.ts";
+import { SharedCensus, type SharedCounts, sharedCounts } from "./shared_census.ts";
 import { mergeAnswers, mergeCaches, mergeUpstreams } from "./status.ts";
 import { UpstreamStates } from "./upstream_states.ts";
 import { WorkerThread } from "./worker_thread.ts";
@@ -38,16 +39,18 @@ export class Threads implements Disposable {
   /** How the workers fared when they were last asked. */
   readonly #known = new Map<WorkerThread, WorkerStatus>();
   readonly #states = new UpstreamStates();
+  readonly #clients: SharedCounts;
 
   /** Throws what a `Proxy` throws. */
   constructor(options: ThreadsOptions) {
     this.#options = options;
     const { config, wantsEach } = options;
+    this.#clients = sharedCounts(config.workers);
     this.#proxy = new Proxy({
       ...this.#inputs(options, 1),
       observe: config.workers > 1 ? (event) => this.#tell(event, 1) : options.observe,
       wantsEach,
-      sharing: config.workers > 1 ? "first" : "alone",
+      ...(config.workers > 1 ? { sharing: "first", census: new SharedCensus(this.#clients, 1) } : {}),
       onMove: () => void this.#eachCall("listen", this.#listen),
     });
     this.#workers = Array.from({ length: config.workers - 1 }, (_, i) => this.#start(i + 2));
@@ -67,7 +70,8 @@ export class Threads implements Disposable {
   /** Those of workers as of the last `look`. */
   get upstreams(): UpstreamStatus[] {
     if (this.isAlone) return this.#proxy.upstreams;
-    return mergeUpstreams([this.#proxy.upstreams, ...this.#lastLook.map(({ upstreams }) => upstreams)]);
+    const all = [this.#proxy.upstreams, ...this.#lastLook.map(({ upstreams }) => upstreams)];
+    return mergeUpstreams(all, (label) => this.#states.of(label));
   }
 
   /** Undefined where there is no cache; those of workers as of the last `look`. */
@@ -143,13 +147,22 @@ export class Threads implements Disposable {
   async #begin(): Promise<void> {
     const wantsEach = this.#options.wantsEach();
     await this.#each((worker, thread) =>
-      worker.call("begin", { inputs: this.#inputs(this.#options, thread), thread, wantsEach })
+      worker.call("begin", {
+        inputs: this.#inputs(this.#options, thread),
+        thread,
+        wantsEach,
+        clients: this.#clients,
+      })
     );
   }
 
   #tell(event: Event, thread: number): void {
-    if (event.kind === "upstream" && !this.#states.isNews(thread, event)) return;
     const { observe, relay } = this.#options;
+    if (event.kind === "upstream" && !this.#states.isNews(event)) return;
+    if (event.kind === "exchanged") {
+      const change = this.#states.answered(event.upstream);
+      if (change) relay(change);
+    }
     if (thread === 1) observe(event);
     else relay(event);
   }

@@ -1,22 +1,34 @@
 import type { UpstreamChange } from "../observe/event.ts";
-import { mergeStates } from "./status.ts";
+import type { UpstreamStatus } from "../observe/status.ts";
 
-/** Each thread finds out for itself whether an upstream answers; what they find together is worth a word. */
+/**
+ * Each thread finds out for itself whether an upstream answers; for all of them together it is as the last one has found
+ * it. A thread may not have noticed what another one tells of, so that an answer counts as well, without a change there.
+ */
 export class UpstreamStates {
-  /** By upstream: what each thread has found. */
-  readonly #found = new Map<string, Map<number, "up" | "down">>();
+  readonly #last = new Map<string, UpstreamChange>();
 
-  /** Whether this changes what is known of the upstream, all threads taken together. */
-  isNews(thread: number, { upstream, state }: UpstreamChange): boolean {
-    const found = this.#found.get(upstream) ?? new Map<number, "up" | "down">();
-    this.#found.set(upstream, found);
-    const before = mergeStates([...found.values()]);
-    found.set(thread, state);
-    return mergeStates([...found.values()]) !== before;
+  of(upstream: string): UpstreamStatus["state"] {
+    return this.#last.get(upstream)?.state ?? "untried";
+  }
+
+  /** Whether this is another state than the one that was known, or has another cause. */
+  isNews(change: UpstreamChange): boolean {
+    const before = this.#last.get(change.upstream);
+    this.#last.set(change.upstream, change);
+    return change.state !== before?.state || change.error?.failure !== before.error?.failure;
+  }
+
+  /** Told of an answer; the change that follows from it, if one does. */
+  answered(upstream: string): UpstreamChange | undefined {
+    if (this.#last.get(upstream)?.state !== "down") return undefined;
+    const change: UpstreamChange = { kind: "upstream", upstream, state: "up" };
+    this.#last.set(upstream, change);
+    return change;
   }
 
   /** Forgets all other upstreams. */
   keep(labels: readonly string[]): void {
-    for (const label of this.#found.keys()) if (!labels.includes(label)) this.#found.delete(label);
+    for (const label of this.#last.keys()) if (!labels.includes(label)) this.#last.delete(label);
   }
 }

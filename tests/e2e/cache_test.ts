@@ -1,5 +1,6 @@
 /** What comes from the cache is what the zone's own server says, record by record, and never lives longer. */
 import { assert, assertEquals } from "../support/assert.ts";
+import { ONE_THREAD } from "../support/mode.ts";
 import { type Answer, dig, type Rr } from "./dig.ts";
 import { QUESTIONS, SIGNED_QUESTIONS } from "./questions.ts";
 import { assertSameRecords } from "./records.ts";
@@ -18,7 +19,7 @@ const ASKED = [
 ];
 
 Deno.test("answers from the cache are those of the zone's own server (2308, 2181-1, 3225, 8767)", async (t) => {
-  await using rig = await startRig("BIND");
+  await using rig = await startRig("BIND", ONE_THREAD);
   const { bind, proxy } = rig;
   const direct = new Map<string, Answer>();
 

@@ -3,12 +3,15 @@
  * `DOT_PROXY_LOAD_SECONDS=30 deno test --allow-all tests/e2e/load_test.ts`.
  */
 import { assert, assertEquals } from "../support/assert.ts";
+import { modeConfig } from "../support/mode.ts";
 import { connectionsTo } from "./connections.ts";
 import { dig } from "./dig.ts";
 import { dnsperf, type Performance } from "./dnsperf.ts";
 import { startRig } from "./rig.ts";
 import { MANY_NAMES } from "./zones.ts";
 
+/** Each has a connection of its own. */
+const THREADS = modeConfig().workers;
 /** How long the half rate is kept up. */
 const SECONDS = Number(Deno.env.get("DOT_PROXY_LOAD_SECONDS") ?? "5");
 /** Long enough to warm up and to see the rate. */
@@ -46,7 +49,7 @@ for (const mode of ["udp", "tcp"] as const) {
     await rig.step(t, "on one connection", async () => {
       const { most, ports, samples } = await upstream.counts();
       assert(samples > SECONDS, `${samples} samples are too few`);
-      assertEquals([most, ports.size], [1, 1], "connections at one time, connections in all");
+      assert(most >= 1 && ports.size <= THREADS, `${most} connections at one time, ${ports.size} in all`);
     });
   });
 }

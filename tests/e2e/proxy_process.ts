@@ -19,6 +19,8 @@ export interface ProxyOptions {
   readonly ca: string;
   /** `debug` unless told: the log is shown when a test fails. */
   readonly logLevel?: "debug" | "info";
+  /** Those of the mode unless told. */
+  readonly workers?: number;
 }
 
 /** A running proxy. Disposing ends it. */
@@ -51,7 +53,9 @@ export class ProxyProcess implements AsyncDisposable {
 }
 
 /** Starts a proxy and waits until it answers: something of its own, since its upstream may be broken on purpose. */
-export function startProxy({ upstreams, ca, logLevel = "debug" }: ProxyOptions): Promise<ProxyProcess> {
+export function startProxy(
+  { upstreams, ca, logLevel = "debug", workers }: ProxyOptions,
+): Promise<ProxyProcess> {
   return onFreePorts(async () => {
     await using stack = new AsyncDisposableStack();
     const port = freePort();
@@ -60,6 +64,7 @@ export function startProxy({ upstreams, ca, logLevel = "debug" }: ProxyOptions):
       ...upstreams.flatMap((upstream) => ["--upstream", upstream]),
       ...["--ca", ca],
       ...["--log-level", logLevel],
+      ...workers === undefined ? [] : ["--workers", `${workers}`],
     ];
     const proxy = stack.use(new ProxyProcess(new Child("dot-proxy", await proxyCommand(options)), port));
     // RFC 6895 §2.2: opcode 2 is STATUS, which no proxy forwards. Any answer will do here.

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { askUdp } from "../support/client.ts";
 import { DotServer } from "../support/dot_server.ts";
+import { modeConfig } from "../support/mode.ts";
 import { query, read } from "../support/packets.ts";
 import { Child, withLogs } from "./child.ts";
 import { connectionsTo } from "./connections.ts";
@@ -14,6 +15,8 @@ import { proxyCommand, ProxyProcess } from "./proxy_process.ts";
 import { startServers } from "./rig.ts";
 import { MANY_NAMES } from "./zones.ts";
 
+/** Each has a connection of its own. */
+const THREADS = modeConfig().workers;
 const RELOADS = 20;
 const SECONDS = 8;
 const RATE = 2000;
@@ -112,7 +115,7 @@ for (const mode of ["udp", "tcp"] as const) {
       assert(sent > RATE * (SECONDS - 1), text);
       const { most, ports, samples } = await upstream.counts();
       assert(samples > SECONDS);
-      assertEquals([most, ports.size], [1, 1], "connections at one time, connections in all");
+      assert(most >= 1 && ports.size <= THREADS, `${most} connections at one time, ${ports.size} in all`);
     });
     const reloaded = configured.told.filter((line) => line.startsWith("info reloaded on SIGHUP: another "));
     assertEquals(reloaded.length, RELOADS, configured.told.join("\n"));
@@ -162,7 +165,7 @@ Deno.test("a file that is wrong is refused as a whole with one clear line, and w
     assert(configured.told.at(-1)!.includes(complaint), configured.told.at(-1));
     assertEquals(read(await askUdp(configured.address, query(`name${i}.example`))).rcode, 0);
   }
-  assertEquals(dot.server.connections.length, 1);
+  assert(dot.server.connections.length <= THREADS);
 });
 
 Deno.test("a reload says what has changed, and what only a restart changes", async () => {

@@ -58,7 +58,7 @@ export async function startServers(implementation: Implementation): Promise<Serv
 /** Starts the servers and the proxy. */
 export async function startRig(
   implementation: Implementation,
-  options: Pick<ProxyOptions, "logLevel"> = {},
+  options: Pick<ProxyOptions, "logLevel" | "workers"> = {},
 ): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const servers = stack.use(await startServers(implementation));

@@ -6,6 +6,7 @@ import { askEach, assertRight } from "../support/asking.ts";
 import { assert } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { type DotConnection, DotServer, endingWhenIdle } from "../support/dot_server.ts";
+import { ONE_THREAD } from "../support/mode.ts";
 import { RunningProxy } from "../support/running_proxy.ts";
 
 const WHOLE = Deno.env.get("DOT_PROXY_IDLE_QUERIES");
@@ -19,7 +20,7 @@ Deno.test("a server's idle limit is learned: no query fails, and soon each finds
   const authority = await Authority.create();
   const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
   await using server = await DotServer.start({ certificate, behaviour: endingWhenIdle(IDLE) });
-  await using proxy = new RunningProxy({ upstreams: [server], caCerts: [authority.pem] });
+  await using proxy = new RunningProxy({ upstreams: [server], caCerts: [authority.pem], ...ONE_THREAD });
   const lessons = () => server.connections.filter(({ ending }) => ending === "server end").length;
   let isTaught = false;
   let taught = 0;

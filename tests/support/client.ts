@@ -2,6 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { frame, Unframer } from "./frames.ts";
 import { destroyed } from "./sockets.ts";
+import { started } from "./starting.ts";
 import { Changes, within } from "./within.ts";
 
 export interface Address {
@@ -32,6 +33,7 @@ export class UdpClient implements Disposable {
   }
 
   async send(message: Uint8Array): Promise<void> {
+    await started();
     await this.#socket.send(message, { transport: "udp", ...this.#server });
   }
 
@@ -110,6 +112,7 @@ export class TcpClient implements AsyncDisposable {
     { hostname, port }: Address,
     { timeout = TIMEOUT }: Patience = {},
   ): Promise<TcpClient> {
+    await started();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const socket = connect({ host: hostname, port, noDelay: true, allowHalfOpen: true }, resolve);
     socket.once("error", reject);

@@ -13,6 +13,8 @@ export const MODES = {
   plain: { DOT_PROXY_UDP_BATCH: "off" },
   /** Many with one system call, wherever that can be had. */
   batched: { DOT_PROXY_UDP_BATCH: "auto" },
+  /** On several threads. */
+  workers: { DOT_PROXY_UDP_BATCH: "auto", DOT_PROXY_WORKERS: "3" },
 } as const satisfies Record<string, Record<string, string>>;
 
 export type Mode = keyof typeof MODES;
@@ -29,11 +31,14 @@ export function modeOf(name = DEFAULT_MODE as string): Mode {
 /** The mode of the tests that run. */
 export const MODE = modeOf(Deno.env.get(VARIABLE));
 
+/** For tests about what each thread has for itself: cache, connections to upstreams, queries that wait for one answer. */
+export const ONE_THREAD = { workers: 1 } as const;
+
 /** For a proxy in a process of its own. */
 export const MODE_ENVIRONMENT: Readonly<Record<string, string>> = MODES[MODE];
 
 /** For a proxy in this process: what the mode says of its configuration. */
-export function modeConfig(): Pick<Config, "udpBatch"> {
-  const { udpBatch } = parseConfig([], MODE_ENVIRONMENT) as Config;
-  return { udpBatch };
+export function modeConfig(): Pick<Config, "udpBatch" | "workers"> {
+  const { udpBatch, workers } = parseConfig([], MODE_ENVIRONMENT) as Config;
+  return { udpBatch, workers };
 }

@@ -5,6 +5,7 @@ import { Threads } from "../../lib/workers/threads.ts";
 import type { Address } from "./client.ts";
 import { modeConfig } from "./mode.ts";
 import { OPEN } from "./policy.ts";
+import { waitFor } from "./starting.ts";
 import { Changes } from "./within.ts";
 
 export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> {
@@ -39,6 +40,7 @@ export class RunningProxy implements AsyncDisposable {
       module: options.module ?? MODULE,
     });
     this.address = this.proxy.addresses[0]!;
+    waitFor(this.proxy.started);
   }
 
   /** Goes over to a configuration that differs from the one before. */
@@ -105,7 +107,6 @@ function inputsOf({ upstreams, caCerts = [], module: _, ...fields }: RunningProx
     maxTcpClients: 100,
     maxTcpClientsPerAddress: 100,
     maxInFlight: 4096,
-    workers: 1,
     ...modeConfig(),
     cacheSize: 0,
     minTtl: 0,
