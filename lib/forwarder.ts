@@ -1,4 +1,5 @@
 import type { Config } from "./config/config.ts";
+import { Type } from "./dns/codes.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
 import { outdated } from "./outdated.ts";
@@ -105,7 +106,9 @@ export class Forwarder implements Disposable {
     const { cacheSize: maxOctets, serveStale } = config;
     if (maxOctets === 0) return undefined;
     const limits = { minTtl: config.minTtl / 1000, maxTtl: config.maxTtl / 1000 };
-    return new Cache({ next, maxOctets, store, ...limits, serveStale, observe, now });
+    // The local names answer all types but DS, which the zone above may have; filters are by type.
+    const apart = new Set([Type.DS, ...config.policy.filterTypes]);
+    return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, observe, now });
   }
 
   #openCacheFile({ store }: Cache): CacheFile | undefined {

@@ -31,6 +31,8 @@ export interface CacheOptions extends TtlLimits {
   readonly store?: Store | undefined;
   /** How long data may be used after its time, in ms; 0 if not at all. */
   readonly serveStale: number;
+  /** Types for which resolvers before this one may decide otherwise than for a name's others; none unless given. */
+  readonly apart?: ReadonlySet<number>;
   readonly observe: Observe;
   readonly now: () => number;
 }
@@ -106,6 +108,14 @@ export class Cache implements Resolver, Disposable {
     if (response === this.#latest) this.store.entries.setEpoch(this.#latestRef, this.store.epoch);
   }
 
+  /**
+   * Whether a type never takes the `Shortcut`: a denial is kept once for all types of a name, and so what was seen of it
+   * with this one says nothing of the others, nor they of it.
+   */
+  isApart(type: number): boolean {
+    return this.#options.apart?.has(type) ?? false;
+  }
+
   /** All that is known of a name. Throws a `TypeError` where the name is none. */
   inspect(name: string): CachedAnswer[] {
     return inspect(this.store, name, ticks(this.#options.now()));
@@ -129,7 +139,7 @@ export class Cache implements Resolver, Disposable {
     const age = toSeconds(now - entries.storedAt(ref));
     const message = freshMessage(entries, ref, query.message, age);
     const isDue = now >= entries.refreshAt(ref);
-    this.#latest = isDue ? undefined : message;
+    this.#latest = isDue || this.isApart(query.message.type) ? undefined : message;
     this.#latestRef = ref;
     if (isDue) {
       this.prefetches++;

@@ -35,6 +35,7 @@ export class Shortcut {
     if (!query.read(bytes, start, end)) return false;
     this.#now = ticks(now);
     const typeAndClass = query.typeAndClass(bytes);
+    if (this.#cache.isApart(typeAndClass >>> 16)) return false;
     const tag = makeTag(query.flags, query.dnssecOk);
     // As `findAnswer`: what is known of the type, then whether the name is known not to exist.
     this.#ref = this.#findFresh(bytes, typeAndClass, tag);

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { Answerer } from "../../lib/frontend/answer.ts";
 import { Message } from "../../lib/dns/message.ts";
+import type { CacheOptions } from "../../lib/resolver/cache.ts";
 import type { Resolver } from "../../lib/resolver/resolver.ts";
 import { Shortcut } from "../../lib/resolver/shortcut.ts";
 import { assert, assertEquals } from "../support/assert.ts";
@@ -28,8 +29,11 @@ class Ways implements Disposable {
   readonly answerer: Answerer;
   readonly shortcut: Shortcut;
 
-  constructor(before: (cache: Resolver) => Resolver = (cache) => cache) {
-    this.fixture = new CacheFixture(responding(({ message }) => respond(message.name)));
+  constructor(
+    before: (cache: Resolver) => Resolver = (cache) => cache,
+    options: Partial<CacheOptions> = {},
+  ) {
+    this.fixture = new CacheFixture(responding(({ message }) => respond(message.name)), options);
     const { cache, time } = this.fixture;
     this.shortcut = new Shortcut(cache);
     this.answerer = new Answerer({
@@ -154,6 +158,15 @@ Deno.test("what a resolver before the cache has exchanged does not take it, were
   await ways.teach("a.test");
   await ways.teach("a.test");
   assertEquals(ways.short(query("a.test")), undefined);
+});
+
+Deno.test("types that are treated apart do not take it, nor do others by what was seen of them", async () => {
+  using ways = new Ways((cache) => cache, { apart: new Set([43]) });
+  await ways.teach("no.test", 43);
+  assertEquals(ways.short(query("no.test", "A")), undefined);
+  await ways.teach("no.test", "A");
+  assert(ways.short(query("no.test", "A")));
+  assertEquals(ways.short(query("no.test", 43)), undefined);
 });
 
 Deno.test("nothing takes it once the policy has changed, until it has been seen to pass again", async () => {
