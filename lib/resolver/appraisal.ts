@@ -112,6 +112,8 @@ export class Appraisal {
 /** RFC 2181 §9: what is truncated must not be used. RFC 8767 §4: other RCODEs say nothing about the data. */
 function isKept(response: Message): boolean {
   if (!response.hasQuestion || (response.flags & Flag.TC) !== 0) return false;
+  // Reserved (RFC 6895 §3.1), and where denials are kept: what is said of it must not pass for one of the name.
+  if (response.type === 0) return false;
   const rcode = response.rcode;
   if (rcode !== Rcode.NOERROR && rcode !== Rcode.NXDOMAIN) return false;
   // RFC 7871 §7.3.1: an answer with a SCOPE PREFIX-LENGTH is for one network's clients.

@@ -44,6 +44,17 @@ Deno.test("NXDOMAIN holds for all types of the name, NODATA for its own (2308-1)
   assertEquals(fixture.asked, 3);
 });
 
+Deno.test("what is said of type 0, where denials are kept, is said of no other type", async () => {
+  using fixture = new CacheFixture(
+    responding(({ message }) => message.name === "no.test." ? denied() : NODATA),
+  );
+  await fixture.ask("a.test", { type: 0 });
+  assertEquals(await fixture.tell("a.test"), "upstream: 0");
+  assertEquals(await fixture.tell("a.test"), "cache: 0");
+  await fixture.ask("no.test");
+  assertEquals(await fixture.tell("no.test", { type: 0 }), "cache: 3");
+});
+
 Deno.test("NXDOMAIN holds for its class, DO and CD only (2308-1, 4035)", async () => {
   using fixture = new CacheFixture(responding(denied()));
   const own: AskOptions[] = [{}, { class: 3 }, { cd: true }, { edns: { do: true } }];
