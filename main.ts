@@ -28,6 +28,9 @@ const STOP_LIMIT = 4500;
 const OPPORTUNISTIC =
   "--opportunistic: an upstream that cannot prove who it is will be used all the same, and so will whoever poses as it";
 
+const UDP_BY_ONE =
+  "without batches (--udp-batch) threads cannot share a UDP port: the first answers all that comes by UDP";
+
 async function main(args: string[]): Promise<number> {
   try {
     const [command = ""] = args;
@@ -65,6 +68,7 @@ async function run(config: Config, sources: Sources): Promise<number> {
   giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
+  if (config.workers > 1 && !proxy.hasBatches) log.info(UDP_BY_ONE);
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
   warn(config, proxy);
   showTo(observation, proxy);

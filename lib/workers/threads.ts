@@ -62,6 +62,11 @@ export class Threads implements Disposable {
     return this.#workers.length === 0;
   }
 
+  /** Whether datagrams are handed over many at a time, and so threads share what comes by UDP. */
+  get hasBatches(): boolean {
+    return this.#proxy.hasBatches;
+  }
+
   /** Where it listens, over UDP and TCP alike. */
   get addresses(): Deno.NetAddr[] {
     return this.#proxy.addresses;
