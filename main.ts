@@ -8,6 +8,7 @@ import {
   UsageError,
 } from "./lib/config/config.ts";
 import { configText } from "./lib/config/config_text.ts";
+import { surviveDefects } from "./lib/defects.ts";
 import { ListenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
 import { formatHostPort } from "./lib/host_port.ts";
@@ -60,6 +61,7 @@ async function run(config: Config, sources: Sources): Promise<number> {
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe, relay } = observation;
+  surviveDefects(observe);
   const wantsEach = () => observation.wantsEach;
   const proxy = new Threads({ config, caCerts, observe, relay, wantsEach, module: import.meta.url });
   observation.onWantsEach(() => proxy.tellEach());
