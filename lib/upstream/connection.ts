@@ -200,8 +200,8 @@ export class Connection implements Disposable {
     const now = this.#usedAt = this.#heardAt;
     this.#pending.answered(pending, now);
     this.#answered++;
+    pending.resolve(response); // first, for nobody else completes it any more
     this.#options.onAnswer(now - pending.sentAt);
-    pending.resolve(response);
   }
 
   /** RFC 7828 §3.2.2: close a little before the time is over, at once after outstanding answers if it is 0. */

@@ -1,8 +1,11 @@
-import { assert, assertEquals } from "../support/assert.ts";
-import { settled } from "../support/fake_time.ts";
+import { Connection } from "../../lib/upstream/connection.ts";
+import type { Receiver } from "../../lib/upstream/channel.ts";
+import { assert, assertEquals, assertThrows } from "../support/assert.ts";
+import { FakeChannel } from "../support/fake_channel.ts";
+import { FakeTime, settled } from "../support/fake_time.ts";
 import { frame } from "../support/frames.ts";
 import { keepAlive, read, response } from "../support/packets.ts";
-import { ask, connected } from "./connecting.ts";
+import { ask, connected, options } from "./connecting.ts";
 
 const NAMES = ["name0.test.", "name1.test.", "name2.test.", "name3.test.", "name4.test."];
 
@@ -46,6 +49,21 @@ connected(
     assertEquals(channel.queries.map((query) => `${read(query).question!.name}.`), NAMES);
   },
 );
+
+Deno.test("an answer reaches its query also where whoever counts it throws", async () => {
+  using time = new FakeTime();
+  const channel = new FakeChannel();
+  let receiver: Receiver | undefined;
+  channel.start = (given) => Promise.resolve(void (receiver = given));
+  const onAnswer = () => {
+    throw new Error("cannot count");
+  };
+  using connection = new Connection(() => Promise.resolve(channel), options(time, { onAnswer }));
+  const outcomes = ask(connection, 1);
+  await settled();
+  assertThrows(() => receiver!.received(frame(response(channel.queries[0]!))), Error, "cannot count");
+  assertEquals(outcomes, NAMES.slice(0, 1));
+});
 
 connected("an answer split anywhere is put together (7858-4)", async ({ connection, channel }) => {
   const outcomes = ask(connection, 5);
