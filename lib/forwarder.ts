@@ -2,7 +2,7 @@ import type { Config } from "./config/config.ts";
 import { Type } from "./dns/codes.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
-import { outdated } from "./outdated.ts";
+import { conditions, outdated } from "./outdated.ts";
 import { Policy } from "./policy.ts";
 import { Cache } from "./resolver/cache.ts";
 import { CacheFile } from "./resolver/cache_file.ts";
@@ -112,14 +112,13 @@ export class Forwarder implements Disposable {
   }
 
   #openCacheFile({ store }: Cache): CacheFile | undefined {
-    const { config: { stateDir, serveStale, maxTtl, routes }, observe, now } = this.#options;
+    const { config, observe, now } = this.#options;
+    const { stateDir, serveStale, maxTtl } = config;
     if (stateDir === undefined) return undefined;
     return new CacheFile({
       directory: stateDir,
       store,
-      routes: JSON.stringify(
-        routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]),
-      ),
+      conditions: conditions(config),
       serveStale,
       maxTtl: maxTtl / 1000,
       observe,

@@ -13,6 +13,12 @@ export function outdated(before: Config, now: Config): Flush[] {
     .map((suffix) => ({ suffix }));
 }
 
+/** In one text what it depends on which answers are right: those that were saved under another are not to be given. */
+export function conditions(config: Config): string {
+  const routes = config.routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]);
+  return JSON.stringify([routes, config.opportunistic, rebinding(config)]);
+}
+
 function rebinding({ policy: { rebindProtection, rebindAllow } }: Config): string {
   return JSON.stringify([rebindProtection, rebindAllow]);
 }

@@ -11,6 +11,7 @@ import { UdpClient } from "./support/client.ts";
 import { addressed, answering, delayed, DotServer, silent } from "./support/dot_server.ts";
 import { ONE_THREAD } from "./support/mode.ts";
 import { a, query, type QueryFields, read } from "./support/packets.ts";
+import { OPEN } from "./support/policy.ts";
 import { RunningProxy, written } from "./support/running_proxy.ts";
 
 const AUTHORITY = await Authority.create();
@@ -203,6 +204,26 @@ Deno.test("after a restart with --state-dir what was known is answered, though n
     const [answer] = await askEach(proxy.address, ["kept.test"]);
     assertEquals(answer!.answers[0]?.text, "192.0.2.9");
     assertEquals([answer!.rcode, extendedErrors(answer!), server.received], [0, [], 1]);
+  } finally {
+    await Deno.remove(stateDir, { recursive: true });
+  }
+});
+
+Deno.test("after a restart with protection against rebinding, nothing is answered that was saved without it", async () => {
+  const stateDir = await Deno.makeTempDir();
+  try {
+    await using server = await DotServer.start({ certificate: CERTIFICATE });
+    const found: number[] = [];
+    for (const rebindProtection of [false, false, true]) {
+      const policy = { ...OPEN, rebindProtection };
+      await using proxy = new RunningProxy({ upstreams: [server], ...CACHE, stateDir, policy });
+      const isRead = () => proxy.proxy.cache!.entries === 1 || proxy.count("cache file trouble") === 1;
+      if (found.length > 0) await until(isRead);
+      const [answer] = await askEach(proxy.address, ["private.test"]);
+      found.push(answer!.answers.length);
+      await proxy.proxy.stop(1_000);
+    }
+    assertEquals([found, server.received], [[1, 1, 0], 2]);
   } finally {
     await Deno.remove(stateDir, { recursive: true });
   }

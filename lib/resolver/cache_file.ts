@@ -21,8 +21,8 @@ export interface CacheFileOptions {
   /** Where the file is; made if it does not exist. */
   readonly directory: string;
   readonly store: Store;
-  /** Which names go to which upstreams. */
-  readonly routes: string;
+  /** Which names go to which upstreams, and what their answers have to pass. */
+  readonly conditions: string;
   /** How long entries may be used after their time, in ms. */
   readonly serveStale: number;
   /** The longest TTL that what is read may have had, in seconds; as it was saved unless told. */
@@ -54,7 +54,8 @@ export class CacheFile implements Disposable {
   async load(): Promise<void> {
     try {
       using file = await Deno.open(this.#path);
-      const restoring = this.#restoring(parseHeader(await read(file, SNAPSHOT_HEADER), this.#options.routes));
+      const origin = parseHeader(await read(file, SNAPSHOT_HEADER), this.#options.conditions);
+      const restoring = this.#restoring(origin);
       for (;;) {
         const header = await read(file, CHUNK_HEADER);
         const payload = await read(file, chunkLength(header));
@@ -86,7 +87,7 @@ export class CacheFile implements Disposable {
     }, INTERVAL);
   }
 
-  #restoring({ ticks: then, wall }: Omit<Origin, "routes">): Restoring {
+  #restoring({ ticks: then, wall }: Omit<Origin, "conditions">): Restoring {
     const { now, wallClock, serveStale, maxTtl = Infinity } = this.#options;
     const present = ticks(now());
     const passed = wallClock() - wall;
@@ -98,12 +99,12 @@ export class CacheFile implements Disposable {
   }
 
   async #write(): Promise<void> {
-    const { directory, store, routes, now, wallClock } = this.#options;
+    const { directory, store, conditions, now, wallClock } = this.#options;
     const temporary = `${this.#path}.new`;
     try {
       await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
       using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: 0o600 });
-      await write(file, composeHeader({ ticks: ticks(now()), wall: wallClock(), routes }));
+      await write(file, composeHeader({ ticks: ticks(now()), wall: wallClock(), conditions }));
       for (let segment = 0; segment < store.segments; segment++) {
         const chunk = composeChunk(store, segment);
         if (chunk.length > CHUNK_HEADER) await write(file, chunk);

@@ -22,8 +22,8 @@ export interface Origin {
   /** The store's clock when the snapshot was taken, in ticks, and the wall's at that moment, in ms since 1970. */
   readonly ticks: number;
   readonly wall: number;
-  /** Which names went to which upstreams: with other routes other answers are right. */
-  readonly routes: string;
+  /** Which names went to which upstreams, and what their answers had to pass: under others other answers are right. */
+  readonly conditions: string;
 }
 
 /** Why a file cannot be used. */
@@ -31,25 +31,27 @@ export class SnapshotError extends Error {
   override readonly name = "SnapshotError";
 }
 
-export function composeHeader({ ticks, wall, routes }: Origin): Uint8Array {
+export function composeHeader({ ticks, wall, conditions }: Origin): Uint8Array {
   const header = new Uint8Array(SNAPSHOT_HEADER);
   header.set(new TextEncoder().encode(MAGIC));
   header.set(octetsOf(Int32Array.of(VERSION, ticks)), 8);
   header.set(octetsOf(Float64Array.of(wall)), 16);
-  header.set(octetsOf(Int32Array.of(crc32(routes))), 24);
+  header.set(octetsOf(Int32Array.of(crc32(conditions))), 24);
   header.set(octetsOf(Int32Array.of(crc32(header.subarray(0, 28)))), 28);
   return header;
 }
 
-/** When the snapshot was taken; throws `SnapshotError` unless it was with these routes. */
-export function parseHeader(header: Uint8Array, routes: string): Omit<Origin, "routes"> {
+/** When the snapshot was taken; throws `SnapshotError` unless it was under these conditions. */
+export function parseHeader(header: Uint8Array, conditions: string): Omit<Origin, "conditions"> {
   const words = new Int32Array(header.slice().buffer);
   if (new TextDecoder().decode(header.subarray(0, 8)) !== MAGIC) {
     throw new SnapshotError("it is no snapshot of a cache");
   }
   if (words[2] !== VERSION) throw new SnapshotError(`its format is version ${words[2]}, not ${VERSION}`);
   if (words[7] !== (crc32(header.subarray(0, 28)) | 0)) throw new SnapshotError("it is damaged");
-  if (words[6] !== (crc32(routes) | 0)) throw new SnapshotError("it was saved with other routes");
+  if (words[6] !== (crc32(conditions) | 0)) {
+    throw new SnapshotError("it was saved with other routes, or other protection of answers");
+  }
   return { ticks: words[3]!, wall: new Float64Array(header.slice(16, 24).buffer)[0]! };
 }
 

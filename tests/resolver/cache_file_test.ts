@@ -20,11 +20,11 @@ class Disk implements AsyncDisposable {
     return `${this.directory}/cache`;
   }
 
-  file(fixture: CacheFixture, { routes = "", serveStale = DAY, maxTtl = 86_400 } = {}): CacheFile {
+  file(fixture: CacheFixture, { conditions = "", serveStale = DAY, maxTtl = 86_400 } = {}): CacheFile {
     return new CacheFile({
       directory: this.directory,
       store: fixture.cache.store,
-      routes,
+      conditions,
       serveStale,
       maxTtl,
       observe: (event) => this.events.push(event),
@@ -170,9 +170,9 @@ Deno.test("a file with any octet changed or missing is refused in one line, and 
   }
 });
 
-Deno.test("answers saved with other routes are not used: they come from other upstreams", async () => {
+Deno.test("answers saved under other conditions are not used: they come from other upstreams, or unchecked", async () => {
   await using disk = new Disk();
-  await saved(disk, { routes: "corp → 10.0.0.53" });
+  await saved(disk, { conditions: "corp → 10.0.0.53" });
   using fixture = new CacheFixture(addressFor(1));
   await disk.load(fixture);
   assertEquals(fixture.cache.store.size, 0);
