@@ -1,9 +1,8 @@
-import { Flag, Type } from "./codes.ts";
-import { DNSSEC_OK } from "./edns.ts";
+import { Flag } from "./codes.ts";
 import { PREFIX } from "./framing.ts";
-import type { Message } from "./message.ts";
+import { HEADER, type Message } from "./message.ts";
 import { writeUint16 } from "./records.ts";
-import { composeReason, type ExtendedErrorText } from "./reply.ts";
+import { composeReason, type ExtendedErrorText, OPT_FIXED, writeOpt } from "./reply.ts";
 
 /** What a client that is not to be answered is told instead. */
 export interface Refusal {
@@ -19,8 +18,6 @@ export interface Refusal {
 const OPCODE = 0x7800;
 /** Octets of a reason that is a code only: the option's header and INFO-CODE (RFC 8914 §2). */
 export const BARE_REASON = 6;
-/** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. */
-const OPT_FIXED = 11;
 
 /**
  * A reply with nothing but an RCODE and its reason, in at most `limit` octets. Over UDP that is what the query has: who
@@ -37,12 +34,10 @@ export function composeRefusal(query: Message, refusal: Refusal, limit: number):
   const flags = Flag.QR | Flag.RA | query.flags & (OPCODE | Flag.RD | Flag.CD) |
     (refusal.truncated ? Flag.TC : 0);
   writeUint16(frame, PREFIX + 2, flags | refusal.rcode);
-  frame.fill(0, PREFIX + 6, PREFIX + 12);
+  frame.fill(0, PREFIX + 6, PREFIX + HEADER);
   if (!edns) return frame;
   frame[PREFIX + 11] = 1;
-  writeUint16(frame, end + 1, Type.OPT);
-  writeUint16(frame, end + 3, refusal.udpSize);
-  writeUint16(frame, end + 7, edns.dnssecOk ? DNSSEC_OK : 0);
+  writeOpt(frame, end, refusal.udpSize, edns.dnssecOk);
   writeUint16(frame, end + 9, option.length);
   frame.set(option, end + OPT_FIXED);
   return frame;
@@ -51,8 +46,7 @@ export function composeRefusal(query: Message, refusal: Refusal, limit: number):
 const NO_OPTION = new Uint8Array(0);
 
 function fittingReason(reason: ExtendedErrorText | undefined, room: number): Uint8Array {
-  if (!reason) return NO_OPTION;
-  if (room < BARE_REASON) return NO_OPTION;
+  if (!reason || room < BARE_REASON) return NO_OPTION;
   const option = room < BARE_REASON + reason.text.length ? undefined : composeReason(reason);
   if (option && option.length <= room) return option;
   return composeReason({ code: reason.code, text: "" });
