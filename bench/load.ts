@@ -11,6 +11,8 @@ export interface Load {
   readonly rate?: number;
   /** Ask for so many names in turn; every name is new unless given. */
   readonly names?: number;
+  /** Not in turn but all over the place, which spares no cache of the processor. */
+  readonly scattered?: boolean;
   /** Ask for each of the names once, and stop. */
   readonly once?: boolean;
 }
@@ -45,11 +47,12 @@ let next = 0;
 
 /** Loads a server on loopback, from the other core than the proxy's. No two loads share a name unless told. */
 export async function load(program: string, port: number, wanted: Load): Promise<Outcome> {
-  const { transport, seconds, window, rate, names, once } = wanted;
+  const { transport, seconds, window, rate, names, scattered, once } = wanted;
   const args = [
     ...["-p", `${port}`, "-m", transport, "-l", `${seconds}`, "-q", `${window}`, "-c", `${CLIENTS}`],
     ...rate === undefined ? [] : ["-Q", `${rate}`],
     ...names === undefined ? ["-u", "u", "-f", `${NAMES_PER_LOAD * next++}`] : ["-n", `${names}`],
+    ...scattered ? ["-r"] : [],
     ...once ? ["-1"] : [],
   ];
   const command = pinned(LOAD_CORE, { program, args });

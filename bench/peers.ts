@@ -53,7 +53,9 @@ export function dotProxy(name: string, source: string, extra: readonly string[] 
       const options = [
         ...["--listen", `127.0.0.1:${port}`, "--upstream", `127.0.0.1:${dotPort}#${name}`],
         ...["--ca", ca, "--log-level", "warning"],
-        ...await hasCache({ program, args, ...rest }) ? ["--cache-size", `${CACHE_OCTETS >> 20}MiB`] : [],
+        ...extra.includes("--cache-size") || !await hasCache({ program, args, ...rest })
+          ? []
+          : ["--cache-size", `${CACHE_OCTETS >> 20}MiB`],
         ...extra,
       ];
       return { program, args: [...args, ...options], ...rest };

@@ -16,7 +16,7 @@
 
 static const char USAGE[] =
     "load -p PORT [-m udp|tcp] [-l SECONDS] [-q WINDOW] [-Q RATE] [-c SOCKETS] [-n NAMES] [-f FIRST] [-u PREFIX] "
-    "[-z SUFFIX] [-e] [-1]\n-Q: this many a second in place of a window; -n: that many names, else every name is new,\n"
+    "[-z SUFFIX] [-e] [-r] [-1]\n-Q: this many a second in place of a window; -n: that many names, else every name is new,\n"
     "numbered from FIRST; -e: with EDNS; -1: every name once, then stop";
 
 enum { BATCH = 64, ROOM = 4096, IDS = 65536, STREAM = 1 << 17, MAX_SOCKETS = 256 };
@@ -28,7 +28,7 @@ struct client {
   uint8_t *in, *out;  // TCP: what has come and is no whole message yet, what is still to be written
 };
 
-static struct { int port, tcp, window, sockets, edns, once; double seconds, rate; uint32_t names, first; } o =
+static struct { int port, tcp, window, sockets, edns, scattered, once; double seconds, rate; uint32_t names, first; } o =
     {.window = 100, .sockets = 8, .seconds = 3};
 static struct template query;
 static struct client clients[MAX_SOCKETS];
@@ -80,6 +80,7 @@ static int write_query(struct client *c, uint8_t *into, uint64_t at) {
   sent_at[id] = at, owner[id] = c - clients;
   c->in_flight++, sent++;
   uint32_t n = number++;
+  if (o.scattered) n *= 2654435761u; // Knuth's multiplier: one after the other are far apart
   return make_query(&query, into, id, o.names ? n % o.names : n);
 }
 
@@ -213,7 +214,7 @@ static void run(void) {
 
 int main(int argc, char **argv) {
   const char *prefix = "n", *suffix = "bench.example.net";
-  for (int option; (option = getopt(argc, argv, "p:m:l:q:Q:c:n:f:u:z:e1")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "p:m:l:q:Q:c:n:f:u:z:er1")) != -1;) {
     switch (option) {
       case 'p': o.port = atoi(optarg); break;
       case 'm': o.tcp = !strcmp(optarg, "tcp"); break;
@@ -226,6 +227,7 @@ int main(int argc, char **argv) {
       case 'u': prefix = optarg; break;
       case 'z': suffix = optarg; break;
       case 'e': o.edns = 1; break;
+      case 'r': o.scattered = 1; break;
       case '1': o.once = 1; break;
       default: errx(2, "%s", USAGE);
     }
