@@ -37,6 +37,7 @@ type Expected = readonly [code: number, phase: string, cause: RegExp, sent: numb
 
 async function assertTold(server: DotServer, [code, phase, cause, sent]: Expected): Promise<void> {
   await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], timeout: TIMEOUT });
+  await proxy.proxy.started;
   const start = performance.now();
   const answers = await askEach(proxy.address, names(20));
   const passed = performance.now() - start;

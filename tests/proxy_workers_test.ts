@@ -1,4 +1,5 @@
 /** Several threads on the same ports: who answers, and that all of them do as they are told. */
+import { withTicks } from "./frontend/fixture.ts";
 import { ListenError } from "../lib/frontend/listeners.ts";
 import type { ThreadStatus } from "../lib/observe/status.ts";
 import { assertRight, names, question } from "./support/asking.ts";
@@ -44,6 +45,19 @@ function changes({ events }: RunningProxy): string[] {
 function freeAddress(hostname: string) {
   using listener = Deno.listen({ hostname, port: 0 });
   return { hostname, port: listener.addr.port, required: true };
+}
+
+/** Resolves when nobody listens there any more: threads close sockets when they have heard of it. */
+async function free(address: { hostname: string; port: number }): Promise<void> {
+  for (let looks = 0; looks < 500; looks++) {
+    try {
+      Deno.listen(address).close();
+      return Deno.listenDatagram({ transport: "udp", ...address }).close();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+  throw new Error(`${address.hostname}:${address.port} is not given back`);
 }
 
 /** Asks with a new client for each name, one after the other. */
@@ -132,6 +146,43 @@ Deno.test("all threads go over to another configuration: upstreams, and where to
   const told = await proxy.proxy.look();
   assertEquals([told.length, threadsAt(after), after.received], [2, 3, 3 * CLIENTS]);
   await assertRejects(() => TcpClient.connect(proxy.address), Error, "ECONNREFUSED");
+});
+
+Deno.test("all threads follow the addresses that a wildcard stands for as they come and go", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  const { networkInterfaces } = Deno;
+  using stack = new DisposableStack();
+  stack.defer(() => Deno.networkInterfaces = networkInterfaces);
+  const all = networkInterfaces().filter(({ address }) => address === "127.0.0.1");
+  const [here, comes] = ["127.0.0.1", "127.0.0.5"];
+  const host = (...addresses: string[]) => {
+    Deno.networkInterfaces = () => addresses.flatMap((address) => all.map((each) => ({ ...each, address })));
+  };
+  host(here);
+  const { port } = freeAddress(comes);
+  const listen = [{ hostname: "0.0.0.0", port, required: true }];
+  const options = {
+    upstreams: [server],
+    caCerts: [AUTHORITY.pem],
+    udpBatch: "auto",
+    workers: 3,
+    listen,
+  } as const;
+  const { made, tick } = withTicks(() => new RunningProxy(options));
+  await using proxy = made;
+  await proxy.proxy.started;
+  for (const addresses of [[here, comes], [here], [here, comes]]) {
+    host(...addresses);
+    tick();
+    if (!addresses.includes(comes)) await free({ hostname: comes, port });
+    assertEquals(proxy.proxy.addresses.map(({ hostname }) => hostname), addresses);
+  }
+  // Each thread takes clients of the new address, once it has heard of it.
+  for (let i = 0; threadsAt(server) < 3; i++) {
+    assertRight([read(await askUdp({ hostname: comes, port }, question(`name${i}.test`)))]);
+    assert(i < 10 * CLIENTS);
+  }
+  assertEquals([threadsAt(server), changes(proxy)], [3, []]);
 });
 
 Deno.test("a thread that fails by an exception that nobody catches says so and begins anew", async () => {
