@@ -5,6 +5,7 @@ import { skipName } from "../dns/name.ts";
 import { readUint16, RecordCursor } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
 import { composeRecord, composeResponse, composeSoa, QUESTION_NAME } from "../dns/response.ts";
+import { MAX_WAITING, OVERLOADED } from "./coalesce.ts";
 import { ALLOWED, NameSet, UNLISTED } from "./name_set.ts";
 import type { Query, Resolver } from "./resolver.ts";
 
@@ -35,6 +36,8 @@ export class BlockList implements Resolver {
   readonly #next: Resolver;
   /** Undefined until the lists have been read for the first time. */
   #names: NameSet | undefined;
+  /** Questions that have come before that. */
+  #waiting = 0;
   readonly #loaded = Promise.withResolvers<void>();
   #labels: readonly string[] = [];
   /** By list. */
@@ -61,13 +64,20 @@ export class BlockList implements Resolver {
   }
 
   resolve(query: Query): Message | Promise<Message> {
-    if (!this.#names) return this.#loaded.promise.then(() => this.resolve(query));
+    if (!this.#names) return this.#wait(query);
     const list = this.#names.findQuestion(query.message);
     if (list === ALLOWED) return this.#next.resolve(query);
     if (list !== UNLISTED) return this.#block(query, list);
     const response = this.#next.resolve(query);
     if (response instanceof Promise) return response.then((response) => this.#inspect(query, response));
     return this.#inspect(query, response);
+  }
+
+  /** No more of them than may wait for upstreams, and for the same reason. */
+  #wait(query: Query): Promise<Message> {
+    if (this.#waiting === MAX_WAITING) throw OVERLOADED;
+    this.#waiting++;
+    return this.#loaded.promise.then(() => this.resolve(query));
   }
 
   #inspect(query: Query, response: Message): Message {

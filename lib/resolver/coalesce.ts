@@ -8,10 +8,14 @@ import type { Query, Resolver } from "./resolver.ts";
  * Queries that may wait for upstreams, from all clients together. Each takes two to three kilobytes, and no upstream's own
  * limit sees those that wait for another's answer: without this one, a flood of questions would be kept in memory.
  */
-const MAX_WAITING = 16_384;
+export const MAX_WAITING = 16_384;
 
 /** One for all: in a flood, to note where each one was made would cost more than to answer it. */
-const OVERLOADED = new UpstreamError("overloaded", { upstream: "all upstreams", phase: "read", sent: false });
+export const OVERLOADED = new UpstreamError("overloaded", {
+  upstream: "all upstreams",
+  phase: "read",
+  sent: false,
+});
 
 /** Told what each question has come to, once for all who asked it. */
 export interface Listener {

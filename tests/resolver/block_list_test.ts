@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { Message } from "../../lib/dns/message.ts";
 import { parseName } from "../../lib/dns/name_text.ts";
 import { nameToString } from "../../lib/dns/name.ts";
+import { UpstreamError } from "../../lib/errors.ts";
 import { BlockList } from "../../lib/resolver/block_list.ts";
 import { type ListFile, type ListReport, readLists } from "../../lib/resolver/list_files.ts";
 import { ListLine } from "../../lib/resolver/list_line.ts";
 import { NameSet } from "../../lib/resolver/name_set.ts";
 import { extendedErrors } from "../support/asking.ts";
-import { assert, assertEquals } from "../support/assert.ts";
+import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
 import { a, cname, query, response, type Type } from "../support/packets.ts";
 import { asked, resolved, told } from "../support/resolving.ts";
@@ -167,6 +168,16 @@ async function blocking(answer: "nxdomain" | "null" | "refused", next = new Fake
   blockList.lists = lists;
   return blockList;
 }
+
+Deno.test("before lists have been read, no more questions wait for them than may wait for upstreams", async () => {
+  const blockList = new BlockList("nxdomain", new FakeResolver());
+  const waiting = Array.from({ length: 16_384 }, () => blockList.resolve(asked("a.example")));
+  const error = assertThrows(() => blockList.resolve(asked("a.example")), UpstreamError);
+  assertEquals(error.failure, "overloaded");
+  blockList.lists = { names: new NameSet(), labels: [] };
+  for (const response of await Promise.all(waiting)) assertEquals(response.rcode, 0);
+  assertEquals((await blockList.resolve(asked("a.example"))).rcode, 0);
+});
 
 Deno.test("blocked names do not exist, are at no address, or are refused, as is wished", async () => {
   const cases: ["nxdomain" | "null" | "refused", Type, string][] = [
