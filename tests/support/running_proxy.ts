@@ -36,7 +36,7 @@ export class RunningProxy implements AsyncDisposable {
       ...inputsOf(options),
       observe,
       relay: observe,
-      wantsEach: () => true,
+      wantsEach: () => false,
       module: options.module ?? MODULE,
     });
     this.address = this.proxy.addresses[0]!;
