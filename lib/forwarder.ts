@@ -60,7 +60,9 @@ export class Forwarder implements Disposable {
   /** Forgets what is known only from asking as the one before this did. */
   forget(previous: Forwarder): void {
     this.cache?.store.nextEpoch();
-    for (const what of outdated(previous.#options.config, this.#options.config)) this.cache?.flush(what);
+    const forgotten = outdated(previous.#options.config, this.#options.config);
+    if (forgotten.length > 0) previous.cache?.keepNoMore();
+    for (const what of forgotten) this.cache?.flush(what);
   }
 
   /** For how long a query may wait here, in ms. */

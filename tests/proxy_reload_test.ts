@@ -66,6 +66,22 @@ Deno.test("queries that wait when the configuration changes are answered by whom
   await before.until(({ open }) => open === 0);
 });
 
+Deno.test("an answer that was asked for without protection against rebinding is not kept for those with it", async () => {
+  const hold = new Hold();
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  await using proxy = new RunningProxy({ upstreams: [server], cacheSize: 1 << 20, ...TRUST, ...ONE_THREAD });
+  using udp = new UdpClient(proxy.address);
+  await udp.send(question("private.test"));
+  await server.until(({ received }) => received === 1);
+  await proxy.reconfigure({ policy: { ...OPEN, rebindProtection: true } });
+  await hold.release();
+  assertEquals(read(await udp.receive()).answers.length, 1);
+  await udp.send(question("private.test"));
+  await server.until(({ received }) => received === 2);
+  await hold.release();
+  assertEquals(read(await udp.receive()).answers, []);
+});
+
 Deno.test("a listener that goes is closed, one that comes is open, and one that stays is the same", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const [stays, goes, comes] = ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map(freeAddress) as [

@@ -52,6 +52,7 @@ export class Cache implements Resolver, Disposable {
   prefetches = 0;
   readonly store: Store;
   readonly #failures = new FailureCache();
+  readonly #recorder: Recorder;
   readonly #coalescer: Coalescer;
   readonly #patience: Patience;
   readonly #staleTicks: number;
@@ -64,8 +65,8 @@ export class Cache implements Resolver, Disposable {
     const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
     this.#options = options;
     this.store = store;
-    const recorder = new Recorder({ ...options, store, failures: this.#failures });
-    this.#coalescer = new Coalescer(options.next, now, recorder);
+    this.#recorder = new Recorder({ ...options, store, failures: this.#failures });
+    this.#coalescer = new Coalescer(options.next, now, this.#recorder);
     this.#patience = new Patience(CLIENT_RESPONSE, now);
     this.#staleTicks = ticks(serveStale);
   }
@@ -125,6 +126,11 @@ export class Cache implements Resolver, Disposable {
   flush(what: Flush): number {
     this.#failures.clear();
     return flush(this.store, what);
+  }
+
+  /** Queries under way are answered, but what comes of them is not kept: they were asked under other conditions. */
+  keepNoMore(): void {
+    this.#recorder.keeps = false;
   }
 
   [Symbol.dispose](): void {

@@ -20,6 +20,8 @@ export interface RecorderOptions extends TtlLimits {
 
 /** Keeps what comes back: answers in the store, failures in their own place. */
 export class Recorder implements Listener {
+  /** Whether it does; it need not, for those who wait are answered all the same. */
+  keeps = true;
   readonly #options: RecorderOptions;
   readonly #appraisal: Appraisal;
 
@@ -29,6 +31,7 @@ export class Recorder implements Listener {
   }
 
   answered(query: Message, response: Message): void {
+    if (!this.keeps) return;
     if (isAnswer(response)) this.#keep(query, response);
     else this.#fail(query, response);
   }
