@@ -90,6 +90,11 @@ export class Connection implements Disposable {
     return this.#timer.idleTimeout;
   }
 
+  /** Whether it has sent as many queries as it may: what it is given now waits for its end, and then goes elsewhere. */
+  get isSpent(): boolean {
+    return this.#sentCount >= this.#options.budget;
+  }
+
   /** Whether its queries wait while it says nothing: others had better go elsewhere. */
   get stalled(): boolean {
     return this.#pending.stalled;
@@ -105,7 +110,7 @@ export class Connection implements Disposable {
     }
     pending.lateAt = now + (pending.deadline - now) / 2;
     pending.slowAt = Math.min(now + slowAfter, pending.lateAt);
-    if (this.#state === "open" && this.#hasBudget) this.#write(pending, now);
+    if (this.#state === "open" && !this.isSpent) this.#write(pending, now);
     else this.#pending.add(pending);
     this.#timer.wake();
   }
@@ -141,13 +146,9 @@ export class Connection implements Disposable {
     this.#channel.start({ received: this.#received, ended: this.#ended });
   }
 
-  get #hasBudget(): boolean {
-    return this.#sentCount < this.#options.budget;
-  }
-
   #sendUnsent(): void {
     const now = this.#options.now();
-    while (this.#hasBudget && this.#pending.hasUnsent) this.#write(this.#pending.takeUnsent(), now);
+    while (!this.isSpent && this.#pending.hasUnsent) this.#write(this.#pending.takeUnsent(), now);
   }
 
   #write(pending: Pending, now: number): void {
@@ -213,7 +214,7 @@ export class Connection implements Disposable {
   #endIfDrained(): void {
     if (this.#pending.sent > 0) return;
     if (this.#state === "draining") this.#end();
-    else if (this.#sentCount >= this.#options.budget) this.drain();
+    else if (this.isSpent) this.drain();
   }
 
   /** Returns whether queries still wait. */

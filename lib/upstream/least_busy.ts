@@ -1,6 +1,6 @@
 import type { Connection } from "./connection.ts";
 
-/** An open connection rather than one that is connecting, and one that is not stalled, and the least busy. */
+/** An open connection rather than one that is connecting, that rather than one that is spent or stalled, and the least busy. */
 export function leastBusy(connections: Iterable<Connection>): Connection | undefined {
   let best: Connection | undefined;
   for (const each of connections) {
@@ -11,5 +11,6 @@ export function leastBusy(connections: Iterable<Connection>): Connection | undef
 }
 
 function rank(connection: Connection): number {
-  return connection.inFlight + (connection.state === "open" ? 0 : 1e6) + (connection.stalled ? 1e7 : 0);
+  const { inFlight, state, isSpent, stalled } = connection;
+  return inFlight + (state === "open" ? 0 : 1e6) + (isSpent ? 2e6 : 0) + (stalled ? 1e7 : 0);
 }

@@ -143,8 +143,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
     const best = this.#best();
     if (!best) return this.#connect();
     if (this.#inFlight >= this.#options.maxInFlight) throw this.#overloaded;
-    if (this.#company.isWanted(best, this.#connections, this.#options.now)) this.#tryToConnect();
-    return best;
+    const wantsCompany = this.#company.isWanted(best, this.#connections, this.#options.now);
+    return wantsCompany && this.#tryToConnect() ? this.#best()! : best;
   }
 
   #best(): Connection | undefined {

@@ -121,6 +121,22 @@ Deno.test("a server that cuts connections off after the same number of answers t
   assertEquals(outcomes.filter((outcome) => outcome.startsWith("name")).length, 20);
 });
 
+Deno.test("queries beyond the number that a server takes go to another connection at once, up to four in all", async () => {
+  using fixture = new Fixture();
+  const learning = await fixture.ask(20);
+  while (learning.includes("waiting")) {
+    const { channel } = fixture;
+    channel.answer(channel.queries.slice(0, 2));
+    await settled();
+    channel.end();
+    await settled();
+  }
+  const before = fixture.channels.length;
+  for (let i = 0; i < 6; i++) await fixture.ask(2);
+  const since = fixture.channels.slice(before);
+  assertEquals(since.map(({ queries }) => queries.length), [2, 2, 2, 2]);
+});
+
 Deno.test("a query is not sent again after its deadline", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(1, 500);
