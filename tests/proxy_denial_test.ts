@@ -19,6 +19,7 @@ function start(policy: Partial<PolicyConfig>): RunningProxy {
   return new RunningProxy({
     upstreams: ["127.0.53.22:1"],
     policy: { ...OPEN, specialNames: "local", ...policy },
+    wantsEach: true,
   });
 }
 

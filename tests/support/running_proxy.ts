@@ -11,6 +11,8 @@ import { Changes } from "./within.ts";
 export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> {
   /** Where to forward to, in order: an address, verified by its IP, or an upstream as a user writes it. */
   readonly upstreams: readonly (string | { readonly address: Address })[];
+  /** Whether its events are to tell of each query that another thread has answered or turned away, and of each hit. */
+  readonly wantsEach?: boolean;
   /** PEM of the authorities to trust. */
   readonly caCerts?: readonly string[];
   /** What workers run, unless it is the program itself. */
@@ -36,7 +38,7 @@ export class RunningProxy implements AsyncDisposable {
       ...inputsOf(options),
       observe,
       relay: observe,
-      wantsEach: () => false,
+      wantsEach: () => options.wantsEach ?? false,
       module: options.module ?? MODULE,
     });
     this.address = this.proxy.addresses[0]!;
@@ -87,7 +89,9 @@ export function written({ hostname, port }: Address, name?: string): string {
 }
 
 /** What a proxy is made of, with everything that a test does not say. */
-function inputsOf({ upstreams, caCerts = [], module: _, ...fields }: RunningProxyOptions) {
+function inputsOf(
+  { upstreams, caCerts = [], module: _module, wantsEach: _wantsEach, ...fields }: RunningProxyOptions,
+) {
   const config: Config = {
     upstreams: upstreams.flatMap((each) =>
       parseUpstream(typeof each === "string" ? each : written(each.address))
