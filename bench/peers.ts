@@ -71,9 +71,7 @@ async function startCommand(source: string): Promise<Command> {
   const { tasks } = JSON.parse(await Deno.readTextFile(join(source, "deno.json")));
   const [deno, run, ...args] = String(tasks.start).split(" ");
   if (deno !== "deno" || run !== "run") throw new Error(`The start task of ${source} is not "deno run …"`);
-  // Batched UDP calls the C library and finds its socket in /proc, for which Deno wants all permissions.
-  const kept = args.filter((arg) => !arg.startsWith("--allow-"));
-  return { program: Deno.execPath(), args: [run, "--allow-all", ...kept], cwd: source, env, clearEnv: true };
+  return { program: Deno.execPath(), args: [run, ...args], cwd: source, env, clearEnv: true };
 }
 
 /** Versions from before `--cache-size` answer every question from the upstream. */
