@@ -124,8 +124,9 @@ export class Connection implements Disposable {
     this.#endIfDrained();
   }
 
-  /** Closes now; what is under way is rejected as if the server had closed. */
+  /** Closes now; what is under way is rejected as if the server had closed it, also where it was not open yet. */
   [Symbol.dispose](): void {
+    this.#phase = "read";
     this.#end(this.#error("closed"));
   }
 

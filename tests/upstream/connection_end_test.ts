@@ -71,7 +71,7 @@ connecting(
     const channel = new FakeChannel();
     dial.resolve(channel);
     await settled();
-    assertEquals([outcomes, channel.closed, time.waiting], [["connect: closed"], true, 0]);
+    assertEquals([outcomes, channel.closed, time.waiting], [["read: closed"], true, 0]);
   },
 );
 

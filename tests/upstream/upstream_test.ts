@@ -137,6 +137,17 @@ Deno.test("queries beyond the number that a server takes go to another connectio
   assertEquals(since.map(({ queries }) => queries.length), [2, 2, 2, 2]);
 });
 
+Deno.test("queries that wait for a connection when the network changes are asked over the next one", async () => {
+  using fixture = new Fixture();
+  const asking = fixture.ask(2);
+  fixture.upstream.reset(); // before the first is open
+  const outcomes = await asking;
+  await settled();
+  fixture.channel.answer(fixture.channel.queries);
+  await settled();
+  assertEquals([outcomes, fixture.dials], [["name0.test.", "name1.test."], 2]);
+});
+
 Deno.test("a query is not sent again after its deadline", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(1, 500);
