@@ -46,7 +46,8 @@ async function main(args: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
     if (error instanceof ListenError) return complain(error.message, EXIT.failed);
-    throw error;
+    // Thrown on, it would be told as a defect that is survived: a process without a proxy, or with 0 for its exit code.
+    return complain(error instanceof Error ? error.stack ?? error.message : String(error), EXIT.failed);
   }
 }
 
