@@ -21,6 +21,8 @@ const READ_BUFFER = 512;
 /** What a turn of replies begins with, in octets. */
 const WRITE_BUFFER = 1024;
 const NOTHING = new Uint8Array(0);
+/** In ms: no answer takes so long, see --timeout. What has none by then has been lost by a defect, and keeps no place. */
+const LONGEST_WAIT = 60_000;
 /** How long the FIN of a client that has all its answers is waited for, in ms. */
 const LINGER = 500;
 
@@ -53,7 +55,7 @@ export class TcpSession implements Asker, Guest {
   /** Its FIN has come: nothing is left to be read. */
   #clientEnded = false;
   #linger: ReturnType<typeof setTimeout> | undefined;
-  /** When the last write went through, or the last complete query came while none was stuck. */
+  /** When the last write began or went through, or the last complete query came while none was stuck. */
   #activeAt: number;
   #hasAsked = false;
 
@@ -82,8 +84,9 @@ export class TcpSession implements Asker, Guest {
   }
 
   idleFor(now: number): number {
-    const waitsForUs = this.#pipelined > 0 && !this.#writing;
-    return waitsForUs ? 0 : now - this.#activeAt;
+    const idle = now - this.#activeAt;
+    const waitsForUs = this.#pipelined > 0 && !this.#writing && idle < LONGEST_WAIT;
+    return waitsForUs ? 0 : idle;
   }
 
   get isOfUse(): boolean {
@@ -143,6 +146,7 @@ export class TcpSession implements Asker, Guest {
     this.#queued += frame.length;
     if (this.#writing) return;
     this.#writing = true;
+    this.#activeAt = this.#limits.now(); // it has waited for us until now
     // A microtask later all replies of this turn have come together.
     queueMicrotask(() => void this.#write());
   }

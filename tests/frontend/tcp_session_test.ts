@@ -81,3 +81,28 @@ Deno.test("a client is of use once it has asked, and not idle while it waits for
   await made.closed;
   resolver.release();
 });
+
+Deno.test("a client whose answer came late is not idle while that is on its way to it", async () => {
+  const resolver = new HoldingResolver();
+  const { made, socket, clock } = session(resolver);
+  await socket.arrive("slow.example");
+  clock.time += 3_000;
+  resolver.release();
+  await settled();
+  assertEquals(made.idleFor(clock.time), 0, "it has waited for us, and reads from now on");
+  clock.time += 100;
+  assertEquals([made.idleFor(clock.time), made.isOfUse], [100, false], "it does not read");
+  made[Symbol.dispose]();
+  await made.closed;
+});
+
+Deno.test("an answer that never comes, by a defect, keeps no place for ever", async () => {
+  const { made, socket, clock } = session(new HoldingResolver());
+  await socket.arrive("lost.example");
+  clock.time += 59_999;
+  made.expire(clock.time);
+  assertEquals(made.idleFor(clock.time), 0);
+  clock.time += 1;
+  made.expire(clock.time);
+  await made.closed;
+});
