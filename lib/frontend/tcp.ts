@@ -44,17 +44,18 @@ export class TcpFrontend {
   async stop(): Promise<void> {
     this.#close();
     await Promise.all([...this.#sessions].map((session) => session.finish()));
+    clearInterval(this.#timer); // until then it lets go those that do not read
   }
 
   [Symbol.dispose](): void {
     this.#close();
+    clearInterval(this.#timer);
     for (const session of this.#sessions) session[Symbol.dispose]();
   }
 
   #close(): void {
     if (this.#stopping) return;
     this.#stopping = true;
-    clearInterval(this.#timer);
     this.#listener.close();
   }
 
@@ -75,6 +76,7 @@ export class TcpFrontend {
   }
 
   #admit(socket: Deno.TcpConn): void {
+    if (this.#stopping) return socket.close(); // accepted just before, and nobody would end it
     const { hostname: address, port } = socket.remoteAddr;
     const { answerer, limits, observe, places } = this.#options;
     const reason = places.refusal(address, limits.now());

@@ -173,6 +173,23 @@ Deno.test("a client that does not read is let go after the idle timeout (7766-5)
   });
 });
 
+Deno.test("a client that does not read is let go after the idle timeout by a listener that stops, too", async () => {
+  await withGreedyClient(async (greedy, taken, server) => {
+    const { clearInterval } = globalThis;
+    using stack = new DisposableStack();
+    stack.defer(() => globalThis.clearInterval = clearInterval);
+    const cleared: unknown[] = [];
+    globalThis.clearInterval = (timer) => void cleared.push(timer);
+    const stopped = server.frontend.stop();
+    assertEquals(cleared, [], "it goes on looking for idle ones");
+    server.clock.time += IDLE_TIMEOUT;
+    server.tick();
+    await within(5_000, stopped, "the end of the listener");
+    assertEquals(cleared.length, 1);
+    assert(await answersOn(greedy, GREED) <= taken, "what was in the buffers, then the end");
+  });
+});
+
 Deno.test("with all places taken, half a message makes room for a query, one that waits for its answer does not (7766-5)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver, maxClients: 2 });
