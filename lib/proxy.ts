@@ -60,7 +60,13 @@ export class Proxy implements Disposable {
     this.#library = options.library ?? openLibrary(config.udpBatch);
     this.#forwarder = new Forwarder({ config, caCerts, observe, now });
     this.#answerer = new Answerer(this.#answererOptions(config, this.#forwarder));
-    this.#listeners = new Listeners(config.listen, this.#listenerOptions(config));
+    try {
+      this.#listeners = new Listeners(config.listen, this.#listenerOptions(config));
+    } catch (error) {
+      this.#forwarder[Symbol.dispose]();
+      if (!options.library) this.#library?.close();
+      throw error;
+    }
   }
 
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
