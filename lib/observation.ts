@@ -96,7 +96,7 @@ export class Observation {
       cache: () => subject.cache,
       residentOctets: () => runtime.residentOctets,
       queryLogDropped: () =>
-        figures.others.reduce((sum, { lost }) => sum + lost, this.#queryLog?.dropped ?? 0),
+        this.#queryLog ? figures.others.reduce((sum, { lost }) => sum + lost, this.#queryLog.dropped) : 0,
       version: this.#options.version,
     };
     const exposition = metrics(watched);

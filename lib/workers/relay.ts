@@ -38,9 +38,10 @@ export class Relay {
     if (event.kind === "connection opened") this.#fresh.add(event.upstream);
     // The first answer on a connection proves that the upstream is there; more of them would be one for each query.
     if (event.kind === "exchanged" && !this.#fresh.delete(event.upstream)) return;
-    if (FREQUENT.has(event.kind)) {
-      if (!this.wantsEach) return;
-      if (this.#untaken >= MAX_UNTAKEN) return void this.lost++;
+    if (FREQUENT.has(event.kind) && !this.wantsEach) return;
+    if (this.#untaken >= MAX_UNTAKEN && (FREQUENT.has(event.kind) || event.kind === "client refused")) {
+      if (event.kind === "answered") this.lost++;
+      return;
     }
     this.#untaken++;
     if (this.#gathered.length === 0) queueMicrotask(() => this.#flush());
