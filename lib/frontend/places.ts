@@ -8,11 +8,13 @@ export interface PlaceLimits {
 export interface Census {
   /** Places that the others have given. */
   readonly elsewhere: number;
+  /** The part of all places that each thread has at least, from 0 to 1. */
+  readonly share: number;
   /** Tells the others how many this one has given. */
   tell(own: number): void;
 }
 
-const NOBODY_ELSE: Census = { elsewhere: 0, tell: () => {} };
+const NOBODY_ELSE: Census = { elsewhere: 0, share: 1, tell: () => {} };
 
 /** A connection that has a place. */
 export interface Guest extends Disposable {
@@ -82,7 +84,10 @@ export class Places {
     if (own && !this.#hasRoom(own, maxClientsPerAddress, now)) {
       return `it has ${maxClientsPerAddress} TCP connections already`;
     }
-    return this.#hasRoom(this.#all, maxClients - this.#census.elsewhere, now)
+    const { elsewhere, share } = this.#census;
+    // Where one thread has taken all, its clients come to give them up as it meets newcomers of its own.
+    const limit = Math.max(maxClients - elsewhere, Math.floor(maxClients * share));
+    return this.#hasRoom(this.#all, limit, now)
       ? undefined
       : `${maxClients} TCP clients are connected already`;
   }
@@ -107,9 +112,15 @@ export class Places {
     }
   }
 
-  /** After a reload there may be more than the limit; then a newcomer closes one and gets no place yet. */
+  /**
+   * There may be more than the limit, after a reload or since another thread has its part: then a newcomer closes two, and
+   * gets a place where that is enough.
+   */
   #hasRoom(places: Set<Place>, limit: number, now: number): boolean {
-    return places.size < limit || this.#makeRoom(places, now) && places.size < limit;
+    for (let closed = 0; closed < 2 && places.size >= limit; closed++) {
+      if (!this.#makeRoom(places, now)) return false;
+    }
+    return places.size < limit;
   }
 
   /** Closes the connection that is the greatest burden, if one is, of those that the hand passes. */

@@ -7,7 +7,6 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
   "skipped",
   "network changed",
   "list read",
-  "list trouble",
   "hits",
 ]);
 

@@ -7,7 +7,7 @@ export function sharedCounts(threads: number): SharedCounts {
   return new Int32Array(new SharedArrayBuffer(threads * Int32Array.BYTES_PER_ELEMENT));
 }
 
-/** How many TCP clients each thread has, so that the bound for all holds to a few, and nobody is refused below it. */
+/** How many TCP clients each thread has, so that the bound for all holds nearly, and nobody is refused below it. */
 export class SharedCensus implements Census {
   readonly #counts: SharedCounts;
   readonly #own: number;
@@ -16,6 +16,10 @@ export class SharedCensus implements Census {
   constructor(counts: SharedCounts, thread: number) {
     this.#counts = counts;
     this.#own = thread - 1;
+  }
+
+  get share(): number {
+    return 1 / this.#counts.length;
   }
 
   get elsewhere(): number {

@@ -1,5 +1,6 @@
 import { Listeners } from "../../lib/frontend/listeners.ts";
 import { type Guest, Places } from "../../lib/frontend/places.ts";
+import { SharedCensus, sharedCounts } from "../../lib/workers/shared_census.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { TcpClient } from "../support/client.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
@@ -128,15 +129,33 @@ Deno.test("a place that is given back is there for another, and counts for its a
   assertEquals(places.refusal(NEWCOMER, NOW), undefined);
 });
 
-Deno.test("limits that are made smaller send nobody away but for newcomers, and are kept from then on", () => {
-  const guests = [0, 1, 2].map((lastUse) => new FakeGuest(lastUse));
+Deno.test("limits that are made smaller send nobody away but two for each newcomer, until they are kept", () => {
+  const guests = [0, 1, 2, 3].map((lastUse) => new FakeGuest(lastUse));
   const places = taken(guests.map((guest, i) => [guest, `192.0.2.${10 + i}`]));
   places.reconfigure({ maxClients: 2, maxClientsPerAddress: 2 });
   assertEquals(guests.filter(({ isClosed }) => isClosed), []);
   assertEquals(places.refusal(NEWCOMER, NOW), "2 TCP clients are connected already");
-  assertEquals(guests.map(({ isClosed }) => isClosed), [true, false, false]);
+  assertEquals(guests.map(({ isClosed }) => isClosed), [true, true, false, false]);
   assertEquals(places.refusal(NEWCOMER, NOW), undefined);
-  assertEquals(guests.map(({ isClosed }) => isClosed), [true, true, false]);
+  assertEquals(guests.map(({ isClosed }) => isClosed), [true, true, true, false]);
+});
+
+Deno.test("a thread has its part of the places, though others have taken all; these give theirs up as newcomers come", () => {
+  const others = Array.from({ length: 10 }, (_, i) => new FakeGuest(i));
+  const counts = sharedCounts(2);
+  const limits = { maxClients: 10, maxClientsPerAddress: 10 };
+  const [first, second] = [1, 2].map((thread) => new Places(limits, new SharedCensus(counts, thread)));
+  for (const guest of others) first!.give(guest, "192.0.2.10");
+  for (let i = 0; i < 5; i++) {
+    assertEquals(second!.refusal(NEWCOMER, NOW), undefined);
+    second!.give(new FakeGuest(NOW), NEWCOMER);
+  }
+  assertEquals(second!.refusal(NEWCOMER, NOW), "10 TCP clients are connected already");
+  for (let i = 0; i < 4; i++) {
+    if (first!.refusal(NEWCOMER, NOW) === undefined) first!.give(new FakeGuest(NOW), NEWCOMER);
+  }
+  assertEquals(others.filter(({ isClosed }) => isClosed).length > 5, true);
+  assertEquals(counts[0]! + counts[1]!, 10);
 });
 
 Deno.test("what all clients leave unread is bounded, however many may connect", () => {
