@@ -125,7 +125,8 @@ export const OPTIONS = {
     ...integer(1, 64),
     fallback: "1",
     restart: true,
-    meaning: "Threads that answer, each with a cache and upstream connections of its own: one for each core.",
+    meaning:
+      "Threads that answer, each with a cache and upstream connections of its own; more than one for each core are of no use.",
   },
   "max-in-flight": {
     placeholder: "NUMBER",
