@@ -11,6 +11,7 @@ import { connectionsTo } from "./connections.ts";
 import { dig } from "./dig.ts";
 import { dnsperf } from "./dnsperf.ts";
 import { freePort } from "./ports.ts";
+import { NotifySocket } from "./notify_socket.ts";
 import { proxyCommand, ProxyProcess } from "./proxy_process.ts";
 import { startServers } from "./rig.ts";
 import { MANY_NAMES } from "./zones.ts";
@@ -223,21 +224,16 @@ Deno.test("names of a list that is new are blocked after the reload, and none is
 
 Deno.test("systemd hears of a reload and of its end, whichever", async () => {
   await using dot = await upstream();
-  const directory = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
-  stack.defer(() => Deno.remove(directory, { recursive: true }));
-  const path = join(directory, "notify");
-  const socket = Deno.listenDatagram({ transport: "unixpacket", path });
-  stack.defer(() => socket.close());
-  async function told(): Promise<string> {
-    const [bytes] = await socket.receive();
-    return new TextDecoder().decode(bytes);
-  }
-  const configured = stack.use(await Configured.start(dot.text, { NOTIFY_SOCKET: path }));
-  assertEquals([await told(), await told()], ["READY=1", "STATUS=no upstream has been asked yet"]);
+  const systemd = stack.use(new NotifySocket());
+  const configured = stack.use(await Configured.start(dot.text, { NOTIFY_SOCKET: systemd.path }));
+  assertEquals([await systemd.told(), await systemd.told()], [
+    "READY=1",
+    "STATUS=no upstream has been asked yet",
+  ]);
   for (const text of [`${dot.text}timeout = "1s"`, "timeout = 1"]) {
     await configured.reload(text);
-    assertEquals([await told(), await told()], ["RELOADING=1", "READY=1"]);
+    assertEquals([await systemd.told(), await systemd.told()], ["RELOADING=1", "READY=1"]);
   }
 });
 

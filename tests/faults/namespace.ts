@@ -6,21 +6,18 @@ import { Server } from "./server.ts";
 
 /** Set in the namespace, so that nothing here is ever done outside of one. */
 const INSIDE = "DOT_PROXY_TEST_NAMESPACE";
+/** Runs the shell script behind it in a network namespace of its own, before everybody else. */
+const INTO_NAMESPACE = ["unshare", "--net", "nice", "-n", "-10", "sh", "-c"];
 
 /** Whether this host lets us make network namespaces, links and packet filters, and go before others. */
 export function canIsolate(): boolean {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
-  const args = [
-    "--net",
-    "nice",
-    "-n",
-    "-10",
-    "sh",
-    "-c",
+  const [program, ...args] = [
+    ...INTO_NAMESPACE,
     "ip link add one type veth peer name other && nft list ruleset",
   ];
   try {
-    return new Deno.Command("unshare", { args, stdout: "null", stderr: "null" }).outputSync().success;
+    return new Deno.Command(program!, { args, stdout: "null", stderr: "null" }).outputSync().success;
   } catch {
     return false; // There is no such program.
   }
@@ -33,16 +30,7 @@ export function canIsolate(): boolean {
 export async function testApart(name: string): Promise<void> {
   const file = new URL(name, import.meta.url).pathname;
   const test = [Deno.execPath(), "test", "--no-check", "--allow-all", file];
-  const isolated = [
-    "unshare",
-    "--net",
-    "nice",
-    "-n",
-    "-10",
-    "sh",
-    "-c",
-    'ip link set lo up && exec "$0" "$@"',
-  ];
+  const isolated = [...INTO_NAMESPACE, 'ip link set lo up && exec "$0" "$@"'];
   const [program, ...args] = canIsolate() ? [...isolated, ...test] : test;
   const { success, stdout, stderr } = await new Deno.Command(program!, {
     args,
