@@ -1,6 +1,7 @@
 import { Flag, Type } from "./codes.ts";
 import { DNSSEC_OK } from "./edns.ts";
 import { HEADER } from "./message.ts";
+import { OPT_FIXED } from "./opt.ts";
 import { readUint16 } from "./records.ts";
 
 /** QR and the opcode: all zero in a standard query (RFC 1035 §4.1.1). */
@@ -70,7 +71,7 @@ export class PlainQuery {
   }
 
   #readOpt(bytes: Uint8Array, at: number, end: number): boolean {
-    const options = at + 11;
+    const options = at + OPT_FIXED;
     if (options > end || bytes[at] !== 0 || readUint16(bytes, at + 1) !== Type.OPT) return false;
     const isVersion0 = bytes[at + 6] === 0;
     if (!isVersion0 || options + readUint16(bytes, at + 9) !== end) return false;

@@ -1,8 +1,9 @@
 import { Flag } from "./codes.ts";
 import { PREFIX } from "./framing.ts";
 import { HEADER, type Message } from "./message.ts";
+import { OPT_FIXED, writeOpt } from "./opt.ts";
 import { writeUint16 } from "./records.ts";
-import { composeReason, type ExtendedErrorText, OPT_FIXED, writeOpt } from "./reply.ts";
+import { composeReason, type ExtendedErrorText } from "./reply.ts";
 
 /** What a client that is not to be answered is told instead. */
 export interface Refusal {

@@ -1,8 +1,9 @@
 import { Flag, Option, Rcode, Type } from "./codes.ts";
-import { DNSSEC_OK, type Edns } from "./edns.ts";
+import type { Edns } from "./edns.ts";
 import { PREFIX } from "./framing.ts";
 import { HEADER, MAX_MESSAGE, type Message } from "./message.ts";
 import { equalNames } from "./name.ts";
+import { OPT_FIXED, writeOpt } from "./opt.ts";
 import { readUint16, RecordCursor, type Section, writeUint16 } from "./records.ts";
 
 /** How one client is to be answered, on top of what its query says. */
@@ -19,9 +20,6 @@ export interface ExtendedErrorText {
   readonly code: number;
   readonly text: string;
 }
-
-/** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. In octets. */
-export const OPT_FIXED = 11;
 
 /** All replies are composed here, and good until the next one is: whoever keeps one copies it. */
 const scratch = new Uint8Array(PREFIX + MAX_MESSAGE);
@@ -195,16 +193,6 @@ function composeOpt(
   scratch.set(option, at + OPT_FIXED);
   writeUint16(scratch, PREFIX + 10, readUint16(scratch, PREFIX + 10) + 1);
   return at + OPT_FIXED + option.length;
-}
-
-/** `OPT_FIXED` octets: an OPT record without options, for an RCODE of four bits. */
-export function writeOpt(into: Uint8Array, at: number, udpSize: number, dnssecOk: boolean): void {
-  into[at] = 0;
-  writeUint16(into, at + 1, Type.OPT);
-  writeUint16(into, at + 3, udpSize);
-  writeUint16(into, at + 5, 0);
-  writeUint16(into, at + 7, dnssecOk ? DNSSEC_OK : 0);
-  writeUint16(into, at + 9, 0);
 }
 
 function finish(end: number): Uint8Array {

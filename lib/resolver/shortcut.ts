@@ -1,7 +1,8 @@
 import { HEADER } from "../dns/message.ts";
+import { OPT_FIXED, writeOpt } from "../dns/opt.ts";
 import { PlainQuery } from "../dns/plain_query.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
-import { OPT_FIXED, replyFlags, writeOpt } from "../dns/reply.ts";
+import { replyFlags } from "../dns/reply.ts";
 import type { Cache } from "./cache.ts";
 import { NONE, type Ref } from "./hash_index.ts";
 import { denialKeyOf, ticks } from "./lookup.ts";
