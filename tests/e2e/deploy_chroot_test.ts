@@ -2,6 +2,7 @@
  * The program where its image puts it: a root that holds less than gcr.io/distroless/cc does, and an unprivileged user.
  * From source, deno takes the executable's place; it is linked against the same libraries. Needs root, for chroot.
  */
+import { existsSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
@@ -105,7 +106,8 @@ async function libraries(): Promise<string[]> {
 
 /**
  * deno, the project and the packages that it imports, in a DENO_DIR that cannot be written to. The repository's lock would
- * make deno want what only tests import, too; a new one, from what is in the cache, knows no more than main.ts does.
+ * make deno want what only tests import, too; a new one knows no more than main.ts does. It takes the packages' lists of
+ * versions, which are not in a cache that was filled by the repository's lock.
  */
 async function copySource(root: string): Promise<void> {
   await copy(Deno.execPath(), root, "usr/local/bin/deno");
@@ -113,14 +115,15 @@ async function copySource(root: string): Promise<void> {
     await output("cp", ["--recursive", join(PROJECT, path), join(root, "src")]);
   }
   const main = join(root, "src/main.ts");
-  await output(Deno.execPath(), ["run", "--allow-env", "--cached-only", "--frozen=false", main, "--version"]);
+  await output(Deno.execPath(), ["run", "--allow-env", "--frozen=false", main, "--version"]);
   const { npmCache } = JSON.parse(await output(Deno.execPath(), ["info", "--json"]));
   const graph = JSON.parse(await output(Deno.execPath(), ["info", "--json", main]));
   for (const { localPath } of Object.values<{ localPath: string }>(graph.npmPackages)) {
     const inside = join(root, "deno-dir/npm", relative(npmCache, localPath));
     await Deno.mkdir(dirname(inside), { recursive: true });
     await output("cp", ["--recursive", localPath, inside]);
-    await Deno.copyFile(join(localPath, "../registry.json"), join(inside, "../registry.json"));
+    const versions = join(localPath, "../registry.json");
+    if (existsSync(versions)) await Deno.copyFile(versions, join(inside, "../registry.json"));
   }
 }
 
