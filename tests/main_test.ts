@@ -244,6 +244,7 @@ Deno.test("while the upstream is away every query is SERVFAIL with the reason, a
     assertEquals(read(reply).rcode, 2);
     assertStringIncludes(extendedError(reply), `${label}: connect: connection refused`);
   }
+  await proxy.child.stop(); // with all that it had to say
   const told = proxy.lines.filter((line) => line.includes("upstream"));
   assertEquals(told.length, 1, proxy.child.log);
   assertMatch(told[0]!, new RegExp(`^error upstream is down: ${label}: connect: connection refused`));
@@ -258,6 +259,7 @@ Deno.test("an upstream that goes and comes back is one line each", async () => {
   while (read(await askUdp(proxy.address, asked)).rcode === 0);
   await dot.server.listen();
   while (read(await askUdp(proxy.address, asked)).rcode !== 0);
+  await proxy.child.stop(); // with all that it had to say
   const told = proxy.lines.filter((line) => line.includes("upstream")).map((line) => line.split(": ")[0]);
   const up = `info upstream ${dot.label} is up`;
   assertEquals(told, [up, "error upstream is down", up]);
