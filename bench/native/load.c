@@ -164,9 +164,8 @@ static void receive_stream(struct client *c) {
   memmove(c->in, c->in + start, c->in_length = end - start);
 }
 
-// The next moment to ask at: a jitter of half the interval keeps it out of step with anyone's timers.
-static void set_timer(uint64_t due) {
-  struct itimerspec t = {.it_value = {due / SECOND, due % SECOND}};
+static void set_timer(uint64_t at) {
+  struct itimerspec t = {.it_value = {at / SECOND, at % SECOND}};
   timerfd_settime(timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
@@ -177,8 +176,8 @@ static void run(void) {
   for (int asked = 0; !interval && asked < o.window; asked += o.sockets, usleep(1000)) {
     for (int i = 0; i < o.sockets; i++) ask(&clients[i], 1);
   }
-  uint64_t start = now(), end = start + o.seconds * SECOND, looked = start, due = start;
-  if (interval) set_timer(due);
+  uint64_t start = now(), end = start + o.seconds * SECOND, looked = start, due = start, next = start;
+  if (interval) set_timer(next);
   for (;;) {
     struct epoll_event events[MAX_SOCKETS];
     int n = epoll_wait(poller, events, MAX_SOCKETS, 10);
@@ -190,9 +189,10 @@ static void run(void) {
       (o.tcp ? receive_stream : receive_datagrams)(c);
       if (!stopped && !interval && c->in_flight < share) ask(c, share - c->in_flight);
     }
-    if (!stopped && interval && at >= due) {
-      for (; due <= at; due += interval) ask(&clients[turn++ % o.sockets], 1);
-      set_timer(due - interval / 4 + interval / 2 * (rand() % 1024) / 1024);
+    if (!stopped && interval && at >= next) {
+      for (; due <= at + interval / 4; due += interval) ask(&clients[turn++ % o.sockets], 1);
+      // A jitter of half the interval keeps it out of step with anyone's timers.
+      set_timer(next = due - interval / 4 + interval / 2 * (rand() % 1024) / 1024);
     }
     if (at - looked > SECOND / 10) {
       give_up(NULL, at - PATIENCE);
