@@ -4,10 +4,13 @@ import type { Answerer, Asker } from "./answer.ts";
 import { Copies } from "./copies.ts";
 import type { Outcome } from "./quick_answers.ts";
 import { composeAddress, ipv4Of, portOf, textOf } from "./socket_address.ts";
+import { Turns } from "./turns.ts";
 import { BATCH, type UdpBatch } from "./udp_batch.ts";
 
-/** Batches taken before others have their turn: answers of upstreams, TCP clients. */
-const MAX_BATCHES = 8;
+/** Datagrams taken before others have their turn: answers of upstreams, TCP clients. */
+const TURN = 1024;
+/** Of queries that cannot be answered at once, those taken in one go: more would come in than go out. */
+const MAX_PASSED_ON = 128;
 /** IPv4 clients whose address is known as text already. */
 const MAX_KNOWN = 4096;
 
@@ -22,6 +25,9 @@ export class Batches {
   #waiting = 0;
   #flushing = false;
   #closed = false;
+  readonly #turns = new Turns();
+  /** Datagrams taken since others have had their turn. */
+  #taken = 0;
 
   /** @param onIdle called when no query waits any more */
   constructor(batch: UdpBatch, answerer: Answerer, onIdle: () => void) {
@@ -37,30 +43,54 @@ export class Batches {
   /** From now on nothing uses the socket. */
   close(): void {
     this.#closed = true;
+    this.#turns[Symbol.dispose]();
+  }
+
+  /** Whether it is the others' turn. */
+  get isSated(): boolean {
+    return this.#taken >= TURN;
+  }
+
+  /** Resolves when the others have had their turn. */
+  giveWay(): Promise<void> {
+    this.#taken = 0;
+    return this.#turns.next();
   }
 
   /** The datagram that woke us, which has come by itself. */
   takeFirst(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
+    this.#taken++;
     const client: Client = { transport: "udp", address: hostname, port };
     const asker = new WayBack(this, composeAddress(hostname, port));
     const bytes = this.#copies.copy(datagram, 0, datagram.length);
     if (!this.#answerer.answer(bytes, client, asker)) this.#await(asker);
   }
 
-  /** What has come in beside it. */
+  /** What has come in beside it, or as much of that as is good for all. */
   takeAll(): void {
-    const batch = this.#batch;
-    for (let batches = 0, count = BATCH; count === BATCH && batches < MAX_BATCHES; batches++) {
-      count = batch.receive();
-      const { quick } = this.#answerer;
-      quick?.begin();
-      for (let i = 0; i < count; i++) {
-        const outcome = quick ? quick.reply(batch, i) : "unread";
-        if (outcome !== "replied") this.#take(i, outcome);
-      }
-      batch.flush();
-      quick?.end();
+    let passedOn = 0;
+    for (let count = BATCH; count === BATCH && !this.isSated;) {
+      count = this.#batch.receive();
+      passedOn += this.#answerAll(count);
+      this.#taken = passedOn < MAX_PASSED_ON ? this.#taken + count : TURN;
     }
+  }
+
+  /** Returns how many it could not answer at once. */
+  #answerAll(count: number): number {
+    const batch = this.#batch;
+    const { quick } = this.#answerer;
+    let passedOn = 0;
+    quick?.begin();
+    for (let i = 0; i < count; i++) {
+      const outcome = quick ? quick.reply(batch, i) : "unread";
+      if (outcome === "replied") continue;
+      passedOn++;
+      this.#take(i, outcome);
+    }
+    batch.flush();
+    quick?.end();
+    return passedOn;
   }
 
   /** A reply to one of a batch that is still there, or to somebody who has waited. */

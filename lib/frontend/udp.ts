@@ -83,6 +83,7 @@ export class UdpFrontend {
         if (this.#batches) {
           this.#batches.takeFirst(datagram, from as Deno.NetAddr);
           this.#batches.takeAll();
+          if (this.#batches.isSated) await this.#batches.giveWay();
           continue;
         }
         const waits = this.#take(datagram, from as Deno.NetAddr);

@@ -1,0 +1,41 @@
+const RING = new Uint8Array(1);
+/** How long the bell is waited for, in ms: only where loopback is not there, or lets nothing through. */
+const DEAF = 5;
+
+/**
+ * Gives way to all other sockets. `receive` of a socket that has something returns at once, and neither promises nor
+ * `setImmediate` make the runtime ask the kernel what has come to others (tokio does so at every 61st round only): who
+ * keeps one socket full would have the thread to himself. What is waited for here is a datagram to oneself, which none
+ * but the kernel can bring. That takes 13 µs, where `setTimeout` takes 2 ms.
+ */
+export class Turns implements Disposable {
+  readonly #heard = new Uint8Array(RING.length);
+  #bell: Deno.DatagramConn | undefined;
+  #deaf: ReturnType<typeof setTimeout> | undefined;
+
+  /** Resolves when the kernel has been asked what has come to any socket. Not to be called again before. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deaf = setTimeout(() => {
+        this[Symbol.dispose](); // or else what waits for the bell would add up
+        resolve();
+      }, DEAF);
+      this.#ring().then(() => {
+        clearTimeout(this.#deaf);
+        resolve();
+      }, () => {}); // and so it is the timer that is waited for
+    });
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#deaf);
+    this.#bell?.close();
+    this.#bell = undefined;
+  }
+
+  async #ring(): Promise<void> {
+    const bell = this.#bell ??= Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    const heard = bell.receive(this.#heard); // first: what is there already is not waited for
+    await Promise.all([heard, bell.send(RING, bell.addr)]);
+  }
+}
