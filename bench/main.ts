@@ -47,6 +47,8 @@ function wishOf(args: readonly string[]): Wish {
   if (scenarios.length < (wanted?.length ?? 1)) {
     throw new Error(`The scenarios are ${SCENARIOS.map(({ id }) => id).join(", ")}`);
   }
+  const lacking = scenarios.find(({ pace }) => pace && !scenarios.some(({ id }) => id === pace.of));
+  if (lacking) throw new Error(`${lacking.id} goes by the rates of ${lacking.pace!.of}: choose both`);
   const chosen = peers?.toLowerCase().split(",");
   const others = (beside ?? []).map((each: string) => {
     const [label = "", source = ""] = each.split("=");
@@ -76,10 +78,12 @@ async function run({ effort, scenarios, peers }: Wish): Promise<Report> {
   await requireVerification(peers, [...upstreams.values()][0]!, { native, credentials });
   say("Everyone verifies the upstream's certificate.");
   const tables: Table[] = [];
+  const rateOf = (scenario: string, peer: string) =>
+    tables.find(({ id }) => id === scenario)!.rows.find(({ name }) => name === peer)!.rate.median;
   for (const scenario of scenarios) {
     const upstream = upstreams.get(scenario.upstream)!;
     const all = scenario.floors ? [...peers, ...floors(native)] : peers;
-    const measured = await measure(scenario, all, { native, credentials, upstream, effort, say });
+    const measured = await measure(scenario, all, { native, credentials, upstream, effort, say, rateOf });
     tables.push(summarize(scenario, measured));
   }
   return {

@@ -51,12 +51,14 @@ export interface Surroundings {
   readonly upstream: Upstream;
   readonly effort: Effort;
   readonly say: (text: string) => void;
+  /** Answers per second that a peer reached in another scenario. */
+  readonly rateOf: (scenario: string, peer: string) => number;
 }
 
 export async function measure(
   scenario: Scenario,
   peers: readonly Peer[],
-  { native, credentials, upstream, effort, say }: Surroundings,
+  { native, credentials, upstream, effort, say, rateOf }: Surroundings,
 ): Promise<Measured[]> {
   await using stack = new AsyncDisposableStack();
   const path: Path = stack.use(await startPath(native, upstream.dotPort, scenario.delay));
@@ -69,8 +71,7 @@ export async function measure(
     if (peer.kind !== "floor") await mustAskUpstream(started, upstream, native);
     // A just-in-time compiler has to see the code run first, and often; everyone else is as fast at once as ever.
     if (peer.kind === "dot-proxy") {
-      const { rate: _, ...unlimited } = scenario.load;
-      await load(native.load, started.port, { ...unlimited, seconds: COMPILING });
+      await load(native.load, started.port, { ...unlimited(scenario.load), seconds: COMPILING });
     }
     const { connections } = await upstream.seen();
     running.push(started);
@@ -82,14 +83,22 @@ export async function measure(
     for (let turn = 0; turn < running.length; turn++) {
       const index = (turn + round) % running.length;
       const [each, result] = [running[index]!, results[index]!];
+      const { pace } = scenario;
+      const rate = pace && Math.round(pace.share * rateOf(pace.of, each.peer.name));
+      const own = rate === undefined ? scenario : { ...scenario, load: { ...scenario.load, rate } };
       const before = await upstream.seen();
-      result.rounds.push(await measureInQuiet(scenario, each, { native, upstream, effort }, budget));
+      result.rounds.push(await measureInQuiet(own, each, { native, upstream, effort }, budget));
       result.connections += (await upstream.seen()).connections - before.connections;
       result.memory = Math.max(result.memory, peakMemory(each.child.pid));
       say(`${scenario.id} ${round}/${effort.rounds} ${each.peer.name}: ${brief(result.rounds.at(-1)!)}`);
     }
   }
   return results;
+}
+
+/** The same, as fast as answers come. */
+function unlimited({ rate: _, ...rest }: Scenario["load"]): Scenario["load"] {
+  return rest;
 }
 
 type Tools = Pick<Surroundings, "native" | "upstream" | "effort">;
@@ -119,7 +128,7 @@ async function measureOne(
   const { names } = scenario.load;
   // All names once, however long that takes, before everyone is warmed up in the same way.
   if (names !== undefined) {
-    await load(native.load, port, { ...scenario.load, window: 20, seconds: 10, once: true });
+    await load(native.load, port, { ...unlimited(scenario.load), window: 20, seconds: 10, once: true });
   }
   await load(native.load, port, { ...scenario.load, seconds: effort.warmUpSeconds });
   const seen = await upstream.seen();

@@ -1,6 +1,6 @@
 /** Tables as Markdown. */
 import { QUIET } from "./measure.ts";
-import type { Figure, Row, Table } from "./summary.ts";
+import { type Figure, lossText, type Row, type Table } from "./summary.ts";
 import { verdicts } from "./targets.ts";
 
 /** What a run has come to: all that is kept of it. */
@@ -75,7 +75,7 @@ function line(row: Row): string {
     whole(row.p50.median),
     range(row.p99, whole),
     ratio(row.p99, row),
-    row.loss === 0 ? "0" : `${(100 * row.loss).toPrecision(2)} %`,
+    lossText(row.loss),
     whole(row.memory / 2 ** 20),
     row.kind === "floor" ? "" : `${row.connections}`,
   ];

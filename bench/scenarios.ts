@@ -11,6 +11,8 @@ export interface Scenario {
   /** Of the path to the upstream, there and back together, in ms. */
   readonly delay: number;
   readonly load: Omit<Load, "seconds">;
+  /** In place of as many queries as there are answers for: this share of the rate that each reached in another scenario. */
+  readonly pace?: { readonly share: number; readonly of: string };
   /** Whether everyone is to answer from a cache; who asks the upstream all the same is no peer here. */
   readonly hits: boolean;
   /** Measure so many times as long, where few queries are to tell something. */
@@ -59,6 +61,24 @@ export const SCENARIOS: readonly Scenario[] = [
     meaning: `The same with our own DoT server in C, which answers all that one read brings in one write.`,
     upstream: "C",
     load: { transport: "udp", window: WINDOW },
+  },
+  {
+    ...COMMON,
+    id: "hits-80",
+    title: "Hits over UDP at 80 % of the top rate",
+    meaning: "Queries come at a fixed rate, 80 % of each one's own from above: is any of them lost?",
+    load: { transport: "udp", window: WINDOW, names: KNOWN_NAMES },
+    pace: { share: 0.8, of: "hits-udp" },
+    hits: true,
+  },
+  {
+    ...COMMON,
+    id: "misses-80",
+    title: "Misses over UDP at 80 % of the top rate",
+    meaning: "The same with new names, and the upstream without limit.",
+    upstream: "C",
+    load: { transport: "udp", window: WINDOW },
+    pace: { share: 0.8, of: "misses-fast" },
   },
   {
     ...COMMON,

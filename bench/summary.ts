@@ -92,6 +92,11 @@ export function summarize({ id, title, meaning, hits }: Scenario, measured: read
   };
 }
 
+/** In per cent. */
+export function lossText(loss: number): string {
+  return loss === 0 ? "0" : `${(100 * loss).toPrecision(2)} %`;
+}
+
 interface Conduct {
   readonly loss: number;
   readonly missed: number;

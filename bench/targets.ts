@@ -1,10 +1,10 @@
 /** What dot-proxy is to reach, as ratios to the best peer of the same run. */
-import type { Row, Table } from "./summary.ts";
+import { lossText, type Row, type Table } from "./summary.ts";
 
 interface Target {
   readonly scenario: string;
   readonly what: string;
-  readonly figure: "cpu" | "p99" | "rate";
+  readonly figure: "cpu" | "p99" | "rate" | "loss";
   readonly limit: number;
 }
 
@@ -16,6 +16,8 @@ const TARGETS: readonly Target[] = [
   { scenario: "latency", what: "p99 at 1,000 misses/s", figure: "p99", limit: 1.1 },
   { scenario: "hits-udp", what: "Top rate of hits over UDP", figure: "rate", limit: 1.0 },
   { scenario: "misses-fast", what: "Top rate of misses", figure: "rate", limit: 1.0 },
+  { scenario: "hits-80", what: "Loss of hits at 80 % of the top rate", figure: "loss", limit: 0 },
+  { scenario: "misses-80", what: "Loss of misses at 80 % of the top rate", figure: "loss", limit: 0 },
 ];
 
 export interface Verdict {
@@ -34,6 +36,9 @@ export function verdicts(tables: readonly Table[]): Verdict[] {
 }
 
 function verdict(row: Row, what: string, figure: Target["figure"], limit: number): Verdict {
+  if (figure === "loss") {
+    return { what, wanted: lossText(limit), measured: lossText(row.loss), reached: row.loss <= limit };
+  }
   const isFloor = figure === "rate";
   const wanted = `${isFloor ? "≥" : "≤"} ${limit.toFixed(1)} ×`;
   const { ratio } = row[figure];
