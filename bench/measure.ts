@@ -20,6 +20,8 @@ export interface Effort {
 
 /** In seconds. */
 const COMPILING = 2;
+/** Queries per second that come one by one, so that what is done once for many in a burst is done often, too. */
+const ONE_BY_ONE = 10_000;
 /** How often one round is measured again. */
 const RETRIES = 2;
 /** Others may have so much of the proxy's core before a round counts as disturbed. */
@@ -71,7 +73,11 @@ export async function measure(
     if (peer.kind !== "floor") await mustAskUpstream(started, upstream, native);
     // A just-in-time compiler has to see the code run first, and often; everyone else is as fast at once as ever.
     if (peer.kind === "dot-proxy") {
-      await load(native.load, started.port, { ...unlimited(scenario.load), seconds: COMPILING });
+      const all = { ...unlimited(scenario.load), seconds: COMPILING };
+      await load(native.load, started.port, all);
+      if (scenario.load.rate || scenario.pace) {
+        await load(native.load, started.port, { ...all, rate: ONE_BY_ONE, seconds: 2 * COMPILING });
+      }
     }
     const { connections } = await upstream.seen();
     running.push(started);
