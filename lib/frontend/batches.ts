@@ -9,8 +9,8 @@ import { BATCH, type UdpBatch } from "./udp_batch.ts";
 
 /** Datagrams taken before others have their turn: answers of upstreams, TCP clients. */
 const TURN = 1024;
-/** Of queries that cannot be answered at once, those taken in one go: more would come in than go out. */
-const MAX_PASSED_ON = 128;
+/** For so many counts a query that has to wait for its answer: else more of them would come in than go out. */
+const PASSED_ON = 4;
 /** IPv4 clients whose address is known as text already. */
 const MAX_KNOWN = 4096;
 
@@ -26,7 +26,7 @@ export class Batches {
   #flushing = false;
   #closed = false;
   readonly #turns = new Turns();
-  /** Datagrams taken since others have had their turn. */
+  /** Datagrams taken since we last gave way. */
   #taken = 0;
 
   /** @param onIdle called when no query waits any more */
@@ -57,40 +57,28 @@ export class Batches {
     return this.#turns.next();
   }
 
-  /** The datagram that woke us, which has come by itself. */
-  takeFirst(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
-    this.#taken++;
-    const client: Client = { transport: "udp", address: hostname, port };
-    const asker = new WayBack(this, composeAddress(hostname, port));
-    const bytes = this.#copies.copy(datagram, 0, datagram.length);
-    if (!this.#answerer.answer(bytes, client, asker)) this.#await(asker);
-  }
-
-  /** What has come in beside it, or as much of that as is good for all. */
-  takeAll(): void {
-    let passedOn = 0;
-    for (let count = BATCH; count === BATCH && !this.isSated;) {
+  /** The datagram that woke us, and of what has come in beside it as much as is good for all. */
+  take(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
+    this.#batch.put(datagram, composeAddress(hostname, port));
+    let count = this.#batch.receive(1);
+    this.#answerAll(count);
+    while (count === BATCH && !this.isSated) {
       count = this.#batch.receive();
-      passedOn += this.#answerAll(count);
-      this.#taken = passedOn < MAX_PASSED_ON ? this.#taken + count : TURN;
+      this.#answerAll(count);
     }
   }
 
-  /** Returns how many it could not answer at once. */
-  #answerAll(count: number): number {
+  #answerAll(count: number): void {
     const batch = this.#batch;
     const { quick } = this.#answerer;
-    let passedOn = 0;
+    this.#taken += count;
     quick?.begin();
     for (let i = 0; i < count; i++) {
       const outcome = quick ? quick.reply(batch, i) : "unread";
-      if (outcome === "replied") continue;
-      passedOn++;
-      this.#take(i, outcome);
+      if (outcome !== "replied") this.#answer(i, outcome);
     }
     batch.flush();
     quick?.end();
-    return passedOn;
   }
 
   /** A reply to one of a batch that is still there, or to somebody who has waited. */
@@ -99,7 +87,7 @@ export class Batches {
     if (asker.waits && --this.#waiting === 0) this.#onIdle();
   }
 
-  #take(i: number, outcome: Exclude<Outcome, "replied">): void {
+  #answer(i: number, outcome: Exclude<Outcome, "replied">): void {
     const batch = this.#batch;
     const sender = batch.sender(i);
     const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
@@ -117,6 +105,7 @@ export class Batches {
   #await(asker: WayBack): void {
     asker.waits = true;
     this.#waiting++;
+    this.#taken += PASSED_ON - 1;
   }
 
   /** The replies of one turn go together. */

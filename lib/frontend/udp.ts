@@ -81,8 +81,7 @@ export class UdpFrontend {
         const [datagram, from] = await this.#socket.receive(buffer);
         if (this.#stopping) return;
         if (this.#batches) {
-          this.#batches.takeFirst(datagram, from as Deno.NetAddr);
-          this.#batches.takeAll();
+          this.#batches.take(datagram, from as Deno.NetAddr);
           if (this.#batches.isSated) await this.#batches.giveWay();
           continue;
         }

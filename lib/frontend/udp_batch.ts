@@ -51,6 +51,8 @@ class Slots {
   readonly names = new Uint8Array(BATCH * NAME);
   readonly nameWords = new Uint32Array(this.names.buffer);
   readonly headers = new Uint8Array(BATCH * HEADER);
+  /** The same from the first message on, or the second. */
+  readonly headersFrom = [this.headers, this.headers.subarray(HEADER)] as const;
   readonly words = new Uint32Array(this.headers.buffer);
   /** struct iovec: address and length, of which the lower half is enough. */
   readonly vectors = new BigUint64Array(BATCH * 2);
@@ -90,11 +92,20 @@ export class UdpBatch {
     this.#out = new Slots(library);
   }
 
-  /** Takes what waits at the socket and returns how many datagrams that were; they are there until the next call. */
-  receive(): number {
-    const { headers, words } = this.#in;
-    for (let i = 0; i < BATCH; i++) words[(i * HEADER + NAME_LENGTH) / 4] = NAME;
-    return Math.max(this.#library.symbols.recvmmsg(this.#fd, headers, BATCH, MSG_DONTWAIT, null), 0);
+  /** Makes a datagram that has come by itself, up to `SLOT` octets of it, the first of the batch. */
+  put(datagram: Uint8Array, sender: Uint8Array): void {
+    const { octets, names, words } = this.#in;
+    octets.set(datagram.subarray(0, SLOT));
+    names.set(sender);
+    words[LENGTH / 4] = datagram.length;
+  }
+
+  /** Takes what waits at the socket, behind the one that was `put` there; how many there are, until the next call. */
+  receive(put: 0 | 1 = 0): number {
+    const { headersFrom, words } = this.#in;
+    for (let i = put; i < BATCH; i++) words[(i * HEADER + NAME_LENGTH) / 4] = NAME;
+    const count = this.#library.symbols.recvmmsg(this.#fd, headersFrom[put], BATCH - put, MSG_DONTWAIT, null);
+    return put + Math.max(count, 0);
   }
 
   /** The buffer that the datagrams are in. */

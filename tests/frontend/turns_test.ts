@@ -2,7 +2,7 @@ import { composeAddress } from "../../lib/frontend/socket_address.ts";
 import { Turns } from "../../lib/frontend/turns.ts";
 import { UdpFrontend } from "../../lib/frontend/udp.ts";
 import { findDescriptor, openLibrary, UdpBatch } from "../../lib/frontend/udp_batch.ts";
-import { assert } from "../support/assert.ts";
+import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { addressed, atOnce, FakeResolver } from "../support/fake_resolver.ts";
 import { query } from "../support/packets.ts";
 import { answererFor } from "./fixture.ts";
@@ -24,25 +24,53 @@ async function connection() {
   };
 }
 
-Deno.test("when it is the others' turn, what has come to another socket is heard", async () => {
-  using turns = new Turns();
+/** Whether a connection is heard within three turns. */
+async function givesWay(turns: Turns): Promise<boolean> {
   using others = await connection();
   let heard = false;
   void others.heard.then(() => heard = true);
   others.say();
   for (let i = 0; i < 3; i++) await turns.next();
-  assert(heard);
+  return heard;
+}
+
+Deno.test("when it is the others' turn, what has come to another socket is heard", async () => {
+  using turns = new Turns();
+  assert(await givesWay(turns));
 });
 
 Deno.test("it is the bell that is heard, and not the timer that runs out", async () => {
   using turns = new Turns();
   const { setTimeout } = globalThis;
   globalThis.setTimeout = (() => 0) as unknown as typeof setTimeout; // never runs out
-  try {
-    for (let i = 0; i < 100; i++) await turns.next();
-  } finally {
-    globalThis.setTimeout = setTimeout;
+  let turned = 0;
+  async function turn(): Promise<void> {
+    for (; turned < 100; turned++) await turns.next();
   }
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const late = setTimeout(resolve, 10_000);
+  void turn().then(resolve);
+  await promise;
+  clearTimeout(late);
+  globalThis.setTimeout = setTimeout;
+  assertEquals(turned, 100);
+});
+
+Deno.test("a bell that strangers ring is still heard, and gives way to all others", async () => {
+  const { listenDatagram } = Deno;
+  let bell: Deno.Addr | undefined;
+  Deno.listenDatagram = ((options: Deno.UdpListenOptions & { transport: "udp" }) => {
+    const socket = listenDatagram(options);
+    bell = socket.addr;
+    return socket;
+  }) as typeof listenDatagram;
+  using turns = new Turns();
+  await turns.next();
+  Deno.listenDatagram = listenDatagram;
+  const stranger = Deno.listenDatagram({ transport: "udp", ...local });
+  for (let i = 0; i < 5; i++) await stranger.send(octet, bell!);
+  stranger.close();
+  for (let i = 0; i < 10; i++) assert(await givesWay(turns), `turn ${i}`);
 });
 
 Deno.test("where loopback is not there a turn comes all the same", async () => {
@@ -59,43 +87,63 @@ Deno.test("where loopback is not there a turn comes all the same", async () => {
   }
 });
 
-for (const batch of ["off", "on"] as const) {
-  Deno.test({
-    name: `who keeps a UDP socket full does not have the thread to himself (--udp-batch ${batch})`,
-    ignore: Deno.build.os !== "linux",
-    async fn() {
-      const [injecting, serving] = [openLibrary("on")!, openLibrary(batch)];
-      using others = await connection();
-      const resolver = new FakeResolver();
-      const answerer = answererFor({ resolver });
-      using server = new UdpFrontend({ ...local, answerer, observe: () => {}, library: serving });
-      const socket = Deno.listenDatagram({ transport: "udp", ...local });
-      // Past Deno, where sending would make the runtime look at its sockets.
-      const client = new UdpBatch(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
-      const { hostname, port } = server.address;
-      const to = composeAddress(hostname, port);
-      function ask(): void {
-        client.send(query("again.example"), to);
-        client.flush();
-      }
-      let [said, heard] = [0, 0];
-      resolver.respond = (query) => {
-        ask(); // for each that is taken another one comes
-        if (resolver.asked.length === 1_000) {
-          said = resolver.asked.length;
-          others.say();
-        }
-        return addressed(query);
-      };
-      for (let i = 0; i < 100; i++) ask();
-      await others.heard;
-      heard = resolver.asked.length;
-      resolver.respond = atOnce;
-      assert(said > 0 && heard - said < 5_000, `heard after ${heard - said} queries`);
-      await server.stop();
-      socket.close();
-      injecting.close();
-      serving?.close();
-    },
-  });
-}
+Deno.test("where loopback lets nothing through a turn comes all the same, and no bell is left waiting", async () => {
+  const { listenDatagram } = Deno;
+  const bells: Deno.DatagramConn[] = [];
+  Deno.listenDatagram = ((options: Deno.UdpListenOptions & { transport: "udp" }) => {
+    const socket = listenDatagram(options);
+    socket.send = () => Promise.resolve(1); // and it never comes
+    bells.push(socket);
+    return socket;
+  }) as typeof listenDatagram;
+  try {
+    using turns = new Turns();
+    for (let i = 0; i < 3; i++) await turns.next();
+  } finally {
+    Deno.listenDatagram = listenDatagram;
+  }
+  assertEquals(bells.length, 3);
+  for (const bell of bells) assertThrows(() => bell.close(), Deno.errors.BadResource);
+});
+
+Deno.test("what ends while it gives way leaves nothing behind", async () => {
+  const turns = new Turns();
+  void turns.next();
+  turns[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+});
+
+Deno.test({
+  name: "who keeps a UDP socket full does not have the thread to himself",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const [injecting, serving] = [openLibrary("on")!, openLibrary("on")!];
+    using others = await connection();
+    const resolver = new FakeResolver();
+    const answerer = answererFor({ resolver });
+    using server = new UdpFrontend({ ...local, answerer, observe: () => {}, library: serving });
+    const socket = Deno.listenDatagram({ transport: "udp", ...local });
+    // Past Deno, where sending would make the runtime look at its sockets.
+    const client = new UdpBatch(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
+    const { hostname, port } = server.address;
+    const to = composeAddress(hostname, port);
+    function ask(): void {
+      client.send(query("again.example"), to);
+      client.flush();
+    }
+    resolver.respond = (query) => {
+      ask(); // for each that is taken another one comes
+      if (resolver.asked.length === 1_000) others.say();
+      return addressed(query);
+    };
+    for (let i = 0; i < 100; i++) ask();
+    await others.heard;
+    const { length } = resolver.asked;
+    resolver.respond = atOnce;
+    assert(length < 10_000, `heard after ${length} queries`);
+    await server.stop();
+    socket.close();
+    injecting.close();
+    serving.close();
+  },
+});

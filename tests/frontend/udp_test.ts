@@ -211,6 +211,15 @@ bothWays("an answer that comes after all is closed goes nowhere and harms nothin
   assertEquals(events.of("socket trouble"), []);
 });
 
+bothWays("of queries that come one by one each has its answer, however many there are", async (library) => {
+  using server = frontend(new FakeResolver(), library);
+  using client = new UdpClient(server.address);
+  for (let id = 0; id < 3_000; id++) {
+    await client.send(query("example.com", "A", { id }));
+    assertEquals(read(await client.receive()).id, id);
+  }
+});
+
 Deno.test({
   name: "a front end whose descriptor cannot be found gives the port back",
   ignore: Deno.build.os !== "linux",
