@@ -1,5 +1,6 @@
 import type { Config } from "./config/config.ts";
 import { Type } from "./dns/codes.ts";
+import { UsageError } from "./errors.ts";
 import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
 import { conditions, outdated } from "./outdated.ts";
@@ -110,7 +111,13 @@ export class Forwarder implements Disposable {
     const limits = { minTtl: config.minTtl / 1000, maxTtl: config.maxTtl / 1000 };
     // The local names answer all types but DS, which the zone above may have; filters are by type.
     const apart = new Set([Type.DS, ...config.policy.filterTypes]);
-    return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, observe, now });
+    try {
+      return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, observe, now });
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      const wanted = `${Math.round(maxOctets / 2 ** 20)} MiB`;
+      throw new UsageError(`--cache-size: the system does not let us have ${wanted}; choose less`, { cause });
+    }
   }
 
   #openCacheFile({ store }: Cache): CacheFile | undefined {

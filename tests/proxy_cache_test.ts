@@ -1,11 +1,12 @@
 /** The cache in its place: real clients in front, a real DNS-over-TLS server behind that counts what it is asked. */
 import { type Config, parseConfig } from "../lib/config/config.ts";
 import { Message } from "../lib/dns/message.ts";
-import { UpstreamError } from "../lib/errors.ts";
+import { UpstreamError, UsageError } from "../lib/errors.ts";
 import { Forwarder } from "../lib/forwarder.ts";
+import { Proxy } from "../lib/proxy.ts";
 import { addressOf } from "./support/answers.ts";
 import { askEach, assertRight, extendedErrors, names } from "./support/asking.ts";
-import { assert, assertEquals } from "./support/assert.ts";
+import { assert, assertEquals, assertThrows } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { UdpClient } from "./support/client.ts";
 import { addressed, answering, delayed, DotServer, silent } from "./support/dot_server.ts";
@@ -232,3 +233,20 @@ Deno.test("after a restart with protection against rebinding, nothing is answere
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((done) => setTimeout(done, 1));
 }
+
+Deno.test("memory that the system does not let us have is told of with the option", () => {
+  const { ArrayBuffer } = globalThis;
+  globalThis.ArrayBuffer = class extends ArrayBuffer {
+    constructor(length: number) {
+      if (length > 2 ** 30) throw new RangeError("Array buffer allocation failed");
+      super(length);
+    }
+  } as ArrayBufferConstructor;
+  try {
+    const config = parseConfig(["--cache-size", "4GiB"], {}) as Config;
+    const reason = "--cache-size: the system does not let us have 4096 MiB; choose less";
+    assertThrows(() => Proxy.check({ config, caCerts: [] }), UsageError, reason);
+  } finally {
+    globalThis.ArrayBuffer = ArrayBuffer;
+  }
+});

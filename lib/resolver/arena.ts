@@ -21,7 +21,7 @@ export interface Tenant {
 
 /**
  * A ring of octets, written from one end: new blocks overwrite the oldest, unless their tenant wants them spared, which
- * moves them to the new end. All of it lies in a few large buffers, within an exact bound.
+ * moves them to the new end. All of it lies in one buffer, within an exact bound.
  *
  * The low 16 bits of a block's first word are its length in units; the others are the tenant's, and zero in a block
  * that is new or has been moved.
@@ -35,7 +35,7 @@ export class Arena {
    * All of it at once, though the system gives memory only where it is written to: a heap that grows is what makes V8
    * look for garbage, and each search takes 15 ms from the queries of that moment.
    */
-  readonly #memory: ArrayBuffer;
+  #memory = new ArrayBuffer(0);
   #words: Int32Array[] = [];
   #bytes: Uint8Array[] = [];
   /** By segment: where its blocks end, in units from the start of all; of no use for the one being written. */
@@ -54,11 +54,10 @@ export class Arena {
     this.#segmentUnits = segment / UNIT;
     this.#shift = Math.log2(this.#segmentUnits);
     this.#maxSegments = Math.max(2, Math.floor(maxBytes / segment));
-    this.#memory = new ArrayBuffer(this.#maxSegments * segment);
     this.clear();
   }
 
-  /** Octets in use for buffers. */
+  /** Octets of the segments in use: more has not been written to. */
   get bytes(): number {
     return this.#bytes.length * this.#segmentUnits * UNIT;
   }
@@ -67,12 +66,12 @@ export class Arena {
     return this.#bytes.length;
   }
 
-  /** The buffer that a block is in, as words; it begins at `wordOf`. */
+  /** The segment that a block is in, as words; it begins at `wordOf`. */
   wordsOf(ref: Ref): Int32Array {
     return this.#words[ref >> this.#shift]!;
   }
 
-  /** The same buffer, as octets; the block begins at `byteOf`. */
+  /** The same segment, as octets; the block begins at `byteOf`. */
   bytesOf(ref: Ref): Uint8Array {
     return this.#bytes[ref >> this.#shift]!;
   }
@@ -104,6 +103,7 @@ export class Arena {
   }
 
   clear(): void {
+    this.#memory = new ArrayBuffer(this.#maxSegments * this.#segmentUnits * UNIT);
     this.#words = [];
     this.#bytes = [];
     this.#ends = [];

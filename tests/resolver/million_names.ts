@@ -29,6 +29,7 @@ function asking(number: number): Query {
 }
 
 let number = 0;
+const bare = Deno.memoryUsage().rss;
 const cache = new Cache({
   next: { resolve: () => numbered(RESPONSE, number) },
   maxOctets: 64 << 20,
@@ -38,6 +39,8 @@ const cache = new Cache({
   observe: () => {},
   now: () => performance.now(),
 });
+
+const reserved = Deno.memoryUsage().rss - bare;
 
 // What the program and its compiler take is there before it counts.
 for (; number < 10_000; number++) await cache.resolve(asking(number));
@@ -53,6 +56,7 @@ console.log(
     ...cache.status,
     misses: cache.misses,
     hits: cache.hits,
+    reserved,
     growth: most - before,
     last: last.name,
   }),

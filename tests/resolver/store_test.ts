@@ -48,7 +48,7 @@ Deno.test("what was put last is found, whatever the case of the name, and nothin
   );
   fc.assert(
     fc.property(fc.array(command, { maxLength: 300 }), (commands) => {
-      const store = new Store(MIB);
+      const store = new Store(2 * MIB); // its index has two parts
       const oracle = new Map<string, string>();
       for (const { do: what, name, tag, size } of commands) {
         const key = `${name} ${tag}`;
@@ -133,7 +133,7 @@ Deno.test("names asked for once pass through without pushing out what is in use"
   for (let i = 0; i < 100; i++) assert(find(store, `hot${i}.test`) !== NONE, `hot${i}`);
 });
 
-Deno.test("an idle store takes little, a full one its bound and no more, and an empty one little again", () => {
+Deno.test("an idle store writes to little, a full one to its bound and no more, and an empty one to little again", () => {
   const store = new Store(64 * MIB);
   assert(store.bytes <= 1.1 * MIB, `${store.bytes} octets before anything is put`);
   const strings = Array<string>(200).fill("w".repeat(250));
