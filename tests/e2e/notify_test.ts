@@ -1,6 +1,6 @@
 /** What systemd hears of the program, over a real socket. */
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { askUdp } from "../support/client.ts";
+import { type Address, askUdp } from "../support/client.ts";
 import { query } from "../support/packets.ts";
 import { Child } from "./child.ts";
 import { NotifySocket } from "./notify_socket.ts";
@@ -9,18 +9,19 @@ import { proxyCommand } from "./proxy_process.ts";
 Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare, and that it stops", async () => {
   await using stack = new AsyncDisposableStack();
   const systemd = stack.use(new NotifySocket());
-  // Another address than any test uses: the upstream must stay away.
-  const command = await proxyCommand(["--listen", "127.0.0.1:0", "--upstream", "127.0.53.10:1"]);
+  // Another address than any test uses: the upstream must stay away, and nobody takes a port that was found free.
+  const address = freeAddress("127.0.53.10");
+  const listen = `${address.hostname}:${address.port}`;
+  const command = await proxyCommand(["--listen", listen, "--upstream", "127.0.53.10:1"]);
   const env = { ...command.env, NOTIFY_SOCKET: systemd.path, WATCHDOG_USEC: "400000" };
   const child = stack.use(new Child("dot-proxy", { ...command, env }));
 
   assertEquals(await systemd.told(), "READY=1");
-  await child.says(/listening on .*\n/);
+  (await Deno.connect(address)).close(); // not before queries are taken
   assertEquals(await systemd.told(), "STATUS=no upstream has been asked yet");
   for (let i = 0; i < 3; i++) assertEquals(await systemd.told(), "WATCHDOG=1");
 
-  const port = Number(/127\.0\.0\.1:(\d+)/.exec(child.log)![1]);
-  await askUdp({ hostname: "127.0.0.1", port }, query("example.com"));
+  await askUdp(address, query("example.com"));
   let status = await systemd.told();
   while (status === "WATCHDOG=1") status = await systemd.told();
   assertMatch(status, /^STATUS=0 of 1 upstreams answer; 127\.0\.53\.10:1: connect: connection refused/);
@@ -31,3 +32,8 @@ Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare
   assertEquals([last, await stopped], ["STOPPING=1", 0]);
   assert(!/cannot tell systemd/.test(child.log), child.log);
 });
+
+function freeAddress(hostname: string): Address {
+  using listener = Deno.listen({ hostname, port: 0 });
+  return { hostname, port: listener.addr.port };
+}
