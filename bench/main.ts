@@ -22,7 +22,6 @@ import { requireVerification } from "./verification.ts";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 const QUICK: Effort = { rounds: 2, seconds: 0.8, warmUpSeconds: 0.3, spare: 0 };
-/** Two minutes in all may go into measuring again. */
 const WHOLE: Effort = { rounds: 5, seconds: 2, warmUpSeconds: 0.5, spare: 20 };
 
 interface Wish {

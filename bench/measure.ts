@@ -90,7 +90,7 @@ export async function measure(
       const index = (turn + round) % running.length;
       const [each, result] = [running[index]!, results[index]!];
       const { pace } = scenario;
-      const rate = pace && Math.round(pace.share * rateOf(pace.of, each.peer.name));
+      const rate = pace && Math.max(1, Math.round(pace.share * rateOf(pace.of, each.peer.name)));
       const own = rate === undefined ? scenario : { ...scenario, load: { ...scenario.load, rate } };
       const before = await upstream.seen();
       result.rounds.push(await measureInQuiet(own, each, { native, upstream, effort }, budget));

@@ -45,11 +45,12 @@ export function toOverview({ date, machine, tables }: Report): string {
   const names = [...new Set(tables.flatMap(({ rows }) => rows.map(({ name }) => name)))];
   const cell = ({ id, rows }: Table, name: string) => {
     const row = rows.find((row) => row.name === name);
+    if (id.endsWith("-80")) return row && row.fault !== "no cache" ? lossText(row.loss) : "—";
     if (!row || row.fault !== undefined) return "—";
     return id === "latency" ? `${whole(row.p99.median)}` : row.cpu.median.toFixed(1);
   };
   return [
-    `CPU µs per query of the proxy's process; for the latency, p99 in µs. ${date}, ${machine}.`,
+    `CPU µs per query of the proxy's process; for the latency, p99 in µs; at 80 %, what is lost. ${date}, ${machine}.`,
     "",
     `| | ${tables.map(({ title }) => title).join(" | ")} |`,
     `| --- | ${tables.map(() => "--:").join(" | ")} |`,
@@ -114,7 +115,7 @@ function targetLines(tables: readonly Table[]): string[] {
       "",
       "### Targets",
       "",
-      "| dot-proxy, to the best peer | wanted | measured | |",
+      "| dot-proxy, × what the best peer takes | wanted | measured | |",
       "| --- | --: | --: | --- |",
     ],
     ...all.map(({ what, wanted, measured, reached }) =>

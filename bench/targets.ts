@@ -1,4 +1,4 @@
-/** What dot-proxy is to reach, as ratios to the best peer of the same run. */
+/** What dot-proxy is to reach: ratios to the best peer of the same run, and losses. */
 import { lossText, type Row, type Table } from "./summary.ts";
 
 interface Target {
@@ -37,7 +37,9 @@ export function verdicts(tables: readonly Table[]): Verdict[] {
 
 function verdict(row: Row, what: string, figure: Target["figure"], limit: number): Verdict {
   if (figure === "loss") {
-    return { what, wanted: lossText(limit), measured: lossText(row.loss), reached: row.loss <= limit };
+    const isTold = row.fault !== "no cache";
+    const measured = isTold ? lossText(row.loss) : row.fault!;
+    return { what, wanted: lossText(limit), measured, reached: isTold && row.loss <= limit };
   }
   const isFloor = figure === "rate";
   const wanted = `${isFloor ? "≥" : "≤"} ${limit.toFixed(1)} ×`;
