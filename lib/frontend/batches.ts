@@ -4,12 +4,10 @@ import type { Answerer, Asker } from "./answer.ts";
 import { Copies } from "./copies.ts";
 import type { Outcome } from "./quick_answers.ts";
 import { composeAddress, ipv4Of, portOf, textOf } from "./socket_address.ts";
-import { Turns } from "./turns.ts";
+import type { Turns } from "./turns.ts";
 import { BATCH, type UdpBatch } from "./udp_batch.ts";
 
-/** Datagrams taken before others have their turn: answers of upstreams, TCP clients. */
-const TURN = 1024;
-/** For so many counts a query that has to wait for its answer: else more of them would come in than go out. */
+/** For so many answered at once counts a query that has to wait: else more of them would come in than go out. */
 const PASSED_ON = 4;
 /** IPv4 clients whose address is known as text already. */
 const MAX_KNOWN = 4096;
@@ -18,6 +16,7 @@ const MAX_KNOWN = 4096;
 export class Batches {
   readonly #batch: UdpBatch;
   readonly #answerer: Answerer;
+  readonly #turns: Turns;
   readonly #onIdle: () => void;
   readonly #copies = new Copies();
   readonly #known = new Map<number, string>();
@@ -25,14 +24,12 @@ export class Batches {
   #waiting = 0;
   #flushing = false;
   #closed = false;
-  readonly #turns = new Turns();
-  /** Datagrams taken since we last gave way. */
-  #taken = 0;
 
   /** @param onIdle called when no query waits any more */
-  constructor(batch: UdpBatch, answerer: Answerer, onIdle: () => void) {
+  constructor(batch: UdpBatch, answerer: Answerer, turns: Turns, onIdle: () => void) {
     this.#batch = batch;
     this.#answerer = answerer;
+    this.#turns = turns;
     this.#onIdle = onIdle;
   }
 
@@ -43,26 +40,14 @@ export class Batches {
   /** From now on nothing uses the socket. */
   close(): void {
     this.#closed = true;
-    this.#turns[Symbol.dispose]();
   }
 
-  /** Whether it is the others' turn. */
-  get isSated(): boolean {
-    return this.#taken >= TURN;
-  }
-
-  /** Resolves when the others have had their turn. */
-  giveWay(): Promise<void> {
-    this.#taken = 0;
-    return this.#turns.next();
-  }
-
-  /** The datagram that woke us, and of what has come in beside it as much as is good for all. */
+  /** The datagram that woke us, and as much of what has come in beside it as there is room for in this turn. */
   take(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
     this.#batch.put(datagram, composeAddress(hostname, port));
     let count = this.#batch.receive(1);
     this.#answerAll(count);
-    while (count === BATCH && !this.isSated) {
+    while (count === BATCH && !this.#turns.isOver) {
       count = this.#batch.receive();
       this.#answerAll(count);
     }
@@ -71,7 +56,7 @@ export class Batches {
   #answerAll(count: number): void {
     const batch = this.#batch;
     const { quick } = this.#answerer;
-    this.#taken += count;
+    this.#turns.spend(count);
     quick?.begin();
     for (let i = 0; i < count; i++) {
       const outcome = quick ? quick.reply(batch, i) : "unread";
@@ -105,7 +90,7 @@ export class Batches {
   #await(asker: WayBack): void {
     asker.waits = true;
     this.#waiting++;
-    this.#taken += PASSED_ON - 1;
+    this.#turns.spend(PASSED_ON - 1);
   }
 
   /** The replies of one turn go together. */

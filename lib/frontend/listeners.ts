@@ -1,5 +1,6 @@
 import { formatHostPort } from "../host_port.ts";
 import { type Census, type PlaceLimits, Places } from "./places.ts";
+import { Turns } from "./turns.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
 import { UdpFrontend, type UdpFrontendOptions } from "./udp.ts";
 
@@ -13,7 +14,7 @@ export interface ListenAddress {
 }
 
 type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
-export interface ListenerOptions extends Omit<PairOptions, "places">, PlaceLimits {
+export interface ListenerOptions extends Omit<PairOptions, "places" | "turns">, PlaceLimits {
   /** Called when the host's addresses have come or gone, and what is listened on with them. */
   readonly onMove?: () => void;
   /** TCP clients of other threads; nobody unless told. */
@@ -44,6 +45,7 @@ interface Pair {
 export class Listeners {
   #options: ListenerOptions;
   readonly #places: Places;
+  readonly #turns = new Turns();
   #addresses: readonly ListenAddress[] = [];
   readonly #pairs = new Map<string, Pair>();
   /** Those that answer what they were asked, and are not asked any more. */
@@ -74,7 +76,7 @@ export class Listeners {
     this.#options = options;
     this.#addresses = addresses;
     this.#places.reconfigure(options);
-    for (const { tcp } of this.#pairs.values()) tcp.reconfigure({ ...options, places: this.#places });
+    for (const { tcp } of this.#pairs.values()) tcp.reconfigure({ ...options, ...this.#shared });
     for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, this.#leave);
     clearInterval(this.#timer);
     if (addresses.some(isWildcard)) this.#timer = setInterval(() => this.#refresh(), REFRESH);
@@ -89,18 +91,24 @@ export class Listeners {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all([...this.#pairs.values(), ...this.#leaving].map(stop));
+    this.#turns[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     for (const pair of [...this.#pairs.values(), ...this.#leaving]) dispose(pair);
+    this.#turns[Symbol.dispose]();
+  }
+
+  get #shared() {
+    return { places: this.#places, turns: this.#turns };
   }
 
   #open(address: ListenAddress, options: ListenerOptions): void {
     const key = text(address);
     if (this.#pairs.has(key)) return;
     try {
-      const pair = openPair(address, { ...options, places: this.#places });
+      const pair = openPair(address, { ...options, ...this.#shared });
       this.#pairs.set(key, pair);
       this.#skipped.delete(key);
       const { observe } = options;

@@ -78,7 +78,7 @@ export class TcpFrontend {
   #admit(socket: Deno.TcpConn): void {
     if (this.#stopping) return socket.close(); // accepted just before, and nobody would end it
     const { hostname: address, port } = socket.remoteAddr;
-    const { answerer, limits, observe, places } = this.#options;
+    const { answerer, turns, limits, observe, places } = this.#options;
     const reason = places.refusal(address, limits.now());
     if (reason) {
       socket.close();
@@ -87,7 +87,12 @@ export class TcpFrontend {
     // Answers are gathered here, not by the kernel (RFC 7766 §8).
     socket.setNoDelay(true);
     const client = { transport: "tcp", address, port } as const;
-    const session = new TcpSession(socket, client, answerer, { ...limits, maxQueued: places.octetsEach });
+    const session = new TcpSession(socket, client, {
+      ...limits,
+      maxQueued: places.octetsEach,
+      answerer,
+      turns,
+    });
     places.give(session, address);
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));

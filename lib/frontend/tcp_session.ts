@@ -2,6 +2,7 @@ import { FrameReader } from "../dns/framing.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Asker } from "./answer.ts";
 import type { Guest } from "./places.ts";
+import type { Turns } from "./turns.ts";
 
 export interface TcpClientLimits {
   /** Close after this long without a complete query, in ms (RFC 7766 §6.2.3). */
@@ -11,7 +12,9 @@ export interface TcpClientLimits {
   readonly now: () => number;
 }
 
-export interface TcpSessionLimits extends TcpClientLimits {
+export interface TcpSessionOptions extends TcpClientLimits {
+  readonly answerer: Answerer;
+  readonly turns: Turns;
   /** With so many octets of answers that it has not read, a client is not read from. */
   readonly maxQueued: number;
 }
@@ -36,7 +39,8 @@ export class TcpSession implements Asker, Guest {
   readonly #socket: Deno.TcpConn;
   readonly #client: Client;
   readonly #answerer: Answerer;
-  readonly #limits: TcpSessionLimits;
+  readonly #limits: TcpSessionOptions;
+  readonly #turns: Turns;
   readonly #frames = new FrameReader(READ_BUFFER);
   readonly #settle: () => void;
   /** Replies, one behind the other, that are to be written next; how many they are, and their octets. */
@@ -59,12 +63,13 @@ export class TcpSession implements Asker, Guest {
   #activeAt: number;
   #hasAsked = false;
 
-  constructor(socket: Deno.TcpConn, client: Client, answerer: Answerer, limits: TcpSessionLimits) {
+  constructor(socket: Deno.TcpConn, client: Client, options: TcpSessionOptions) {
     this.#socket = socket;
     this.#client = client;
-    this.#answerer = answerer;
-    this.#limits = limits;
-    this.#activeAt = limits.now();
+    this.#answerer = options.answerer;
+    this.#turns = options.turns;
+    this.#limits = options;
+    this.#activeAt = options.now();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     this.#settle = resolve;
@@ -114,6 +119,7 @@ export class TcpSession implements Asker, Guest {
           this.#take(frame);
           if (this.#isFull) await this.#room();
         }
+        if (this.#turns.isOver) await this.#turns.next();
       }
       this.#ended = true;
       this.#clientEnded = true;
@@ -136,6 +142,7 @@ export class TcpSession implements Asker, Guest {
     // Who asks and asks and does not read is as idle as who does nothing.
     if (!this.#writing) this.#activeAt = this.#limits.now();
     this.#pipelined++;
+    this.#turns.spend(1);
     this.#answerer.answer(frame, this.#client, this);
   }
 

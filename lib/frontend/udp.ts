@@ -5,6 +5,7 @@ import type { Client } from "../resolver/resolver.ts";
 import type { Answerer } from "./answer.ts";
 import { Batches } from "./batches.ts";
 import { listenUdp, type Sharing } from "./shared_port.ts";
+import type { Turns } from "./turns.ts";
 import { type Library, UdpBatch } from "./udp_batch.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
@@ -18,6 +19,7 @@ export interface FrontendOptions {
   /** "alone" unless told. */
   readonly sharing?: Sharing;
   readonly answerer: Answerer;
+  readonly turns: Turns;
   readonly observe: Observe;
 }
 
@@ -31,6 +33,7 @@ export class UdpFrontend {
   readonly address: Deno.NetAddr;
   readonly #socket: Deno.DatagramConn;
   readonly #answerer: Answerer;
+  readonly #turns: Turns;
   readonly #observe: Observe;
   readonly #batches: Batches | undefined;
   readonly #idle = Promise.withResolvers<void>();
@@ -39,16 +42,17 @@ export class UdpFrontend {
   #closed = false;
 
   /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ answerer, observe, library, ...place }: UdpFrontendOptions) {
+  constructor({ answerer, turns, observe, library, ...place }: UdpFrontendOptions) {
     const { socket, address, descriptor } = listenUdp(place, library);
     this.#socket = socket;
     this.address = address;
     this.#answerer = answerer;
+    this.#turns = turns;
     this.#observe = observe;
     try {
       if (library && descriptor !== undefined) {
         const batch = new UdpBatch(library, descriptor);
-        this.#batches = new Batches(batch, answerer, () => this.#resolveIfIdle());
+        this.#batches = new Batches(batch, answerer, turns, () => this.#resolveIfIdle());
       }
     } catch (error) {
       socket.close();
@@ -80,15 +84,11 @@ export class UdpFrontend {
       try {
         const [datagram, from] = await this.#socket.receive(buffer);
         if (this.#stopping) return;
-        if (this.#batches) {
-          this.#batches.take(datagram, from as Deno.NetAddr);
-          if (this.#batches.isSated) await this.#batches.giveWay();
-          continue;
-        }
-        const waits = this.#take(datagram, from as Deno.NetAddr);
+        if (this.#batches) this.#batches.take(datagram, from as Deno.NetAddr);
         // The bytes of a query that is waited for stay where they are: go on behind them.
-        if (waits) buffer = buffer.subarray(datagram.length);
+        else if (this.#take(datagram, from as Deno.NetAddr)) buffer = buffer.subarray(datagram.length);
         if (buffer.length < MAX_MESSAGE) buffer = new Uint8Array(BUFFER);
+        if (this.#turns.isOver) await this.#turns.next();
       } catch (error) {
         if (this.#stopping) return;
         this.#trouble(error);
@@ -107,6 +107,7 @@ export class UdpFrontend {
     };
     waits = !this.#answerer.answer(datagram, client, { reply });
     if (waits) this.#waiting++;
+    this.#turns.spend(1);
     return waits;
   }
 

@@ -1,8 +1,13 @@
 /** What the tests of the front ends have in common. */
 import { Answerer } from "../../lib/frontend/answer.ts";
+import { Turns } from "../../lib/frontend/turns.ts";
 import type { Event } from "../../lib/observe/event.ts";
 import type { Client, Resolver } from "../../lib/resolver/resolver.ts";
 import { Changes } from "../support/within.ts";
+
+/** Of all front ends. Its bell is opened here, so that no test seems to have left it behind. */
+export const TURNS = new Turns();
+await TURNS.next();
 
 /** Keeps every event. */
 export class Events {

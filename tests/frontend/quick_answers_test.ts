@@ -9,7 +9,7 @@ import { assertEquals } from "../support/assert.ts";
 import { askUdp, UdpClient } from "../support/client.ts";
 import { FakeResolver, later } from "../support/fake_resolver.ts";
 import { query, read } from "../support/packets.ts";
-import { Events } from "./fixture.ts";
+import { Events, TURNS } from "./fixture.ts";
 
 const ANY = ["0.0.0.0/0", "::/0"].map(parseNetwork);
 
@@ -40,7 +40,14 @@ class Fixture implements AsyncDisposable {
       admission: admission && new Admission({ ...rules, ...admission }),
       ...{ timeout: 4000, udpSize: 1232, keepAlive: 100, observe, now, wantsEach: () => wantsEach },
     });
-    this.server = new UdpFrontend({ hostname, port: 0, answerer, observe, library: this.#library });
+    this.server = new UdpFrontend({
+      hostname,
+      port: 0,
+      answerer,
+      turns: TURNS,
+      observe,
+      library: this.#library,
+    });
   }
 
   /** Asks for a name until the short way is open to it, if one is. */

@@ -4,7 +4,7 @@ import { TcpFrontend } from "../../lib/frontend/tcp.ts";
 import type { TcpClient } from "../support/client.ts";
 import type { FakeResolver } from "../support/fake_resolver.ts";
 import { query, read } from "../support/packets.ts";
-import { answererFor, Clock, Events, withTicks } from "./fixture.ts";
+import { answererFor, Clock, Events, TURNS, withTicks } from "./fixture.ts";
 
 export const IDLE_TIMEOUT = 10_000;
 
@@ -25,6 +25,7 @@ export function tcpServer(
       hostname: "127.0.0.1",
       port: 0,
       answerer: answererFor({ resolver, events, clock }),
+      turns: TURNS,
       observe: events.observe,
       places: new Places({ maxClients, maxClientsPerAddress }),
       limits: { idleTimeout: IDLE_TIMEOUT, maxPipelined, now: clock.now },

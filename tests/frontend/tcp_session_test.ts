@@ -4,7 +4,7 @@ import { FakeResolver, HoldingResolver } from "../support/fake_resolver.ts";
 import { settled } from "../support/fake_time.ts";
 import { frame } from "../support/frames.ts";
 import { query } from "../support/packets.ts";
-import { answererFor, Clock } from "./fixture.ts";
+import { answererFor, Clock, TURNS } from "./fixture.ts";
 
 /** A socket that brings what the test says, and takes what is written only when the test says so. */
 class StuckSocket {
@@ -48,7 +48,8 @@ function session(resolver: FakeResolver) {
   const client = { transport: "tcp", address: "192.0.2.1", port: 53 } as const;
   const limits = { idleTimeout: 10_000, maxPipelined: 10, maxQueued: 65_536, now: clock.now };
   const answerer = answererFor({ resolver, clock });
-  const made = new TcpSession(socket as unknown as Deno.TcpConn, client, answerer, limits);
+  const options = { ...limits, answerer, turns: TURNS };
+  const made = new TcpSession(socket as unknown as Deno.TcpConn, client, options);
   return { made, socket, clock };
 }
 

@@ -1,11 +1,13 @@
 import { composeAddress } from "../../lib/frontend/socket_address.ts";
+import { TcpSession } from "../../lib/frontend/tcp_session.ts";
 import { Turns } from "../../lib/frontend/turns.ts";
 import { UdpFrontend } from "../../lib/frontend/udp.ts";
 import { findDescriptor, openLibrary, UdpBatch } from "../../lib/frontend/udp_batch.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { addressed, atOnce, FakeResolver } from "../support/fake_resolver.ts";
+import { frame } from "../support/frames.ts";
 import { query } from "../support/packets.ts";
-import { answererFor } from "./fixture.ts";
+import { answererFor, TURNS } from "./fixture.ts";
 
 const local = { hostname: "127.0.0.1", port: 0 };
 const octet = new Uint8Array(1);
@@ -121,7 +123,7 @@ Deno.test({
     using others = await connection();
     const resolver = new FakeResolver();
     const answerer = answererFor({ resolver });
-    using server = new UdpFrontend({ ...local, answerer, observe: () => {}, library: serving });
+    using server = new UdpFrontend({ ...local, answerer, turns: TURNS, observe: () => {}, library: serving });
     const socket = Deno.listenDatagram({ transport: "udp", ...local });
     // Past Deno, where sending would make the runtime look at its sockets.
     const client = new UdpBatch(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
@@ -146,4 +148,29 @@ Deno.test({
     injecting.close();
     serving.close();
   },
+});
+
+Deno.test("who pipelines over TCP without a pause does not either", async () => {
+  using others = await connection();
+  const asked = frame(query("again.example"));
+  let reads = 0;
+  let open = true;
+  const socket = {
+    read(into: Uint8Array): Promise<number | null> {
+      if (!open || ++reads > 50_000) return Promise.resolve(null);
+      if (reads === 100) others.say();
+      into.set(asked);
+      return Promise.resolve(asked.length);
+    },
+    write: (octets: Uint8Array) => Promise.resolve(octets.length),
+    close: () => void (open = false),
+  };
+  const client = { transport: "tcp", address: "192.0.2.1", port: 53 } as const;
+  const session = new TcpSession(socket as unknown as Deno.TcpConn, client, {
+    ...{ idleTimeout: 10_000, maxPipelined: 10, maxQueued: 65_536, now: () => 0 },
+    ...{ answerer: answererFor({ resolver: new FakeResolver() }), turns: TURNS },
+  });
+  await others.heard;
+  session[Symbol.dispose]();
+  assert(reads < 10_000, `heard after ${reads} queries`);
 });

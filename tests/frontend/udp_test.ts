@@ -12,7 +12,7 @@ import {
   type Respond,
 } from "../support/fake_resolver.ts";
 import { padding, query, type QueryFields, read, txt } from "../support/packets.ts";
-import { answererFor, Events } from "./fixture.ts";
+import { answererFor, Events, TURNS } from "./fixture.ts";
 
 function frontend(
   resolver: FakeResolver,
@@ -21,7 +21,7 @@ function frontend(
   hostname = "127.0.0.1",
 ): UdpFrontend {
   const answerer = answererFor({ resolver, events });
-  return new UdpFrontend({ hostname, port: 0, answerer, observe: events.observe, library });
+  return new UdpFrontend({ hostname, port: 0, answerer, turns: TURNS, observe: events.observe, library });
 }
 
 /** Whether datagrams are handed over one at a time or many makes no difference to what is true of them. */
@@ -229,7 +229,8 @@ Deno.test({
     const taken = Deno.listenDatagram({ transport: "udp", hostname: "127.0.53.4", port: 0 }); // no other test's
     taken.close();
     const place = taken.addr as Deno.NetAddr;
-    const options = { answerer: answererFor({ resolver: new FakeResolver() }), observe: () => {} };
+    const answerer = answererFor({ resolver: new FakeResolver() });
+    const options = { answerer, turns: TURNS, observe: () => {} };
     const deaf = { ...library, symbols } as Library;
     assertThrows(
       () => new UdpFrontend({ ...place, ...options, library: deaf }),

@@ -7,7 +7,7 @@ import { assert, assertEquals } from "../support/assert.ts";
 import { addressed, FakeResolver } from "../support/fake_resolver.ts";
 import { padding, query, read } from "../support/packets.ts";
 import { Changes } from "../support/within.ts";
-import { Events } from "./fixture.ts";
+import { Events, TURNS } from "./fixture.ts";
 import { Bystanders, collectGarbage, octetsFor, SLOT, type WatchedLibrary } from "./watched_library.ts";
 
 export const CLIENTS = 6;
@@ -111,7 +111,7 @@ export class UdpTraffic implements Disposable {
     const wantsEach = () => false;
     const answerer = new Answerer({ resolver: cache ?? next, cache, wantsEach, ...sizes, ...common });
     const { library } = watched;
-    this.frontend = new UdpFrontend({ hostname: HOST, port: 0, answerer, observe, library });
+    this.frontend = new UdpFrontend({ hostname: HOST, port: 0, answerer, turns: TURNS, observe, library });
     for (const client of this.clients) void this.#receive(client);
   }
 
