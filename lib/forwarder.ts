@@ -116,7 +116,9 @@ export class Forwarder implements Disposable {
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       const wanted = `${Math.round(maxOctets / 2 ** 20)} MiB`;
-      throw new UsageError(`--cache-size: the system does not let us have ${wanted}; choose less`, { cause });
+      throw new UsageError(`--cache-size: the system does not let a thread have ${wanted}; choose less`, {
+        cause,
+      });
     }
   }
 

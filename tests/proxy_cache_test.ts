@@ -234,7 +234,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((done) => setTimeout(done, 1));
 }
 
-Deno.test("memory that the system does not let us have is told of with the option", () => {
+Deno.test("memory that the system does not let one have is told of with the option", () => {
   const { ArrayBuffer } = globalThis;
   globalThis.ArrayBuffer = class extends ArrayBuffer {
     constructor(length: number) {
@@ -244,7 +244,7 @@ Deno.test("memory that the system does not let us have is told of with the optio
   } as ArrayBufferConstructor;
   try {
     const config = parseConfig(["--cache-size", "4GiB"], {}) as Config;
-    const reason = "--cache-size: the system does not let us have 4096 MiB; choose less";
+    const reason = "--cache-size: the system does not let a thread have 4096 MiB; choose less";
     assertThrows(() => Proxy.check({ config, caCerts: [] }), UsageError, reason);
   } finally {
     globalThis.ArrayBuffer = ArrayBuffer;

@@ -7,8 +7,6 @@ import { composeAddress, ipv4Of, portOf, textOf } from "./socket_address.ts";
 import type { Turns } from "./turns.ts";
 import { BATCH, type UdpBatch } from "./udp_batch.ts";
 
-/** For so many answered at once counts a query that has to wait: else more of them would come in than go out. */
-const PASSED_ON = 4;
 /** IPv4 clients whose address is known as text already. */
 const MAX_KNOWN = 4096;
 
@@ -58,12 +56,15 @@ export class Batches {
     const { quick } = this.#answerer;
     this.#turns.spend(count);
     quick?.begin();
-    for (let i = 0; i < count; i++) {
-      const outcome = quick ? quick.reply(batch, i) : "unread";
-      if (outcome !== "replied") this.#answer(i, outcome);
+    try {
+      for (let i = 0; i < count; i++) {
+        const outcome = quick ? quick.reply(batch, i) : "unread";
+        if (outcome !== "replied") this.#answer(i, outcome);
+      }
+    } finally {
+      batch.flush();
+      quick?.end();
     }
-    batch.flush();
-    quick?.end();
   }
 
   /** A reply to one of a batch that is still there, or to somebody who has waited. */
@@ -90,10 +91,10 @@ export class Batches {
   #await(asker: WayBack): void {
     asker.waits = true;
     this.#waiting++;
-    this.#turns.spend(PASSED_ON - 1);
+    this.#turns.passOn();
   }
 
-  /** The replies of one turn go together. */
+  /** Replies that come together go together. */
   #send(reply: Uint8Array, { to, waits }: WayBack): void {
     this.#batch.send(reply, to);
     if (!waits || this.#flushing) return;

@@ -14,6 +14,8 @@ export interface TcpFrontendOptions extends FrontendOptions {
  * may wait, the kernel drops the handshake, and the client tries again a second later (RFC 6298 §2).
  */
 const BACKLOG = 4096;
+/** As many queries take the time that a connect takes. */
+const CONNECT = 16;
 /** How often sessions are looked through for idle ones, in ms. */
 const SWEEP = 1000;
 
@@ -63,8 +65,11 @@ export class TcpFrontend {
     while (!this.#stopping) {
       try {
         this.#admit(await this.#listener.accept());
-        // One in a turn of the event loop: a burst of connects comes between no query and its answer.
+        // After each whatever has come already, and soon all the rest: a burst of connects keeps no query waiting.
         await new Promise((resolve) => setImmediate(resolve));
+        const { turns } = this.#options;
+        turns.spend(CONNECT);
+        if (turns.isOver) await turns.next();
       } catch (error) {
         if (this.#stopping) return;
         // Out of file descriptors, or the client was gone already: others may fare better in a moment.

@@ -113,11 +113,13 @@ export class TcpSession implements Asker, Guest {
       for (;;) {
         const octets = await this.#socket.read(this.#frames.space());
         if (octets === null) break;
-        if (this.#ended) continue; // read all the same: see #part
-        this.#frames.advance(octets);
-        for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
-          this.#take(frame);
-          if (this.#isFull) await this.#room();
+        this.#turns.spend(1);
+        if (!this.#ended) { // or else it has been read all the same: see #part
+          this.#frames.advance(octets);
+          for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
+            this.#take(frame);
+            if (this.#isFull) await this.#room();
+          }
         }
         if (this.#turns.isOver) await this.#turns.next();
       }
@@ -143,7 +145,7 @@ export class TcpSession implements Asker, Guest {
     if (!this.#writing) this.#activeAt = this.#limits.now();
     this.#pipelined++;
     this.#turns.spend(1);
-    this.#answerer.answer(frame, this.#client, this);
+    if (!this.#answerer.answer(frame, this.#client, this)) this.#turns.passOn();
   }
 
   reply(frame: Uint8Array | undefined): void {

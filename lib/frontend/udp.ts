@@ -106,9 +106,11 @@ export class UdpFrontend {
       if (waits) this.#settle();
     };
     waits = !this.#answerer.answer(datagram, client, { reply });
-    if (waits) this.#waiting++;
     this.#turns.spend(1);
-    return waits;
+    if (!waits) return false;
+    this.#turns.passOn();
+    this.#waiting++;
+    return true;
   }
 
   #settle(): void {

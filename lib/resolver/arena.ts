@@ -103,9 +103,10 @@ export class Arena {
   }
 
   clear(): void {
-    this.#memory = new ArrayBuffer(this.#maxSegments * this.#segmentUnits * UNIT);
     this.#words = [];
     this.#bytes = [];
+    this.#memory = new ArrayBuffer(0); // first, for there may be no room for two
+    this.#memory = new ArrayBuffer(this.#maxSegments * this.#segmentUnits * UNIT);
     this.#ends = [];
     this.#head =
       this.#written =

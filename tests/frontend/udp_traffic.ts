@@ -8,7 +8,7 @@ import { addressed, FakeResolver } from "../support/fake_resolver.ts";
 import { padding, query, read } from "../support/packets.ts";
 import { Changes } from "../support/within.ts";
 import { Events, TURNS } from "./fixture.ts";
-import { Bystanders, collectGarbage, octetsFor, SLOT, type WatchedLibrary } from "./watched_library.ts";
+import { Bystanders, collectGarbage, octetsFor, type WatchedLibrary } from "./watched_library.ts";
 
 export const CLIENTS = 6;
 /** Each client has so many IDs, which are no other's. */
@@ -98,7 +98,7 @@ export class UdpTraffic implements Disposable {
     const { observe } = this.events;
     const now = () => 1_000;
     const next = new FakeResolver((query) => {
-      if (!this.#holds || query.message.bytes.length > SLOT) return addressed(query);
+      if (!this.#holds) return addressed(query);
       const { promise, resolve } = Promise.withResolvers<ReturnType<typeof addressed>>();
       this.#waiting.set(query.message.name.toLowerCase(), () => resolve(addressed(query)));
       this.#changes.notify();
@@ -169,7 +169,7 @@ export class UdpTraffic implements Disposable {
    * waits: that must not go anywhere.
    */
   async abandon(microtasks = 0): Promise<void> {
-    const latest = [...this.#waiting.keys()].at(-1); // the first may not have come in a batch
+    const latest = [...this.#waiting.keys()].at(-1);
     if (latest !== undefined) this.#answer(latest);
     for (let i = 0; i < microtasks; i++) await undefined;
     this.frontend[Symbol.dispose]();
