@@ -1,7 +1,7 @@
 import { formatHostPort } from "../host_port.ts";
 import { type Census, type PlaceLimits, Places } from "./places.ts";
-import { Turns } from "./turns.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
+import { Turns } from "./turns.ts";
 import { UdpFrontend, type UdpFrontendOptions } from "./udp.ts";
 
 /** An address to listen on, over UDP and TCP both. */

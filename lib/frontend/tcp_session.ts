@@ -38,9 +38,7 @@ export class TcpSession implements Asker, Guest {
   readonly closed: Promise<void>;
   readonly #socket: Deno.TcpConn;
   readonly #client: Client;
-  readonly #answerer: Answerer;
-  readonly #limits: TcpSessionOptions;
-  readonly #turns: Turns;
+  readonly #options: TcpSessionOptions;
   readonly #frames = new FrameReader(READ_BUFFER);
   readonly #settle: () => void;
   /** Replies, one behind the other, that are to be written next; how many they are, and their octets. */
@@ -66,9 +64,7 @@ export class TcpSession implements Asker, Guest {
   constructor(socket: Deno.TcpConn, client: Client, options: TcpSessionOptions) {
     this.#socket = socket;
     this.#client = client;
-    this.#answerer = options.answerer;
-    this.#turns = options.turns;
-    this.#limits = options;
+    this.#options = options;
     this.#activeAt = options.now();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
@@ -85,7 +81,7 @@ export class TcpSession implements Asker, Guest {
 
   /** Closes if nothing complete has come, or a write has been stuck, for the idle timeout. */
   expire(now: number): void {
-    if (this.idleFor(now) >= this.#limits.idleTimeout) this[Symbol.dispose]();
+    if (this.idleFor(now) >= this.#options.idleTimeout) this[Symbol.dispose]();
   }
 
   idleFor(now: number): number {
@@ -113,7 +109,7 @@ export class TcpSession implements Asker, Guest {
       for (;;) {
         const octets = await this.#socket.read(this.#frames.space());
         if (octets === null) break;
-        this.#turns.spend(1);
+        this.#options.turns.spend(1);
         if (!this.#ended) { // or else it has been read all the same: see #part
           this.#frames.advance(octets);
           for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
@@ -121,7 +117,7 @@ export class TcpSession implements Asker, Guest {
             if (this.#isFull) await this.#room();
           }
         }
-        if (this.#turns.isOver) await this.#turns.next();
+        if (this.#options.turns.isOver) await this.#options.turns.next();
       }
       this.#ended = true;
       this.#clientEnded = true;
@@ -132,7 +128,7 @@ export class TcpSession implements Asker, Guest {
   }
 
   get #isFull(): boolean {
-    return this.#pipelined >= this.#limits.maxPipelined || this.#queued >= this.#limits.maxQueued;
+    return this.#pipelined >= this.#options.maxPipelined || this.#queued >= this.#options.maxQueued;
   }
 
   #room(): Promise<void> {
@@ -142,10 +138,10 @@ export class TcpSession implements Asker, Guest {
   #take(frame: Uint8Array): void {
     this.#hasAsked = true;
     // Who asks and asks and does not read is as idle as who does nothing.
-    if (!this.#writing) this.#activeAt = this.#limits.now();
+    if (!this.#writing) this.#activeAt = this.#options.now();
     this.#pipelined++;
-    this.#turns.spend(1);
-    if (!this.#answerer.answer(frame, this.#client, this)) this.#turns.passOn();
+    this.#options.turns.spend(1);
+    if (!this.#options.answerer.answer(frame, this.#client, this)) this.#options.turns.passOn();
   }
 
   reply(frame: Uint8Array | undefined): void {
@@ -155,7 +151,7 @@ export class TcpSession implements Asker, Guest {
     this.#queued += frame.length;
     if (this.#writing) return;
     this.#writing = true;
-    this.#activeAt = this.#limits.now(); // it has waited for us until now
+    this.#activeAt = this.#options.now(); // it has waited for us until now
     // A microtask later all replies of this turn have come together.
     queueMicrotask(() => void this.#write());
   }
@@ -180,7 +176,7 @@ export class TcpSession implements Asker, Guest {
         this.#gathered = NOTHING;
         for (let rest = gathered; rest.length > 0;) {
           rest = rest.subarray(await this.#socket.write(rest));
-          this.#activeAt = this.#limits.now();
+          this.#activeAt = this.#options.now();
         }
         this.#written(replies, gathered.length);
       }

@@ -25,7 +25,6 @@ export class HashIndex {
   /** Entries of each part, and of all. */
   readonly #sizes: Uint16Array;
   #size = 0;
-  #bytes = 0;
   readonly #partBits: number;
 
   /** @param maxBytes a power of two, from 128 KiB to 512 MiB */
@@ -40,7 +39,7 @@ export class HashIndex {
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** Whether something must be removed before more can be added. */
@@ -123,7 +122,6 @@ export class HashIndex {
     this.#parts = Array.from(this.#sizes, () => new Int32Array(2 * LEAST_SLOTS));
     this.#sizes.fill(0);
     this.#size = 0;
-    this.#bytes = this.#parts.length * LEAST_SLOTS * SLOT_BYTES;
   }
 
   #partOf(hash: number): number {
@@ -137,7 +135,6 @@ export class HashIndex {
   #grow(part: number): void {
     const old = this.#parts[part]!;
     const slots = this.#parts[part] = new Int32Array(2 * old.length);
-    this.#bytes += old.byteLength;
     for (let at = 0; at < old.length; at += 2) {
       if (old[at + 1] !== 0) this.#put(slots, old[at]!, old[at + 1]!);
     }

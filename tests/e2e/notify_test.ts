@@ -1,18 +1,20 @@
 /** What systemd hears of the program, over a real socket. */
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { type Address, askUdp } from "../support/client.ts";
+import { askUdp } from "../support/client.ts";
 import { query } from "../support/packets.ts";
 import { Child } from "./child.ts";
 import { NotifySocket } from "./notify_socket.ts";
+import { freePort } from "./ports.ts";
 import { proxyCommand } from "./proxy_process.ts";
 
 Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare, and that it stops", async () => {
   await using stack = new AsyncDisposableStack();
   const systemd = stack.use(new NotifySocket());
   // Another address than any test uses: the upstream must stay away, and nobody takes a port that was found free.
-  const address = freeAddress("127.0.53.10");
-  const listen = `${address.hostname}:${address.port}`;
-  const command = await proxyCommand(["--listen", listen, "--upstream", "127.0.53.10:1"]);
+  const hostname = "127.0.53.10";
+  const address = { hostname, port: freePort(hostname) };
+  const listen = `${hostname}:${address.port}`;
+  const command = await proxyCommand(["--listen", listen, "--upstream", `${hostname}:1`]);
   const env = { ...command.env, NOTIFY_SOCKET: systemd.path, WATCHDOG_USEC: "400000" };
   const child = stack.use(new Child("dot-proxy", { ...command, env }));
 
@@ -32,8 +34,3 @@ Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare
   assertEquals([last, await stopped], ["STOPPING=1", 0]);
   assert(!/cannot tell systemd/.test(child.log), child.log);
 });
-
-function freeAddress(hostname: string): Address {
-  using listener = Deno.listen({ hostname, port: 0 });
-  return { hostname, port: listener.addr.port };
-}

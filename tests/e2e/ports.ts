@@ -5,13 +5,13 @@ const HOST = "127.0.0.1";
 /** A port can be lost between picking and binding it: other test files pick at the same time. */
 const ATTEMPTS = 8;
 
-/** A port that is free for UDP and TCP both, found by binding port 0. */
-export function freePort(): number {
+/** A port of an address that is free for UDP and TCP both, found by binding port 0. */
+export function freePort(hostname = HOST): number {
   for (let attempt = 0; attempt < 100; attempt++) {
-    using listener = Deno.listen({ hostname: HOST, port: 0 });
+    using listener = Deno.listen({ hostname, port: 0 });
     const { port } = listener.addr;
     try {
-      Deno.listenDatagram({ transport: "udp", hostname: HOST, port }).close();
+      Deno.listenDatagram({ transport: "udp", hostname, port }).close();
       return port;
     } catch (error) {
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
