@@ -2,9 +2,8 @@
  * The program where its image puts it: a root that holds less than gcr.io/distroless/cc does, and an unprivileged user.
  * From source, deno takes the executable's place; it is linked against the same libraries. Needs root, for chroot.
  */
-import { existsSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { type CachedPackage, cachedPackages, copyProgram } from "../../deploy/program.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { askTcp, askUdp } from "../support/client.ts";
@@ -14,11 +13,12 @@ import { query, read } from "../support/packets.ts";
 import { Child, type Command, withLogs } from "./child.ts";
 import { proxyCommand } from "./proxy_process.ts";
 
-const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** What the executable is linked against, of the Debian packages that distroless/cc is made of (its cc/ and base/config.bzl). */
 const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
 /** distroless calls this user nonroot. */
 const USER = 65532;
+/** Patch level of the versions that the registry has published since the lock was made. */
+const NEWER = "9999";
 
 Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unprivileged user, it answers, is healthy, and stops", async () => {
   assertEquals(Deno.uid(), 0, "chroot needs root");
@@ -37,16 +37,26 @@ Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unpriv
       assertEquals([rcode, answers.length], [0, 1]);
     }
     await assertConfined(child, image.root);
-    const { program, args, ...surroundings } = await confined(image.root, [
-      "healthcheck",
-      "--listen",
-      `127.0.0.1:${address.port}`,
-    ]);
-    assertEquals((await new Deno.Command(program, { args: [...args], ...surroundings }).output()).code, 0);
+    const health = await runConfined(image.root, ["healthcheck", "--listen", `127.0.0.1:${address.port}`]);
+    assertEquals(health.code, 0);
     assertEquals(await child.stop("SIGTERM"), 0);
     // Libraries or caches that it misses would be told of.
     for (const line of child.log.trimEnd().split("\n")) assertMatch(line, /^\S+Z info /);
   });
+});
+
+Deno.test("from source, it starts with the lock's packages when the registry has newer ones of all", async () => {
+  const { program } = await proxyCommand([]);
+  if (program !== Deno.execPath()) return; // an executable asks no registry
+  await using image = await buildRoot();
+  const locked = await runConfined(image.root, ["--version"]);
+  assertEquals([locked.code, locked.stderr], [0, ""]);
+  assertMatch(locked.stdout, /^dot-proxy /);
+  // The same root without its lock finds them, so the lock alone made the difference.
+  await Deno.remove(join(image.root, "src/deno.lock"));
+  const unlocked = await runConfined(image.root, ["--version"]);
+  assertEquals(unlocked.code, 1);
+  assertMatch(unlocked.stderr, new RegExp(`tdigest@\\d+\\.\\d+\\.${NEWER}`));
 });
 
 /** It sees that root, is that user, has no capability and cannot get any: what the checks above are worth. */
@@ -64,8 +74,11 @@ async function assertConfined({ pid }: Child, root: string): Promise<void> {
  * its own, which ends with the process: nothing is left to unmount.
  */
 async function confined(root: string, options: readonly string[]): Promise<Command> {
-  const { program, args } = await proxyCommand(options);
-  const inside = join("/usr/local/bin", program === Deno.execPath() ? "deno" : "dot-proxy");
+  const { program, args: [first = "", ...rest] } = await proxyCommand(options);
+  const fromSource = program === Deno.execPath();
+  // Without the flag deno asks the registry for the lists of versions before it takes what the lock says.
+  const args = fromSource ? [first, "--cached-only", ...rest] : [first, ...rest];
+  const inside = join("/usr/local/bin", fromSource ? "deno" : "dot-proxy");
   const confine = ["--mount", `--root=${root}`, "--mount-proc", "--wd=/src"];
   return {
     program: "setpriv",
@@ -75,6 +88,18 @@ async function confined(root: string, options: readonly string[]): Promise<Comma
     env: { DENO_DIR: "/deno-dir", NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "", ...MODE_ENVIRONMENT },
     clearEnv: true,
   };
+}
+
+/** Runs the program in that root to its end. */
+async function runConfined(
+  root: string,
+  options: readonly string[],
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { program, args, ...surroundings } = await confined(root, options);
+  const { code, stdout, stderr } = await new Deno.Command(program, { args: [...args], ...surroundings })
+    .output();
+  const [said = "", complaint = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, stdout: said, stderr: complaint };
 }
 
 /** The image's root, none of it writable for the user. */
@@ -104,27 +129,28 @@ async function libraries(): Promise<string[]> {
   return found;
 }
 
-/**
- * deno, the project and the packages that it imports, in a DENO_DIR that cannot be written to. The repository's lock would
- * make deno want what only tests import, too; a new one knows no more than main.ts does. It takes the packages' lists of
- * versions, which are not in a cache that was filled by the repository's lock.
- */
+/** deno, the program, and the packages that it reaches at the versions of the lock, in a DENO_DIR that cannot be written to. */
 async function copySource(root: string): Promise<void> {
   await copy(Deno.execPath(), root, "usr/local/bin/deno");
-  for (const path of ["main.ts", "deno.json", "lib"]) {
-    await output("cp", ["--recursive", join(PROJECT, path), join(root, "src")]);
-  }
-  const main = join(root, "src/main.ts");
-  await output(Deno.execPath(), ["run", "--allow-env", "--frozen=false", main, "--version"]);
-  const { npmCache } = JSON.parse(await output(Deno.execPath(), ["info", "--json"]));
-  const graph = JSON.parse(await output(Deno.execPath(), ["info", "--json", main]));
-  for (const { localPath } of Object.values<{ localPath: string }>(graph.npmPackages)) {
-    const inside = join(root, "deno-dir/npm", relative(npmCache, localPath));
+  await copyProgram(join(root, "src"));
+  const { cache, packages } = await cachedPackages(join(root, "src"));
+  for (const { localPath, ...locked } of packages) {
+    const inside = join(root, "deno-dir/npm", relative(cache, localPath));
     await Deno.mkdir(dirname(inside), { recursive: true });
     await output("cp", ["--recursive", localPath, inside]);
-    const versions = join(localPath, "../registry.json");
-    if (existsSync(versions)) await Deno.copyFile(versions, join(inside, "../registry.json"));
+    await Deno.writeTextFile(join(inside, "../registry.json"), await withNewer(locked, localPath));
   }
+}
+
+/** A registry's list of versions that has a newer one than the lock; it fits each range that the locked version fits. */
+async function withNewer({ name, version }: Omit<CachedPackage, "localPath">, path: string): Promise<string> {
+  const manifest = JSON.parse(await Deno.readTextFile(join(path, "package.json")));
+  const newer = version.replace(/\d+$/, NEWER);
+  const dist = { tarball: "https://registry.invalid/newer.tgz", integrity: "sha512-AAAA" };
+  const versions = Object.fromEntries(
+    [version, newer].map((each) => [each, { ...manifest, version: each, dist }]),
+  );
+  return JSON.stringify({ name, "dist-tags": { latest: newer }, versions });
 }
 
 /** Copies a file, through symbolic links, to the same path or another one in the root. */
