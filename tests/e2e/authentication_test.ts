@@ -2,6 +2,7 @@
  * A server that cannot prove who it is gets no question: the client gets SERVFAIL with the reason, and a relay that
  * records every octet sees TLS or nothing (7858-2, 8310-1, 8310-4).
  */
+import { createHash, X509Certificate } from "node:crypto";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { PlainServer } from "../support/plain_server.ts";
 import { Relay } from "../support/tcp_relay.ts";
@@ -99,6 +100,27 @@ Deno.test("a server without TLS that answers at once: SERVFAIL with the reason, 
   await using proxy = await startProxy({ upstreams: [`${at(relay)}#${SERVER_NAME}`], ca: credentials.ca });
   await assertRefused({ proxy, relay, reason: /TLS: .*not TLS/ });
 });
+
+Deno.test("a key that is not pinned: SERVFAIL, the log names the keys that were shown, and no further try", async () => {
+  await using credentials = await issueCredentials();
+  await using bind = await startBind(credentials);
+  const keys = [await keyOf(credentials.certificate), await keyOf(credentials.ca)];
+  const pin = `?pin=sha256/${new Uint8Array(32).toBase64()}`;
+  for (const name of ["", `#${SERVER_NAME}`]) {
+    await using relay = await Relay.start(loopback(bind.dotPort));
+    await using proxy = await startProxy({ upstreams: [`${at(relay)}${name}${pin}`], ca: credentials.ca });
+    await assertRefused({ proxy, relay, reason: /authentication: .*pin/ });
+    assert(proxy.log.includes(`its keys are ${keys.join(", ")}`), proxy.child.explain("names other keys"));
+    assertEquals(relay.links.length, 1);
+  }
+});
+
+/** The pin of a certificate's key: SHA-256 of its SubjectPublicKeyInfo (RFC 7858 §4.2). */
+async function keyOf(file: string): Promise<string> {
+  const { publicKey } = new X509Certificate(await Deno.readTextFile(file));
+  const info = publicKey.export({ type: "spki", format: "der" });
+  return `sha256/${createHash("sha256").update(info).digest("base64")}`;
+}
 
 interface Refusal {
   readonly proxy: ProxyProcess;
