@@ -5,11 +5,13 @@ import type { Observe } from "./observe/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
 import { conditions, outdated } from "./outdated.ts";
 import { Policy } from "./policy.ts";
+import type { TtlLimits } from "./resolver/appraisal.ts";
 import { Cache } from "./resolver/cache.ts";
 import { CacheFile } from "./resolver/cache_file.ts";
 import { Coalescer } from "./resolver/coalesce.ts";
 import { Dispatcher } from "./resolver/dispatcher.ts";
 import { probeQuery } from "./resolver/probe.ts";
+import { Limiter } from "./resolver/recorder.ts";
 import type { Resolver } from "./resolver/resolver.ts";
 import { Router } from "./resolver/router.ts";
 import type { Store } from "./resolver/store.ts";
@@ -54,7 +56,7 @@ export class Forwarder implements Disposable {
     this.cache = owned.use(this.#remember(router, store));
     this.#cacheFile = owned.use(this.cache && this.#openCacheFile(this.cache));
     if (!store) void this.#cacheFile?.load(); // in the background: nobody waits for it
-    this.resolver = this.policy.before(this.cache ?? new Coalescer(router, options.now));
+    this.resolver = this.policy.before(this.cache ?? this.#coalesce(router));
     this.#owned = owned.move();
   }
 
@@ -108,7 +110,7 @@ export class Forwarder implements Disposable {
     const { config, observe, now } = this.#options;
     const { cacheSize: maxOctets, serveStale } = config;
     if (maxOctets === 0) return undefined;
-    const limits = { minTtl: config.minTtl / 1000, maxTtl: config.maxTtl / 1000 };
+    const limits = ttlLimits(config);
     // The local names answer all types but DS, which the zone above may have; filters are by type.
     const apart = new Set([Type.DS, ...config.policy.filterTypes]);
     try {
@@ -120,6 +122,10 @@ export class Forwarder implements Disposable {
         cause,
       });
     }
+  }
+
+  #coalesce(next: Resolver): Coalescer {
+    return new Coalescer(next, this.#options.now, new Limiter(ttlLimits(this.#options.config)));
   }
 
   #openCacheFile({ store }: Cache): CacheFile | undefined {
@@ -144,4 +150,8 @@ export class Forwarder implements Disposable {
     if (candidates.length === 1) return candidates[0]!;
     return new Dispatcher({ candidates, strategy: strategy(config.strategy, now), now });
   }
+}
+
+function ttlLimits({ minTtl, maxTtl }: Config): TtlLimits {
+  return { minTtl: minTtl / 1000, maxTtl: maxTtl / 1000 };
 }

@@ -80,12 +80,12 @@ function sizeLimit(edns: Edns | undefined, options: ReplyOptions): number {
 
 /**
  * The header's second word without the RCODE: RD and CD are the client's, AD only for those who asked by AD or DO
- * (RFC 6840 §5.8).
+ * (RFC 6840 §5.8). RA is about this server, whoever has answered (RFC 1035 §4.1.1).
  */
 export function replyFlags(asked: number, dnssecOk: boolean, answered: number): number {
   const wantsAd = (asked & Flag.AD) !== 0 || dnssecOk;
-  const kept = Flag.QR | Flag.AA | Flag.TC | Flag.RA | Flag.Z | (wantsAd ? Flag.AD : 0);
-  return answered & kept | asked & (Flag.RD | Flag.CD);
+  const kept = Flag.QR | Flag.AA | Flag.TC | Flag.Z | (wantsAd ? Flag.AD : 0);
+  return answered & kept | Flag.RA | asked & (Flag.RD | Flag.CD);
 }
 
 function startReply(query: Message, flags: number, rcode: number): number {

@@ -1,7 +1,7 @@
-import { Flag, Option, Rcode, Type } from "../dns/codes.ts";
-import type { Message } from "../dns/message.ts";
+import { Class, Flag, Option, Rcode, Type } from "../dns/codes.ts";
+import { Message } from "../dns/message.ts";
 import { readUint16, RecordCursor } from "../dns/records.ts";
-import { readTtl, soaMinimum } from "../dns/ttl.ts";
+import { readTtl, soaMinimum, writeTtl } from "../dns/ttl.ts";
 
 /** In seconds. */
 export interface TtlLimits {
@@ -43,16 +43,35 @@ export class Appraisal {
 
   /** Looks at a response whose records have been walked before, and so are well-formed. */
   appraise(response: Message, wantsProofs: boolean): this {
-    this.lifetime = 0;
     this.deniesName = this.isCut = false;
-    if (!isKept(response)) return this;
     this.#walk(response);
     const isNegative = !this.#isData;
-    // RFC 2308 §5: "negative responses without SOA records SHOULD NOT be cached".
-    if (isNegative && !this.#hasSoa) return this;
     this.#limit(isNegative);
-    if (response.rcode === Rcode.NXDOMAIN) this.#deny(response, wantsProofs);
+    // RFC 2308 §5: "negative responses without SOA records SHOULD NOT be cached".
+    if (!isKept(response) || isNegative && !this.#hasSoa) this.lifetime = 0;
+    else if (response.rcode === Rcode.NXDOMAIN) this.#deny(response, wantsProofs);
     return this;
+  }
+
+  /**
+   * The response that was appraised, as clients get it from the first one on: with the TTLs that it is kept with, and
+   * without AA, which is for whoever the zone is of (RFC 1035 §4.1.1). A copy only where something differs.
+   */
+  adopt(response: Message): Message {
+    const { bytes, questionEnd, flags } = response;
+    let copy: Uint8Array | undefined;
+    for (let i = 0; i < this.count; i++) {
+      const at = questionEnd + this.offsets[i]!;
+      const ttl = this.ttls[i]!;
+      if (readUint16(bytes, at) === ttl >>> 16 && readUint16(bytes, at + 2) === (ttl & 0xffff)) continue;
+      copy ??= bytes.slice();
+      writeTtl(copy, at, ttl);
+    }
+    if (flags & Flag.AA) {
+      copy ??= bytes.slice();
+      copy[2] = copy[2]! & ~(Flag.AA >> 8);
+    }
+    return copy ? Message.parse(copy) : response;
   }
 
   #walk(response: Message): void {
@@ -60,13 +79,13 @@ export class Appraisal {
     this.count = 0;
     this.#hasSoa = this.#hasProofs = this.#hasOther = false;
     this.#isData = false;
-    const isNoError = response.rcode === Rcode.NOERROR;
+    const { rcode } = response;
     const cursor = new RecordCursor(bytes, questionEnd);
     while (cursor.next() && cursor.start < recordsEnd) {
       const at = cursor.fixed + 4;
       let ttl = readTtl(bytes, at);
       if (cursor.section === "answer") {
-        this.#isData ||= isNoError && (cursor.type === type || type === Type.ANY);
+        this.#isData ||= isData(rcode, cursor.type, type);
       } else if (cursor.section === "authority") {
         if (cursor.type === Type.SOA) ttl = Math.min(ttl, soaMinimum(bytes, cursor.data, cursor.end));
         this.#noteAuthority(cursor.type);
@@ -91,8 +110,8 @@ export class Appraisal {
     const most = isNegative ? Math.min(maxTtl, MAX_NEGATIVE) : maxTtl;
     let lifetime = this.count === 0 ? 0 : most;
     for (let i = 0; i < this.count; i++) {
-      if (this.ttls[i] === 0) lifetime = 0; // RFC 2181 §8, whatever the limits
-      this.ttls[i] = Math.min(Math.max(this.ttls[i]!, least), most);
+      // Zero stays zero, whatever the limits (RFC 1035 §3.2.1).
+      if (this.ttls[i] !== 0) this.ttls[i] = Math.min(Math.max(this.ttls[i]!, least), most);
       lifetime = Math.min(lifetime, this.ttls[i]!);
     }
     this.lifetime = lifetime;
@@ -109,14 +128,30 @@ export class Appraisal {
   }
 }
 
+/** Whether a record of the answer section is what was asked for; with YXDOMAIN that is the DNAME (RFC 6672 §2.2). */
+function isData(rcode: number, type: number, asked: number): boolean {
+  if (rcode === Rcode.YXDOMAIN) return type === Type.DNAME;
+  return rcode === Rcode.NOERROR && (type === asked || asked === Type.ANY);
+}
+
 /** RFC 2181 §9: what is truncated must not be used. RFC 8767 §4: other RCODEs say nothing about the data. */
 function isKept(response: Message): boolean {
   if (!response.hasQuestion || (response.flags & Flag.TC) !== 0) return false;
   // Reserved (RFC 6895 §3.1), and where denials are kept: what is said of it must not pass for one of the name.
   if (response.type === 0) return false;
-  const rcode = response.rcode;
-  if (rcode !== Rcode.NOERROR && rcode !== Rcode.NXDOMAIN) return false;
+  // A server's own names, such as version.bind in class CH, are told by the server each time.
+  if (readUint16(response.bytes, response.questionEnd - 2) !== Class.IN) return false;
+  if (!isAnswer(response)) return false;
   // RFC 7871 §7.3.1: an answer with a SCOPE PREFIX-LENGTH is for one network's clients.
   const subnet = response.edns?.option(Option.CLIENT_SUBNET);
   return subnet === undefined || subnet.length < 4 || subnet[3] === 0;
+}
+
+/**
+ * RFC 8767 §4: "only NOERROR and NXDOMAIN" tell something of the data. So does a DNAME whose substitution makes the name
+ * too long, which comes with YXDOMAIN (RFC 6672 §2.2).
+ */
+export function isAnswer({ rcode, bytes }: Message): boolean {
+  if (rcode === Rcode.YXDOMAIN) return readUint16(bytes, 6) > 0;
+  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
 }

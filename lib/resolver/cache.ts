@@ -4,7 +4,7 @@ import { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
 import type { CacheStatus } from "../observe/status.ts";
-import type { TtlLimits } from "./appraisal.ts";
+import { isAnswer, type TtlLimits } from "./appraisal.ts";
 import { freshMessage, messageBelow, staleMessage } from "./cached_message.ts";
 import { Coalescer } from "./coalesce.ts";
 import { FailureCache } from "./failure_cache.ts";
@@ -14,7 +14,7 @@ import { type CachedAnswer, inspect } from "./inspect.ts";
 import { findAnswer, findCut, ticks } from "./lookup.ts";
 import { Patience } from "./patience.ts";
 import { tagOf } from "./question_key.ts";
-import { isAnswer, RECHECK, Recorder } from "./recorder.ts";
+import { RECHECK, Recorder } from "./recorder.ts";
 import type { Query, Resolver, Trace } from "./resolver.ts";
 import { Store, TICKS_PER_SECOND } from "./store.ts";
 

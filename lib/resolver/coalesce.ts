@@ -19,7 +19,8 @@ export const OVERLOADED = new UpstreamError("overloaded", {
 
 /** Told what each question has come to, once for all who asked it. */
 export interface Listener {
-  answered(query: Message, response: Message): void;
+  /** Returns the response that they get: this one, or what is made of it. */
+  answered(query: Message, response: Message): Message;
   failed(query: Message, error: unknown): void;
 }
 
@@ -30,10 +31,10 @@ export class Coalescer implements Resolver {
   #waiting = 0;
   readonly #next: Resolver;
   readonly #now: () => number;
-  readonly #listener: Listener | undefined;
+  readonly #listener: Listener;
   readonly #flights = new Flights();
 
-  constructor(next: Resolver, now: () => number, listener?: Listener) {
+  constructor(next: Resolver, now: () => number, listener: Listener) {
     this.#next = next;
     this.#now = now;
     this.#listener = listener;
@@ -62,12 +63,11 @@ export class Coalescer implements Resolver {
     return flight.response = outcome.then(
       (response) => {
         this.#land(flight);
-        this.#listener?.answered(query.message, response);
-        return response;
+        return this.#listener.answered(query.message, response);
       },
       (error) => {
         this.#land(flight);
-        this.#listener?.failed(query.message, error);
+        this.#listener.failed(query.message, error);
         throw error;
       },
     );
@@ -77,10 +77,9 @@ export class Coalescer implements Resolver {
   #ask(query: Query): Message | Promise<Message> {
     try {
       const outcome = this.#next.resolve(query);
-      if (outcome instanceof Message) this.#listener?.answered(query.message, outcome);
-      return outcome;
+      return outcome instanceof Message ? this.#listener.answered(query.message, outcome) : outcome;
     } catch (error) {
-      this.#listener?.failed(query.message, error);
+      this.#listener.failed(query.message, error);
       throw error;
     }
   }

@@ -91,8 +91,7 @@ function composeFailure(query: Message, failure: UpstreamError | Message): Messa
   const { questionEnd } = query;
   const bytes = new Uint8Array(questionEnd + opt.length);
   bytes.set(query.bytes.subarray(0, questionEnd));
-  const ra = isResponse ? failure.flags & Flag.RA : Flag.RA;
-  writeUint16(bytes, 2, Flag.QR | ra | rcode & 0xf);
+  writeUint16(bytes, 2, Flag.QR | Flag.RA | rcode & 0xf);
   bytes.fill(0, 6, 12);
   writeUint16(bytes, 10, 1);
   bytes.set(opt, questionEnd);

@@ -1,7 +1,6 @@
-import { Rcode } from "../dns/codes.ts";
 import type { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
-import { Appraisal, type TtlLimits } from "./appraisal.ts";
+import { Appraisal, isAnswer, type TtlLimits } from "./appraisal.ts";
 import type { Listener } from "./coalesce.ts";
 import type { FailureCache } from "./failure_cache.ts";
 import { NONE } from "./hash_index.ts";
@@ -30,10 +29,13 @@ export class Recorder implements Listener {
     this.#appraisal = new Appraisal(options);
   }
 
-  answered(query: Message, response: Message): void {
-    if (!this.keeps) return;
-    if (isAnswer(response)) this.#keep(query, response);
-    else this.#fail(query, response);
+  answered(query: Message, response: Message): Message {
+    const appraisal = this.#appraisal.appraise(response, wantsProofs(tagOf(query)));
+    const adopted = appraisal.adopt(response);
+    if (!this.keeps) return adopted;
+    if (isAnswer(adopted)) this.#keep(query, adopted, appraisal);
+    else this.#fail(query, adopted);
+    return adopted;
   }
 
   failed(query: Message, error: unknown): void {
@@ -42,16 +44,16 @@ export class Recorder implements Listener {
   }
 
   /** What has just been answered is the truth: it takes the place of what was there, also where it cannot be kept. */
-  #keep(query: Message, response: Message): void {
+  #keep(query: Message, response: Message, appraisal: Appraisal): void {
     const { store, failures, now } = this.#options;
     const tag = tagOf(query);
-    const { lifetime, deniesName } = this.#appraisal.appraise(response, wantsProofs(tag));
+    const { lifetime, deniesName } = appraisal;
     const [exact, denial] = [typeAndClass(query), denialKey(query)];
     failures.forget(query);
     if (lifetime === 0 || deniesName) this.#remove(query, tag, exact);
     if (lifetime === 0 || !deniesName) this.#remove(query, tag, denial);
     if (lifetime === 0) return;
-    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, this.#appraisal, ticks(now()));
+    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, appraisal, ticks(now()));
   }
 
   #remove(query: Message, tag: number, key: number): void {
@@ -70,7 +72,17 @@ export class Recorder implements Listener {
   }
 }
 
-/** RFC 8767 §4: "only NOERROR and NXDOMAIN" tell something of the data. */
-export function isAnswer({ rcode }: Message): boolean {
-  return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
+/** Where there is no cache: answers go to their clients within the limits all the same. */
+export class Limiter implements Listener {
+  readonly #appraisal: Appraisal;
+
+  constructor(limits: TtlLimits) {
+    this.#appraisal = new Appraisal(limits);
+  }
+
+  answered(_: Message, response: Message): Message {
+    return this.#appraisal.appraise(response, false).adopt(response);
+  }
+
+  failed(): void {}
 }

@@ -1,4 +1,3 @@
-import { Flag } from "../dns/codes.ts";
 import { HEADER, type Message } from "../dns/message.ts";
 import { lowerCase } from "../dns/name.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
@@ -102,8 +101,7 @@ export class Store {
     words[word + Word.STORED_AT] = now;
     words[word + Word.EXPIRES_AT] = now + lifetime;
     words[word + Word.REFRESH_AT] = now + lifetime - Math.ceil(lifetime / 10);
-    // RFC 1035 §4.1.1: AA is for whom the zone is of, not for copies.
-    words[word + Word.FLAGS] = (appraisal.isCut ? CUT : 0) | tag << 16 | response.flags & ~Flag.AA;
+    words[word + Word.FLAGS] = (appraisal.isCut ? CUT : 0) | tag << 16 | response.flags;
     words[word + Word.TYPE_AND_CLASS] = typeAndClass;
     words[word + Word.COUNTS] = readUint16(bytes, 6) << 16 | readUint16(bytes, 8);
     words[word + Word.MORE_COUNTS] = response.additionalKept << 16 | count;

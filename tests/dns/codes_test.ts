@@ -18,6 +18,7 @@ Deno.test("the numbers are those of the registries", () => {
     NXDOMAIN: 3,
     NOTIMP: 4,
     REFUSED: 5,
+    YXDOMAIN: 6,
     BADVERS: 16,
   });
   assertEquals([Type.NS, Type.SOA, Type.OPT, Type.IXFR, Type.AXFR], [2, 6, 41, 251, 252]);

@@ -96,7 +96,7 @@ Deno.test("6840 §5.8: AD is shown to those who asked by AD or DO, and only if t
   }
 });
 
-Deno.test("RD and CD are the client's, AA, TC, RA and RCODE the upstream's (1035 §4.1.1, 4035 §3.2.2)", () => {
+Deno.test("RD and CD are the client's, TC and RCODE the response's, RA ours (1035 §4.1.1, 4035 §3.2.2)", () => {
   for (const rd of [true, false]) {
     for (const cd of [true, false]) {
       const { flags } = read(
@@ -107,7 +107,12 @@ Deno.test("RD and CD are the client's, AA, TC, RA and RCODE the upstream's (1035
   }
   for (const set of [true, false]) {
     const shown = read(reply(ask(), response(asked, { aa: set, tc: set, ra: set, rcode: set ? 3 : 5 })));
-    assertEquals([shown.flags.aa, shown.flags.tc, shown.flags.ra, shown.rcode], [set, set, set, set ? 3 : 5]);
+    assertEquals([shown.flags.aa, shown.flags.tc, shown.flags.ra, shown.rcode], [
+      set,
+      set,
+      true,
+      set ? 3 : 5,
+    ]);
   }
 });
 
