@@ -47,10 +47,13 @@ export const Type = {
   HTTPS: 65,
   IXFR: 251,
   AXFR: 252,
+  NXNAME: 128,
+  MAILB: 253,
+  MAILA: 254,
   ANY: 255,
 } as const;
 
-export const Class = { IN: 1 } as const;
+export const Class = { IN: 1, NONE: 254, ANY: 255 } as const;
 
 /** EDNS option codes. */
 export const Option = {
@@ -75,6 +78,7 @@ export const ExtendedError = {
   NOT_SUPPORTED: 21,
   NO_REACHABLE_AUTHORITY: 22,
   NETWORK_ERROR: 23,
+  INVALID_QUERY_TYPE: 30,
 } as const;
 
 const rcodeNames = new Map<number, string>(Object.entries(Rcode).map(([name, code]) => [code, name]));

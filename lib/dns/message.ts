@@ -74,6 +74,11 @@ export class Message {
     return this.hasQuestion ? readUint16(this.bytes, this.questionEnd - 4) : 0;
   }
 
+  /** QCLASS; 0 where there is no question. */
+  get class(): number {
+    return this.hasQuestion ? readUint16(this.bytes, this.questionEnd - 2) : 0;
+  }
+
   /** The OPT record, if there is one. Walks all records at the first call; throws `FormatError`. */
   get edns(): Edns | undefined {
     this.#scan();

@@ -1,6 +1,9 @@
 import { Type } from "./codes.ts";
 import { DNSSEC_OK } from "./edns.ts";
-import { writeUint16 } from "./records.ts";
+import { FormatError } from "./format_error.ts";
+import { HEADER } from "./message.ts";
+import { skipPlainName } from "./name.ts";
+import { readUint16, RecordCursor, writeUint16 } from "./records.ts";
 
 /** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. In octets. */
 export const OPT_FIXED = 11;
@@ -28,4 +31,22 @@ export function composeOptRecord(rcode: number, options: readonly Uint8Array[]):
     at += option.length;
   }
   return record;
+}
+
+/**
+ * The TYPE offset of the first OPT record in a message that `Message.parse` refuses or that asks for another opcode;
+ * undefined where the records cannot be followed as far as that.
+ */
+export function findOpt(bytes: Uint8Array): number | undefined {
+  try {
+    let at = HEADER;
+    for (let left = readUint16(bytes, 4); left > 0; left--) at = skipPlainName(bytes, at) + 4;
+    const cursor = new RecordCursor(bytes, at);
+    while (cursor.next()) {
+      if (cursor.type === Type.OPT && cursor.section === "additional") return cursor.fixed;
+    }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+  }
+  return undefined;
 }

@@ -1,9 +1,9 @@
 import { Flag, Option, Rcode, Type } from "./codes.ts";
-import type { Edns } from "./edns.ts";
+import { DNSSEC_OK, type Edns } from "./edns.ts";
 import { PREFIX } from "./framing.ts";
 import { HEADER, MAX_MESSAGE, type Message } from "./message.ts";
 import { equalNames } from "./name.ts";
-import { OPT_FIXED, writeOpt } from "./opt.ts";
+import { findOpt, OPT_FIXED, writeOpt } from "./opt.ts";
 import { readUint16, RecordCursor, type Section, writeUint16 } from "./records.ts";
 
 /** How one client is to be answered, on top of what its query says. */
@@ -63,13 +63,20 @@ export function composeError(
   return finish(end);
 }
 
-/** What can be said to a query of which only the header can be read: its ID, opcode and an RCODE. Returns a frame, see `scratch`. */
-export function composeHeaderError(bytes: Uint8Array, rcode: number): Uint8Array {
+/**
+ * A reply to a query that cannot be read as a question: its ID, opcode and an RCODE, and an OPT record if the query has
+ * one (RFC 6891 §6.1.1: responders "MUST include" it). Never longer than the query. Returns a frame, see `scratch`.
+ */
+export function composeHeaderError(bytes: Uint8Array, rcode: number, udpSize: number): Uint8Array {
   scratch.fill(0, 0, PREFIX + HEADER);
   scratch.set(bytes.subarray(0, 2), PREFIX);
   const opcodeAndRd = readUint16(bytes, 2) & (0x7800 | Flag.RD);
   writeUint16(scratch, PREFIX + 2, Flag.QR | opcodeAndRd | rcode);
-  return finish(PREFIX + HEADER);
+  const opt = findOpt(bytes);
+  if (opt === undefined) return finish(PREFIX + HEADER);
+  scratch[PREFIX + 11] = 1;
+  writeOpt(scratch, PREFIX + HEADER, udpSize, (readUint16(bytes, opt + 6) & DNSSEC_OK) !== 0);
+  return finish(PREFIX + HEADER + OPT_FIXED);
 }
 
 /** RFC 6891 §6.2.3: less than 512 means 512. RFC 1035 §4.2.1: so does no OPT at all. */
@@ -107,7 +114,10 @@ function copyRecords(response: Message, at: number): number {
   return recordsEnd - questionEnd;
 }
 
-/** As many whole RRsets as fit. TC is set only if answer or authority lost one (RFC 2181 §9). */
+/**
+ * As many whole RRsets as fit. TC is set only if answer or authority lost one. Of an answer's RRset the records that fit
+ * "may be left in the response" then (RFC 2181 §9): stub resolvers without TCP have nothing else to go by.
+ */
 function truncateRecords(response: Message, at: number, limit: number): number {
   const { bytes, questionEnd, recordsEnd } = response;
   const cursor = new RecordCursor(bytes, questionEnd);
@@ -130,6 +140,10 @@ function truncateRecords(response: Message, at: number, limit: number): number {
     }
     if (cursor.end - questionEnd > room) {
       if (cursor.section !== "additional" || isReferral(response)) scratch[PREFIX + 2]! |= Flag.TC >> 8;
+      if (cursor.section === "answer") {
+        kept = cursor.start - questionEnd;
+        rrset = counts;
+      }
       break;
     }
     counts[cursor.section]++;

@@ -1,4 +1,4 @@
-import { ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
+import { Class, ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, MAX_MESSAGE, Message } from "../dns/message.ts";
 import { readUint16 } from "../dns/records.ts";
@@ -100,7 +100,7 @@ export class Answerer {
   #refuseUnread(bytes: Uint8Array, client: Client): Reply {
     const isQuery = (readUint16(bytes, 2) >> 11 & 0xf) === Opcode.QUERY;
     const rcode = isQuery ? Rcode.FORMERR : Rcode.NOTIMP;
-    return this.#turnAway(client, rcode, composeHeaderError(bytes, rcode));
+    return this.#turnAway(client, rcode, composeHeaderError(bytes, rcode, this.#options.udpSize));
   }
 
   #turnAway(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
@@ -126,7 +126,7 @@ export class Answerer {
     const truncated = isUdp && verdict === "truncate";
     const rcode = truncated ? Rcode.NOERROR : Rcode.REFUSED;
     const message = parse(bytes);
-    if (!message) return composeHeaderError(bytes, Rcode.REFUSED);
+    if (!message) return composeHeaderError(bytes, Rcode.REFUSED, udpSize);
     const reason = { code: ExtendedError.PROHIBITED, text: denial.text };
     return composeRefusal(message, { rcode, truncated, reason, udpSize }, isUdp ? bytes.length : MAX_MESSAGE);
   }
@@ -135,14 +135,8 @@ export class Answerer {
   #refuse(message: Message, client: Client): Reply {
     // RFC 6891 §6.1.3.
     if (message.edns && message.edns.version > 0) return this.#refuseWith(Rcode.BADVERS, message, client);
-    const { type } = message;
-    if (type === Type.OPT) return this.#refuseWith(Rcode.FORMERR, message, client);
-    // A transfer is many messages, and DNS over TLS to a resolver is no place to ask for one (RFC 9103).
-    if (type === Type.AXFR || type === Type.IXFR) {
-      const reason = { code: ExtendedError.NOT_SUPPORTED, text: "zone transfers are not forwarded" };
-      return this.#refuseWith(Rcode.NOTIMP, message, client, reason);
-    }
-    return undefined;
+    const refusal = refusalOfQuestion(message);
+    return refusal && this.#refuseWith(refusal.rcode, message, client, refusal);
   }
 
   #refuseWith(rcode: number, message: Message, client: Client, reason?: ExtendedErrorText): Reply {
@@ -222,6 +216,39 @@ const DENIALS: Readonly<Record<Exclude<Verdict, "answer">, { reason: DenialReaso
   truncate: { reason: "rate limit", text: "this client asks too much" },
   drop: { reason: "rate limit" },
 };
+
+interface QuestionRefusal extends ExtendedErrorText {
+  readonly rcode: number;
+}
+
+/** Questions that no record can answer, and so are not forwarded. */
+function refusalOfQuestion({ type, class: qclass }: Message): QuestionRefusal | undefined {
+  // Class ANY would reach records of class IN past what is answered here for class IN.
+  if (qclass === 0 || qclass === Class.NONE || qclass === Class.ANY) {
+    return { rcode: Rcode.REFUSED, code: ExtendedError.NOT_SUPPORTED, text: "this class is not resolved" };
+  }
+  switch (type) {
+    case Type.ANY:
+      return undefined;
+    // A transfer is many messages, and DNS over TLS to a resolver is no place to ask for one (RFC 9103).
+    case Type.AXFR:
+    case Type.IXFR:
+      return {
+        rcode: Rcode.NOTIMP,
+        code: ExtendedError.NOT_SUPPORTED,
+        text: "zone transfers are not forwarded",
+      };
+    // RFC 1035 §3.2.3: MAILA is obsolete, and the records that MAILB asks for are experimental.
+    case Type.MAILA:
+    case Type.MAILB:
+      return { rcode: Rcode.NOTIMP, code: ExtendedError.NOT_SUPPORTED, text: "use the type MX" };
+  }
+  // Of the others, 0 and 128 to 255 stand for no data (RFC 6895 §3.1). NXNAME, 128, "MUST" get FORMERR (RFC 9824 §3.5).
+  const isData = type !== 0 && type !== Type.OPT && (type < Type.NXNAME || type > Type.ANY);
+  return isData
+    ? undefined
+    : { rcode: Rcode.FORMERR, code: ExtendedError.INVALID_QUERY_TYPE, text: "no record has this type" };
+}
 
 /** A query with one question and an OPT record at most, or undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
 function parse(bytes: Uint8Array): Message | undefined {

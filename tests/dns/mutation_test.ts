@@ -93,7 +93,7 @@ Deno.test("any message as a query: what goes upstream and what goes back is soun
   const reason = fc.record({ code: number, text: fc.string({ maxLength: 300, unit: "grapheme" }) });
   fc.assert(
     fc.property(anything, options, number, reason, (bytes, options, rcode, reason) => {
-      if (bytes.length >= 12) sound(composeHeaderError(bytes, rcode & 15));
+      if (bytes.length >= 12) sound(composeHeaderError(bytes, rcode & 15, 1232));
       const query = attempt(() => Message.parse(bytes));
       if (!query) return;
       const error = attempt(() => composeError(query, rcode & 0xfff, options, reason));

@@ -200,11 +200,11 @@ Deno.test("8914-2: a reason too long for the client is left out, OPT stays", () 
 
 Deno.test("what cannot be parsed gets its ID, opcode and RD back with an RCODE, and nothing else", () => {
   assertEquals(
-    composeHeaderError(hex("beef 2f7f 0002 0003 0004 0005 ffff"), 1),
+    composeHeaderError(hex("beef 2f7f 0002 0003 0004 0005 ffff"), 1, 1232),
     hex("000c beef a901 0000 0000 0000 0000"),
   );
   assertEquals(
-    composeHeaderError(hex("0001 7800 ffff ffff ffff ffff"), 4),
+    composeHeaderError(hex("0001 7800 ffff ffff ffff ffff"), 4, 1232),
     hex("000c 0001 f804 0000 0000 0000 0000"),
   );
 });

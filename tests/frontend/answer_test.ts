@@ -75,6 +75,55 @@ Deno.test("a query that cannot be read is answered FORMERR with its ID, and nobo
   }
 });
 
+Deno.test("FORMERR, NOTIMP and REFUSED have an OPT record if the query has one, its DO copied (6891-1, F14)", async () => {
+  const signed = "00 0029 04d0 00008000 0000";
+  const cases: [what: string, query: string, rcode: number, expected: boolean | undefined][] = [
+    ["a NOTIFY", `beef 2000 0001 0000 0000 0001 0161 00 0006 0001 ${opt}`, 4, false],
+    ["a NOTIFY with DO", `beef 2000 0001 0000 0000 0001 0161 00 0006 0001 ${signed}`, 4, true],
+    ["an UPDATE", `beef 2800 0001 0000 0001 0001 ${question} c00c 0001 0001 00000000 0000 ${opt}`, 4, false],
+    ["a NOTIFY without OPT", "beef 2000 0001 0000 0000 0000 0161 00 0006 0001", 4, undefined],
+    ["no question", `beef 0100 0000 0000 0000 0001 ${signed}`, 1, true],
+    ["two questions", `beef 0100 0002 0000 0000 0001 ${question} ${question} ${opt}`, 1, false],
+    ["two OPT records", `beef 0100 0001 0000 0000 0002 ${question} ${opt} ${opt}`, 1, false],
+    [
+      "an option past its record",
+      `beef 0100 0001 0000 0000 0001 ${question} 00 0029 04d0 00000000 0004 000c 0001`,
+      1,
+      false,
+    ],
+    ["records promised and missing", `beef 0100 0001 0000 0000 0002 ${question} ${opt}`, 1, false],
+    ["a question cut off", `beef 0100 0001 0000 0000 0001 0161`, 1, undefined],
+  ];
+  for (const [what, text, rcode, expected] of cases) {
+    const { reply } = await outcome(hex(text));
+    assertEquals([reply?.rcode, reply?.edns?.do], [rcode, expected], what);
+  }
+});
+
+Deno.test("types and classes that no record has are refused, and nobody is asked (9824 §3.5, 6895 §3.1, F13, F15)", async () => {
+  const types: [type: number, rcode: number, code: number][] = [
+    [0, 1, 30],
+    [41, 1, 30],
+    [128, 1, 30], // NXNAME
+    [129, 1, 30],
+    [249, 1, 30], // TKEY
+    [250, 1, 30], // TSIG
+    [253, 4, 21], // MAILB
+    [254, 4, 21], // MAILA
+  ];
+  for (const [type, rcode, code] of types) {
+    const { reply, asked } = await outcome(query("example.com", type, { edns: {} }));
+    assertEquals([reply?.rcode, extendedError(reply)[0], asked.length], [rcode, code, 0], `type ${type}`);
+  }
+  for (const type of [127, 255, 256, 65_280]) {
+    assertEquals((await outcome(query("example.com", type))).asked.length, 1, `type ${type}`);
+  }
+  for (const qclass of [0, 254, 255]) {
+    const { reply, asked } = await outcome(query("example.com", "A", { class: qclass, edns: {} }));
+    assertEquals([reply?.rcode, extendedError(reply)[0], asked.length], [5, 21, 0], `class ${qclass}`);
+  }
+});
+
 Deno.test("opcodes other than QUERY are answered NOTIMP, whatever follows the header", async () => {
   for (let opcode = 1; opcode < 16; opcode++) {
     for (
