@@ -112,9 +112,10 @@ export class Forwarder implements Disposable {
     if (maxOctets === 0) return undefined;
     const limits = ttlLimits(config);
     // The local names answer all types but DS, which the zone above may have; filters are by type.
+    const routes = config.routes.map(({ domain }) => domain);
     const apart = new Set([Type.DS, ...config.policy.filterTypes]);
     try {
-      return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, observe, now });
+      return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, routes, observe, now });
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       const wanted = `${Math.round(maxOctets / 2 ** 20)} MiB`;

@@ -11,11 +11,11 @@ import { FailureCache } from "./failure_cache.ts";
 import { type Flush, flush } from "./flush.ts";
 import { NONE, type Ref } from "./hash_index.ts";
 import { type CachedAnswer, inspect } from "./inspect.ts";
-import { findAnswer, findCut, ticks } from "./lookup.ts";
+import { entryTag, findAnswer, findCut, ticks } from "./lookup.ts";
 import { Patience } from "./patience.ts";
-import { tagOf } from "./question_key.ts";
 import { RECHECK, Recorder } from "./recorder.ts";
 import type { Query, Resolver, Trace } from "./resolver.ts";
+import { RouteTable } from "./route_table.ts";
 import { Store, TICKS_PER_SECOND } from "./store.ts";
 
 /** How long a client waits for the upstream while there is stale data, in ms (RFC 8767 §5: "1.8 seconds"). */
@@ -33,6 +33,8 @@ export interface CacheOptions extends TtlLimits {
   readonly serveStale: number;
   /** Types for which resolvers before this one may decide otherwise than for a name's others; none unless given. */
   readonly apart?: ReadonlySet<number>;
+  /** Domains with upstreams of their own: separate trees, whose names are not denied from above. */
+  readonly routes?: readonly string[];
   readonly observe: Observe;
   readonly now: () => number;
 }
@@ -55,6 +57,7 @@ export class Cache implements Resolver, Disposable {
   readonly #recorder: Recorder;
   readonly #coalescer: Coalescer;
   readonly #patience: Patience;
+  readonly #routes: RouteTable;
   readonly #staleTicks: number;
   readonly #options: CacheOptions;
   /** The last fresh answer that was given, and what it was made of. */
@@ -65,7 +68,8 @@ export class Cache implements Resolver, Disposable {
     const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
     this.#options = options;
     this.store = store;
-    this.#recorder = new Recorder({ ...options, store, failures: this.#failures });
+    const routes = this.#routes = new RouteTable(options.routes ?? []);
+    this.#recorder = new Recorder({ ...options, routes, store, failures: this.#failures });
     this.#coalescer = new Coalescer(options.next, now, this.#recorder);
     this.#patience = new Patience(CLIENT_RESPONSE, now);
     this.#staleTicks = ticks(serveStale);
@@ -83,7 +87,7 @@ export class Cache implements Resolver, Disposable {
 
   resolve(query: Query): Message | Promise<Message> {
     const { message } = query;
-    const tag = tagOf(message);
+    const tag = entryTag(message, this.#routes);
     const milliseconds = this.#options.now();
     const now = ticks(milliseconds);
     const ref = findAnswer(this.store, message, tag, now);
@@ -156,7 +160,7 @@ export class Cache implements Resolver, Disposable {
 
   #below(query: Query, tag: number, now: number): Message | undefined {
     const { entries } = this.store;
-    const ref = findCut(this.store, query.message, tag, now);
+    const ref = findCut(this.store, query.message, tag, now, this.#routes.treeStart(query.message));
     if (ref === NONE) return undefined;
     const message = messageBelow(entries, ref, query.message, toSeconds(now - entries.storedAt(ref)));
     if (!message) return undefined;
@@ -204,7 +208,7 @@ export class Cache implements Resolver, Disposable {
   #staleInstead(query: Query): Message | undefined {
     const { entries } = this.store;
     const now = ticks(this.#options.now());
-    const ref = findAnswer(this.store, query.message, tagOf(query.message), now);
+    const ref = findAnswer(this.store, query.message, entryTag(query.message, this.#routes), now);
     if (!this.#isServable(ref, now)) return undefined;
     if (entries.refreshAt(ref) <= now) entries.refreshLater(ref, now + RECHECK);
     return this.#serveStale(query, ref);

@@ -1,7 +1,8 @@
 /** Which entry of the store answers a question. */
 import { HEADER, type Message } from "../dns/message.ts";
 import { NONE, type Ref } from "./hash_index.ts";
-import { typeAndClass } from "./question_key.ts";
+import { PARENT_SIDE, tagOf, typeAndClass } from "./question_key.ts";
+import type { RouteTable } from "./route_table.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
 
 /** Denials are kept under QTYPE zero: NXDOMAIN holds for "<QNAME, QCLASS>", whatever the type (RFC 2308 §5). */
@@ -10,6 +11,11 @@ const CLASS = 0xffff;
 /** A time in ms as the store counts. */
 export function ticks(milliseconds: number): number {
   return Math.floor(milliseconds / (1000 / TICKS_PER_SECOND));
+}
+
+/** Under which tag the answer to a query is kept. */
+export function entryTag(query: Message, routes: RouteTable): number {
+  return tagOf(query) | (routes.asksParent(query) ? PARENT_SIDE : 0);
 }
 
 /** The entry for this name and type, fresh or not; or NONE. */
@@ -37,14 +43,17 @@ export function findAnswer(store: Store, message: Message, tag: number, now: num
   return entries.storedAt(exact) > entries.storedAt(denial) ? exact : denial;
 }
 
-/** A fresh entry that denies all names below one above this; or NONE (RFC 8020 §2). */
-export function findCut(store: Store, message: Message, tag: number, now: number): Ref {
+/**
+ * A fresh entry that denies all names below one above this; or NONE (RFC 8020 §2). Only names of the question's own tree
+ * count, which begins at the offset `treeStart`.
+ */
+export function findCut(store: Store, message: Message, tag: number, now: number, treeStart: number): Ref {
   const { bytes, questionEnd } = message;
   const key = denialKey(message);
   const root = questionEnd - 5;
   for (let at = HEADER; at < root;) {
     at += bytes[at]! + 1;
-    if (at >= root) break;
+    if (at >= root || at > treeStart) break;
     const ref = store.find(bytes, at, root + 1, key, tag);
     if (ref !== NONE && store.entries.isCut(ref) && now < store.entries.expiresAt(ref)) return ref;
   }

@@ -11,8 +11,10 @@ import { readUint16 } from "../dns/records.ts";
 const DO = 1; // with signatures and proofs, or without
 const CD = 2; // RFC 4035 §3.2.2: what was not validated is for those who do not want it validated
 const NO_RECURSION = 4; // a server that may not recurse has other answers: referrals, or a refusal
+/** Of entries only: the answer is from the tree above a route's domain, and its denial is not for the routed name. */
+export const PARENT_SIDE = 8;
 
-/** Beside the question, what the answer depends on. The upstreams' route does not count: it follows from the name. */
+/** Beside the question, what the answer depends on. The upstreams' route does not count: it follows from the question. */
 export function tagOf({ edns, flags }: Message): number {
   return makeTag(flags, edns?.dnssecOk ?? false);
 }

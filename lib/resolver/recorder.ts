@@ -4,8 +4,9 @@ import { Appraisal, isAnswer, type TtlLimits } from "./appraisal.ts";
 import type { Listener } from "./coalesce.ts";
 import type { FailureCache } from "./failure_cache.ts";
 import { NONE } from "./hash_index.ts";
-import { denialKey, findAnswer, findExact, ticks } from "./lookup.ts";
-import { tagOf, typeAndClass, wantsProofs } from "./question_key.ts";
+import { denialKey, entryTag, findAnswer, findExact, ticks } from "./lookup.ts";
+import { typeAndClass, wantsProofs } from "./question_key.ts";
+import type { RouteTable } from "./route_table.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
 
 /** How long an entry whose refresh has failed is left alone, in ticks (RFC 8767 §5: "no more frequently than … 30 seconds"). */
@@ -14,6 +15,7 @@ export const RECHECK = 30 * TICKS_PER_SECOND;
 export interface RecorderOptions extends TtlLimits {
   readonly store: Store;
   readonly failures: FailureCache;
+  readonly routes: RouteTable;
   readonly now: () => number;
 }
 
@@ -30,10 +32,11 @@ export class Recorder implements Listener {
   }
 
   answered(query: Message, response: Message): Message {
-    const appraisal = this.#appraisal.appraise(response, wantsProofs(tagOf(query)));
+    const tag = entryTag(query, this.#options.routes);
+    const appraisal = this.#appraisal.appraise(response, wantsProofs(tag));
     const adopted = appraisal.adopt(response);
     if (!this.keeps) return adopted;
-    if (isAnswer(adopted)) this.#keep(query, adopted, appraisal);
+    if (isAnswer(adopted)) this.#keep(query, tag, adopted);
     else this.#fail(query, adopted);
     return adopted;
   }
@@ -44,16 +47,15 @@ export class Recorder implements Listener {
   }
 
   /** What has just been answered is the truth: it takes the place of what was there, also where it cannot be kept. */
-  #keep(query: Message, response: Message, appraisal: Appraisal): void {
+  #keep(query: Message, tag: number, response: Message): void {
     const { store, failures, now } = this.#options;
-    const tag = tagOf(query);
-    const { lifetime, deniesName } = appraisal;
+    const { lifetime, deniesName } = this.#appraisal;
     const [exact, denial] = [typeAndClass(query), denialKey(query)];
     failures.forget(query);
     if (lifetime === 0 || deniesName) this.#remove(query, tag, exact);
     if (lifetime === 0 || !deniesName) this.#remove(query, tag, denial);
     if (lifetime === 0) return;
-    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, appraisal, ticks(now()));
+    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, this.#appraisal, ticks(now()));
   }
 
   #remove(query: Message, tag: number, key: number): void {
@@ -64,9 +66,9 @@ export class Recorder implements Listener {
 
   /** RFC 8767 §4: other RCODEs leave what is there as it is; there is no hurry to ask again. */
   #fail(query: Message, failure: UpstreamError | Message): void {
-    const { store, failures, now } = this.#options;
+    const { store, failures, routes, now } = this.#options;
     const tick = ticks(now());
-    const ref = findAnswer(store, query, tagOf(query), tick);
+    const ref = findAnswer(store, query, entryTag(query, routes), tick);
     if (ref !== NONE) store.entries.refreshLater(ref, tick + RECHECK);
     failures.note(query, failure, now());
   }

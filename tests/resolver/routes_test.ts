@@ -1,0 +1,87 @@
+/** Routes are trees of their own for the cache as well: no denial reaches from one into another (8020, 4035). */
+import { Router } from "../../lib/resolver/router.ts";
+import { assertEquals } from "../support/assert.ts";
+import { FakeResolver, type Respond } from "../support/fake_resolver.ts";
+import { a, soa } from "../support/packets.ts";
+import { type AskOptions, CacheFixture, responding } from "./cache_fixture.ts";
+
+const DENIED = { rcode: 3, ad: true, authority: [soa("", { minimum: 3_600, ttl: 3_600 })] };
+const deny = responding(DENIED);
+const address = responding(({ message }) => ({ answers: [a(message.name, "10.0.0.9")] }));
+
+/** A cache before these routes, and who was asked what. */
+class Routes implements Disposable {
+  readonly fixture: CacheFixture;
+  readonly asked: string[] = [];
+
+  constructor(routes: Readonly<Record<string, Respond>>, otherwise: Respond = deny) {
+    const resolvers = new Map(
+      Object.entries(routes).map(([domain, respond]) => [domain, this.#resolver(domain, respond)]),
+    );
+    const router = new Router(resolvers, this.#resolver("default", otherwise));
+    this.fixture = new CacheFixture((query) => router.resolve(query), { routes: Object.keys(routes) });
+  }
+
+  /** The RCODE, and where the answer came from. */
+  async ask(name: string, options: AskOptions = {}): Promise<string> {
+    const before = this.asked.length;
+    const { message, source } = await this.fixture.ask(name, options);
+    return `${message.rcode} ${this.asked[before] ?? source}`;
+  }
+
+  #resolver(domain: string, respond: Respond): FakeResolver {
+    return new FakeResolver((query) => {
+      this.asked.push(domain);
+      return respond(query);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.fixture[Symbol.dispose]();
+  }
+}
+
+for (const type of ["A", "DS", "NS"] as const) {
+  Deno.test(`a validated denial of a name above a route (${type}) leaves the names of the route alone`, async () => {
+    using routes = new Routes({ "home.lan": address });
+    assertEquals(await routes.ask("lan", { type }), "3 default");
+    for (const name of ["home.lan", "nas.home.lan", "a.b.HOME.lan"]) {
+      assertEquals(await routes.ask(name), "0 home.lan");
+    }
+    assertEquals(await routes.ask("other.lan"), "3 cache", "a name of the denying tree");
+  });
+}
+
+Deno.test("a validated denial within a route is a cut there, but not for a route below", async () => {
+  using routes = new Routes({ "corp.example": deny, "lab.x.corp.example": address }, address);
+  assertEquals(await routes.ask("x.corp.example"), "3 corp.example");
+  assertEquals(await routes.ask("y.x.corp.example"), "3 cache");
+  assertEquals(await routes.ask("lab.x.corp.example"), "0 lab.x.corp.example");
+  assertEquals(await routes.ask("www.lab.x.corp.example"), "0 lab.x.corp.example");
+});
+
+Deno.test("a denial at a route's own domain is the route's, and a cut for all of it", async () => {
+  using routes = new Routes({ "corp.example": deny }, address);
+  assertEquals(await routes.ask("corp.example"), "3 corp.example");
+  assertEquals(await routes.ask("a.corp.example"), "3 cache");
+});
+
+Deno.test("DS of a route's domain is asked of the tree above, all else of the route (4035 §3.1.4.1)", async () => {
+  using routes = new Routes({ "ins.example": address, "sub.ins.example": address }, address);
+  assertEquals(await routes.ask("ins.example", { type: "DS" }), "0 default");
+  assertEquals(await routes.ask("INS.example", { type: 48 }), "0 ins.example");
+  assertEquals(await routes.ask("sub.ins.example", { type: "DS" }), "0 ins.example");
+  assertEquals(await routes.ask("www.ins.example", { type: "DS" }), "0 ins.example");
+  assertEquals(await routes.ask("example", { type: "DS" }), "0 default");
+});
+
+Deno.test("the parent's NXDOMAIN to DS is kept, but denies nothing of the routed name, nor does the route's deny DS", async () => {
+  using routes = new Routes({ "home.lan": address });
+  assertEquals(await routes.ask("home.lan", { type: "DS" }), "3 default");
+  assertEquals(await routes.ask("home.lan"), "0 home.lan");
+  assertEquals(await routes.ask("nas.home.lan"), "0 home.lan");
+  assertEquals(await routes.ask("home.lan", { type: "DS" }), "3 cache");
+  using denying = new Routes({ "home.lan": deny }, address);
+  assertEquals(await denying.ask("home.lan"), "3 home.lan");
+  assertEquals(await denying.ask("home.lan", { type: "DS" }), "0 default");
+});
