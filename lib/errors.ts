@@ -19,6 +19,11 @@ const FAILURES = {
   "resolve": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "its name cannot be resolved"),
   "refused": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "connection refused, nothing listens there"),
   "unreachable": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "no route to it"),
+  "no descriptors": fatal(
+    ExtendedError.OTHER,
+    "no free file descriptors here: raise LimitNOFILE (systemd), ulimit -n, or --ulimit nofile (containers)",
+  ),
+  "no memory": fatal(ExtendedError.OTHER, "the kernel here has no memory or buffers left for a connection"),
   "timed out": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "timed out"),
   "protocol": fatal(ExtendedError.NETWORK_ERROR, "what it speaks is not TLS as it should be"),
   "untrusted issuer": fatal(

@@ -24,6 +24,8 @@ export interface ForwarderOptions {
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
   readonly observe: Observe;
+  /** Called when this host is short of descriptors or memory; returns whether something was given up. */
+  readonly makeRoom: () => boolean;
   readonly now: () => number;
 }
 

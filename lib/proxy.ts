@@ -58,7 +58,7 @@ export class Proxy implements Disposable {
     const { observe } = this.#options = options;
     this.#observe = observe;
     this.#library = options.library ?? openLibrary(config.udpBatch);
-    this.#forwarder = new Forwarder({ config, caCerts, observe, now });
+    this.#forwarder = new Forwarder({ config, caCerts, observe, makeRoom: this.#makeRoom, now });
     this.#answerer = new Answerer(this.#answererOptions(config, this.#forwarder));
     try {
       this.#listeners = new Listeners(config.listen, this.#listenerOptions(config));
@@ -69,11 +69,20 @@ export class Proxy implements Disposable {
     }
   }
 
+  /** An idle client gives up its connection for one to an upstream, which is for all clients. */
+  readonly #makeRoom = (): boolean => this.#listeners?.spare(1) > 0;
+
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
   static check({ config, caCerts }: ProxyInputs): void {
     openLibrary(config.udpBatch)?.close();
     const withoutState = { ...config, stateDir: undefined };
-    new Forwarder({ config: withoutState, caCerts, observe: () => {}, now })[Symbol.dispose]();
+    new Forwarder({
+      config: withoutState,
+      caCerts,
+      observe: () => {},
+      makeRoom: () => false,
+      now,
+    })[Symbol.dispose]();
   }
 
   /** Where it listens, over UDP and TCP alike. */
@@ -106,7 +115,8 @@ export class Proxy implements Disposable {
    */
   async reconfigure({ config, caCerts }: ProxyInputs): Promise<void> {
     const previous = this.#forwarder;
-    const next = new Forwarder({ config, caCerts, observe: this.#observe, now }, previous);
+    const observe = this.#observe;
+    const next = new Forwarder({ config, caCerts, observe, makeRoom: this.#makeRoom, now }, previous);
     try {
       await next.policy.loaded;
       if (this.#isStopping) return next[Symbol.dispose]();

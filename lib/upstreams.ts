@@ -20,11 +20,17 @@ const IDLE_TIMEOUT = 30_000;
 /** In ms; short enough for a second try before a stub resolver gives up, long enough for a name slow to resolve. */
 const SILENCE = 1500;
 
+/** Connections to upstreams then outlive a move to another network until they are found dead. */
+const ADDRESSES_UNKNOWN =
+  "the addresses of this host cannot be listed, so a change of network goes unnoticed";
+
 export interface UpstreamsOptions {
   readonly config: Config;
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
   readonly observe: Observe;
+  /** Called when this host is short of descriptors or memory; returns whether something was given up. */
+  readonly makeRoom: () => boolean;
   readonly now: () => number;
 }
 
@@ -49,6 +55,7 @@ export class Upstreams implements Disposable {
     this.#pool = previous ? previous.#pool : new UpstreamPool();
     const { config: { bootstrap }, observe, now } = options;
     this.#watch = new NetworkWatch({
+      onTrouble: (error) => observe({ kind: "host trouble", trouble: ADDRESSES_UNKNOWN, error }),
       onChange: (reason) => {
         observe({ kind: "network changed", reason });
         for (const upstream of [...this.#byLabel.values(), ...this.#bootstraps]) upstream.reset();
@@ -94,7 +101,7 @@ export class Upstreams implements Disposable {
   }
 
   #create(address: UpstreamAddress): Upstream {
-    const { config, caCerts, observe, now } = this.#options;
+    const { config, caCerts, observe, makeRoom, now } = this.#options;
     const { label, weight } = address;
     const dial = dialer(address, {
       caCerts,
@@ -102,6 +109,7 @@ export class Upstreams implements Disposable {
       lookup: (host) => this.#lookup(host),
       profile: config.opportunistic ? "opportunistic" : "strict",
       onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: label, error }),
+      makeRoom,
     });
     const { maxInFlight } = config;
     const times = { idleTimeout: IDLE_TIMEOUT, silence: SILENCE, now };

@@ -39,7 +39,13 @@ class Chain implements Disposable {
     const line = ["--upstream", written(server.address), "--special-names", "forward"];
     const config = parseConfig(line, {}) as Config;
     const { now } = this.clock;
-    this.#forwarder = new Forwarder({ config, caCerts: [AUTHORITY.pem], observe: () => {}, now });
+    this.#forwarder = new Forwarder({
+      config,
+      caCerts: [AUTHORITY.pem],
+      observe: () => {},
+      makeRoom: () => false,
+      now,
+    });
   }
 
   /** Where the answer came from, and its one address or the RCODE. */

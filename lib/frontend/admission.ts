@@ -49,6 +49,11 @@ export class Admission {
     this.#limit = rate && new RateLimit(rate);
   }
 
+  /** Whether a client at this address may ask at all, however much; if not, what becomes of its queries. */
+  access(address: string): "answer" | AdmissionOptions["denied"] {
+    return this.#allowed.find(this.#address.read(address)) === true ? "answer" : this.#denied;
+  }
+
   admit({ address, transport }: Client, now: number): Verdict {
     return this.admitFrom(this.#address.read(address), transport, now);
   }

@@ -65,6 +65,11 @@ export class Answerer {
     return this.#options.wantsEach?.() ?? true ? undefined : this.#quick;
   }
 
+  /** Whether a client at this address may ask at all, and if not, whether it gets an answer. */
+  access(address: string): "answer" | "refuse" | "ignore" {
+    return this.#options.admission?.access(address) ?? "answer";
+  }
+
   /**
    * Total: always comes to a reply or to silence. Returns whether it has come already, for where nothing has to be
    * waited for it does, and then the bytes are free again; else they must stay as they are until it has.

@@ -1,3 +1,4 @@
+import { hostReason } from "../host_error.ts";
 import { formatHostPort } from "../host_port.ts";
 import { type Census, type PlaceLimits, Places } from "./places.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
@@ -51,6 +52,8 @@ export class Listeners {
   /** Those that answer what they were asked, and are not asked any more. */
   readonly #leaving = new Set<Pair>();
   readonly #skipped = new Set<string>();
+  /** Whether the host's addresses could not be listed at the last refresh. */
+  #isBlind = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Throws `ListenError`, with nothing left open. */
@@ -63,7 +66,7 @@ export class Listeners {
   /** From now on listens on these and no others; what stays is not disturbed. Throws `ListenError`, with all as it was. */
   reconfigure(addresses: readonly ListenAddress[], options = this.#options): void {
     const known = new Set(this.#pairs.keys());
-    const wanted = wantedOf(addresses);
+    const wanted = wantedAtOnce(addresses);
     try {
       for (const address of wanted.values()) this.#open(address, options);
       if (!wanted.keys().some((key) => this.#pairs.has(key))) {
@@ -85,6 +88,11 @@ export class Listeners {
   /** Where it listens, over UDP and TCP alike. */
   get addresses(): Deno.NetAddr[] {
     return [...this.#pairs.values()].map(({ tcp }) => tcp.address);
+  }
+
+  /** Closes so many idle TCP clients, if there are as many; returns how many it closed. */
+  spare(count: number): number {
+    return this.#places.spare(count, this.#options.limits.now());
   }
 
   /** Takes no more queries, answers those it has, then closes. */
@@ -138,9 +146,17 @@ export class Listeners {
     this.#options.observe({ kind: "skipped", address, reason: reasonOf(error) });
   }
 
-  /** Follows the host's addresses as they come and go. */
+  /** Follows the host's addresses as they come and go. While they cannot be listed, the sockets stay as they are. */
   #refresh(): void {
-    const wanted = wantedOf(this.#addresses);
+    let wanted: Map<string, ListenAddress>;
+    try {
+      wanted = wantedOf(this.#addresses);
+      this.#isBlind = false;
+    } catch (error) {
+      if (!this.#isBlind) this.#options.observe({ kind: "host trouble", trouble: BLIND, error });
+      this.#isBlind = true;
+      return;
+    }
     const before = [...this.#pairs.keys()].join();
     for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, dispose);
     for (const key of this.#skipped) if (!wanted.has(key)) this.#skipped.delete(key);
@@ -190,6 +206,19 @@ function wantedOf(addresses: readonly ListenAddress[]): Map<string, ListenAddres
   return wanted;
 }
 
+/** Throws `ListenError` where the addresses of the host are needed and cannot be listed. */
+function wantedAtOnce(addresses: readonly ListenAddress[]): Map<string, ListenAddress> {
+  try {
+    return wantedOf(addresses);
+  } catch (cause) {
+    throw new ListenError(
+      `Cannot list the addresses of this host, which ${addresses.filter(isWildcard).map(text).join(", ")} ` +
+        `stands for: ${hostReason(cause)}. Or name each address with --listen`,
+      { cause },
+    );
+  }
+}
+
 function isWildcard({ hostname }: ListenAddress): boolean {
   return hostname === "0.0.0.0" || hostname === "::";
 }
@@ -198,7 +227,12 @@ function sameFamily(one: string, other: string): boolean {
   return one.includes(":") === other.includes(":");
 }
 
-/** The addresses a wildcard stands for. Link-local IPv6 needs a zone, which cannot be bound here. */
+const BLIND = "the addresses of this host cannot be listed, so queries to a new one are not answered";
+
+/**
+ * The addresses a wildcard stands for. Link-local IPv6 needs a zone, which cannot be bound here. Throws what
+ * `Deno.networkInterfaces` throws.
+ */
 function localAddresses({ hostname, port }: ListenAddress): ListenAddress[] {
   return Deno.networkInterfaces()
     .map(({ address }) => ({ hostname: address, port, required: false }))
@@ -217,7 +251,7 @@ function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) return "another program listens there";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (isLacking(error)) return "this host does not have the address";
-  return error instanceof Error ? error.message : String(error);
+  return hostReason(error);
 }
 
 function explain(address: ListenAddress, error: unknown): ListenError {

@@ -1,4 +1,6 @@
-/** TCP connections at once, in all and from one address (RFC 9210 §4.2). */
+import { AddressWords } from "../address_words.ts";
+
+/** TCP connections at once, in all and from one address (RFC 9210 §4.2); the addresses of an IPv6 /56 count as one. */
 export interface PlaceLimits {
   readonly maxClients: number;
   readonly maxClientsPerAddress: number;
@@ -61,6 +63,7 @@ export class Places {
   readonly #census: Census;
   readonly #all = new Set<Place>();
   readonly #byAddress = new Map<string, Set<Place>>();
+  readonly #words = new AddressWords();
 
   constructor(limits: PlaceLimits, census = NOBODY_ELSE) {
     this.#limits = limits;
@@ -80,35 +83,58 @@ export class Places {
   /** Why there is no place for a newcomer from this address; undefined where there is, or has just been made, one. */
   refusal(address: string, now: number): string | undefined {
     const { maxClients, maxClientsPerAddress } = this.#limits;
-    const own = this.#byAddress.get(address);
+    const own = this.#byAddress.get(this.#network(address));
     if (own && !this.#hasRoom(own, maxClientsPerAddress, now)) {
       return `it has ${maxClientsPerAddress} TCP connections already`;
     }
-    const { elsewhere, share } = this.#census;
-    // Where one thread has taken all, its clients come to give them up as it meets newcomers of its own.
-    const limit = Math.max(maxClients - elsewhere, Math.floor(maxClients * share));
-    return this.#hasRoom(this.#all, limit, now)
+    return this.#hasRoom(this.#all, this.#limit, now)
       ? undefined
       : `${maxClients} TCP clients are connected already`;
   }
 
+  /** Whether a newcomer gets a place that no other has to give up. */
+  get isFree(): boolean {
+    return this.#all.size < this.#limit;
+  }
+
+  /** Closes so many idle connections, if there are as many; returns how many it closed. */
+  spare(count: number, now: number): number {
+    let closed = 0;
+    while (closed < count && this.#makeRoom(this.#all, now)) closed++;
+    return closed;
+  }
+
+  /** Where one thread has taken all, its clients come to give them up as it meets newcomers of its own. */
+  get #limit(): number {
+    const { maxClients } = this.#limits;
+    const { elsewhere, share } = this.#census;
+    return Math.max(maxClients - elsewhere, Math.floor(maxClients * share));
+  }
+
+  /** An IPv4 address, or the /56 of an IPv6 address: a customer has as many addresses as that (RFC 6177 §2). */
+  #network(address: string): string {
+    const { isIpv4, words } = this.#words.read(address);
+    return isIpv4 ? address : `${words[0]}:${words[1]! & ~0xff}`;
+  }
+
   /** Gives a place until the connection is closed. */
   give(guest: Guest, address: string): void {
-    const neighbours = this.#byAddress.get(address) ?? new Set();
-    this.#byAddress.set(address, neighbours);
+    const network = this.#network(address);
+    const neighbours = this.#byAddress.get(network) ?? new Set();
+    this.#byAddress.set(network, neighbours);
     const place = { guest, neighbours };
     this.#all.add(place);
     this.#census.tell(this.#all.size);
     neighbours.add(place);
-    void guest.closed.then(() => this.#free(place, address));
+    void guest.closed.then(() => this.#free(place, network));
   }
 
-  #free(place: Place, address: string): void {
+  #free(place: Place, network: string): void {
     this.#all.delete(place);
     this.#census.tell(this.#all.size);
     place.neighbours.delete(place);
-    if (place.neighbours.size === 0 && this.#byAddress.get(address) === place.neighbours) {
-      this.#byAddress.delete(address);
+    if (place.neighbours.size === 0 && this.#byAddress.get(network) === place.neighbours) {
+      this.#byAddress.delete(network);
     }
   }
 

@@ -1,3 +1,4 @@
+import { errorCode, isShortage } from "../host_error.ts";
 import type { Places } from "./places.ts";
 import { listenTcp } from "./shared_port.ts";
 import { type TcpClientLimits, TcpSession } from "./tcp_session.ts";
@@ -16,6 +17,12 @@ export interface TcpFrontendOptions extends FrontendOptions {
 const BACKLOG = 4096;
 /** As many queries take the time that a connect takes. */
 const CONNECT = 16;
+/** How long to wait before the next accept where the host is short of something, in ms. */
+const SHORTAGE_PAUSE = 10;
+/** So many failures of accept in a row without a shortage are a fault of the listener: then it pauses, too. */
+const MAX_FAILURES = 100;
+/** Failures that accept(2) passes on from a connection whose client has gone already: nobody waits for it. */
+const GONE = new Set(["ENOTCONN", "ECONNABORTED", "ECONNRESET", "EPROTO"]);
 /** How often sessions are looked through for idle ones, in ms. */
 const SWEEP = 1000;
 
@@ -62,28 +69,49 @@ export class TcpFrontend {
   }
 
   async #accept(): Promise<void> {
-    while (!this.#stopping) {
+    for (let failures = 0; !this.#stopping;) {
       try {
         this.#admit(await this.#listener.accept());
-        // After each whatever has come already, and soon all the rest: a burst of connects keeps no query waiting.
-        await new Promise((resolve) => setImmediate(resolve));
-        const { turns } = this.#options;
-        turns.spend(CONNECT);
-        if (turns.isOver) await turns.next();
+        failures = 0;
       } catch (error) {
         if (this.#stopping) return;
-        // Out of file descriptors, or the client was gone already: others may fare better in a moment.
-        const { hostname } = this.address;
-        this.#options.observe({ kind: "socket trouble", transport: "tcp", address: hostname, error });
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        failures++;
+        // accept(2): errors of the new connection are to be treated "like EAGAIN by retrying".
+        if (isShortage(error) || failures % MAX_FAILURES === 0) await this.#recover(error);
+        else if (!GONE.has(errorCode(error) ?? "")) this.#report(error);
       }
+      // After each whatever has come already, and soon all the rest: a burst of connects keeps no query waiting.
+      await new Promise((resolve) => setImmediate(resolve));
+      const { turns } = this.#options;
+      turns.spend(CONNECT);
+      if (turns.isOver) await turns.next();
     }
+  }
+
+  /** Gives up an idle client for the one that waits, whose connection needs a descriptor and memory. */
+  async #recover(error: unknown): Promise<void> {
+    this.#report(error);
+    const { places, limits } = this.#options;
+    places.spare(1, limits.now());
+    await new Promise((resolve) => setTimeout(resolve, SHORTAGE_PAUSE));
+  }
+
+  #report(error: unknown): void {
+    const { hostname } = this.address;
+    this.#options.observe({ kind: "socket trouble", transport: "tcp", address: hostname, error });
   }
 
   #admit(socket: Deno.TcpConn): void {
     if (this.#stopping) return socket.close(); // accepted just before, and nobody would end it
     const { hostname: address, port } = socket.remoteAddr;
     const { answerer, turns, limits, observe, places } = this.#options;
+    const client = { transport: "tcp", address, port } as const;
+    // A client that may not ask never costs another one its place, and none at all where it gets no answer.
+    const access = answerer.access(address);
+    if (access === "ignore" || access === "refuse" && !places.isFree) {
+      socket.close();
+      return observe({ kind: "denied", client, reason: "not allowed", told: false });
+    }
     const reason = places.refusal(address, limits.now());
     if (reason) {
       socket.close();
@@ -91,7 +119,6 @@ export class TcpFrontend {
     }
     // Answers are gathered here, not by the kernel (RFC 7766 §8).
     socket.setNoDelay(true);
-    const client = { transport: "tcp", address, port } as const;
     const session = new TcpSession(socket, client, {
       ...limits,
       maxQueued: places.octetsEach,

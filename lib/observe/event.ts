@@ -19,6 +19,7 @@ export type Event =
   | ConnectionClosed
   | ClientRefused
   | SocketTrouble
+  | HostTrouble
   | QueryLogTrouble
   | CacheFileTrouble
   | ListRead
@@ -146,6 +147,14 @@ export interface SocketTrouble {
   readonly kind: "socket trouble";
   readonly transport: "udp" | "tcp";
   readonly address: string;
+  readonly error: unknown;
+}
+
+/** The operating system refuses something that is tried again later. Reported once until it works again. */
+export interface HostTrouble {
+  readonly kind: "host trouble";
+  /** A clause, as in "the addresses of this host cannot be listed". */
+  readonly trouble: string;
   readonly error: unknown;
 }
 

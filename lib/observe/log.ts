@@ -6,6 +6,7 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import { rcodeName } from "../dns/codes.ts";
+import { hostReason } from "../host_error.ts";
 import type { Answered, Denied, Event, Observe, TurnedAway } from "./event.ts";
 import { Repeats } from "./repeats.ts";
 
@@ -122,8 +123,10 @@ function say(event: Event): void {
       return log.warning("trouble with the {transport} socket on {address}: {reason}", {
         transport: event.transport,
         address: event.address,
-        reason: String(event.error),
+        reason: hostReason(event.error),
       });
+    case "host trouble":
+      return log.warning("{trouble}: {reason}", { trouble: event.trouble, reason: hostReason(event.error) });
     case "query log trouble":
       return log.warning("lines of the query log are lost: {reason}", { ...event });
     case "cache file trouble":

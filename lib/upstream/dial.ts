@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { UpstreamError } from "../errors.ts";
+import { isShortage } from "../host_error.ts";
 import type { UpstreamAddress } from "./address.ts";
 import { checkName, findFlaw, type Flaw } from "./authentication.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
@@ -23,7 +24,12 @@ export interface DialSettings {
   readonly profile: "strict" | "opportunistic";
   /** Told, in the opportunistic profile, of each channel to such a server (RFC 8310 §6.5). */
   readonly onUnauthenticated: (error: UpstreamError) => void;
+  /** Called when this host is short of descriptors or memory; returns whether something was given up for the dial. */
+  readonly makeRoom: () => boolean;
 }
+
+/** The time that what was given up takes to be free, in ms. */
+const ROOM_DELAY = 5;
 
 /**
  * Dials one upstream: the certificate chain is verified, names `authName` among its subject alternative names, and has a
@@ -56,10 +62,15 @@ class Dialer {
 
   async dial(options: DialOptions): Promise<Channel> {
     using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeout);
-    try {
-      return new TlsChannel(await this.#open(attempt));
-    } catch (error) {
-      throw attempt.explain(error);
+    for (;;) {
+      try {
+        return new TlsChannel(await this.#open(attempt));
+      } catch (error) {
+        if (attempt.signal.aborted || !isShortage(error) || !this.#settings.makeRoom()) {
+          throw attempt.explain(error);
+        }
+        await new Promise((resolve) => setTimeout(resolve, ROOM_DELAY));
+      }
     }
   }
 

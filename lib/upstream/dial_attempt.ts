@@ -59,12 +59,22 @@ export class DialAttempt implements Disposable {
     if (error instanceof UpstreamError) return error;
     const { code = "", message = String(error), name } = error as NodeJS.ErrnoException;
     const detail = message.replace(/ \(SSL routines:.*\)$/, "");
+    const shortage = SHORTAGES[code];
+    if (shortage) return this.error(shortage, { cause: error });
     if (this.#phase === "resolve") return this.error("resolve", { cause: error, detail });
     if (name === "TimeoutError" || code === "ETIMEDOUT") return this.error("timed out", { cause: error });
     const isEnd = name === "AbortError" || error instanceof Deno.errors.UnexpectedEof;
     return this.error(isEnd ? "closed" : FAILURES[code] ?? "protocol", { cause: error, detail });
   }
 }
+
+/** This host is short of something, whatever the phase: not the upstream's fault. */
+const SHORTAGES: Readonly<Record<string, Failure>> = {
+  EMFILE: "no descriptors",
+  ENFILE: "no descriptors",
+  ENOBUFS: "no memory",
+  ENOMEM: "no memory",
+};
 
 /** The platform's error codes that say more than that it did not work. */
 const FAILURES: Readonly<Record<string, Failure>> = {

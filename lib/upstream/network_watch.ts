@@ -6,6 +6,8 @@ const JUMP = 1000;
 export interface NetworkWatchOptions {
   /** Called when what is known of the network no longer holds. */
   readonly onChange: (reason: NetworkChange) => void;
+  /** Called when the addresses cannot be listed, once until they can. */
+  readonly onTrouble: (error: unknown) => void;
   /** Time that stands still while the machine sleeps, in ms. */
   readonly monotonic?: () => number;
   /** Time that goes on, in ms. */
@@ -24,12 +26,16 @@ export class NetworkWatch implements Disposable {
   readonly #monotonic: () => number;
   readonly #wall: () => number;
   readonly #addresses: () => readonly string[];
+  readonly #onTrouble: (error: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #offset: number;
-  #known: string;
+  /** Undefined until they could be listed. */
+  #known: string | undefined;
+  #inTrouble = false;
 
   constructor(options: NetworkWatchOptions) {
     this.#onChange = options.onChange;
+    this.#onTrouble = options.onTrouble;
     this.#monotonic = options.monotonic ?? (() => performance.now());
     this.#wall = options.wall ?? (() => Date.now());
     this.#addresses = options.addresses ?? localAddresses;
@@ -52,17 +58,26 @@ export class NetworkWatch implements Disposable {
   /** Both at once are one change: who wakes up elsewhere has slept and has other addresses. */
   #look(): void {
     const offset = this.#wall() - this.#monotonic();
-    const known = this.#addressText();
+    const known = this.#addressText() ?? this.#known;
     const hasJumped = Math.abs(offset - this.#offset) >= JUMP;
-    const isElsewhere = known !== this.#known;
+    const isElsewhere = this.#known !== undefined && known !== this.#known;
     this.#offset = offset;
     this.#known = known;
     if (hasJumped) this.#onChange("clock jumped");
     else if (isElsewhere) this.#onChange("addresses changed");
   }
 
-  #addressText(): string {
-    return this.#addresses().toSorted().join(" ");
+  /** Undefined where the host cannot list them just now: then they count as unchanged. */
+  #addressText(): string | undefined {
+    try {
+      const text = this.#addresses().toSorted().join(" ");
+      this.#inTrouble = false;
+      return text;
+    } catch (error) {
+      if (!this.#inTrouble) this.#onTrouble(error);
+      this.#inTrouble = true;
+      return undefined;
+    }
   }
 }
 

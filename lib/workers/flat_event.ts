@@ -1,6 +1,7 @@
 /** Events as plain things, which is all that can be posted from one thread to another. */
 import { Message } from "../dns/message.ts";
 import { type Failure, type Phase, UpstreamError } from "../errors.ts";
+import { errorCode } from "../host_error.ts";
 import type { Event } from "../observe/event.ts";
 import type { Query } from "../resolver/resolver.ts";
 
@@ -16,6 +17,8 @@ interface FlatError {
   readonly name: string;
   readonly message: string;
   readonly stack: string;
+  /** Of an error of the operating system. */
+  readonly code?: string | undefined;
   /** Those of an `UpstreamError`. */
   readonly facts?: {
     readonly failure: Failure;
@@ -53,15 +56,16 @@ function restoreQuery({ octets, ...rest }: FlatQuery): Query {
 function flattenError(error: unknown): FlatError {
   if (!(error instanceof Error)) return { name: "Error", message: String(error), stack: String(error) };
   const { name, message, stack = "" } = error;
-  if (!(error instanceof UpstreamError)) return { name, message, stack };
+  if (!(error instanceof UpstreamError)) return { name, message, stack, code: errorCode(error) };
   const { failure, upstream, phase, sent } = error;
   return { name, message, stack, facts: { failure, upstream, phase, sent } };
 }
 
-function restoreError({ name, message, stack, facts }: FlatError): Error {
+function restoreError({ name, message, stack, code, facts }: FlatError): Error {
   const error: Error = facts ? new UpstreamError(facts.failure, facts) : new Error();
   error.message = message; // with its detail
   error.stack = stack;
   if (!facts) error.name = name;
+  if (code !== undefined) Object.assign(error, { code });
   return error;
 }

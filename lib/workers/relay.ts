@@ -6,6 +6,7 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
   "listening",
   "skipped",
   "network changed",
+  "host trouble",
   "list read",
   "hits",
 ]);

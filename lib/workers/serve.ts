@@ -1,3 +1,4 @@
+import { prepareStackTraces } from "../defects.ts";
 import type { Call, Word } from "./calls.ts";
 import { ServedProxy } from "./served_proxy.ts";
 
@@ -16,6 +17,7 @@ export function isWorker(): boolean {
 
 /** Makes this thread, a worker, one that answers queries as the main thread says. */
 export function serveAsWorker(): void {
+  prepareStackTraces();
   const scope = globalThis as unknown as Scope;
   const served = new ServedProxy((word) => scope.postMessage(word));
   scope.addEventListener("message", ({ data }) => void served.take(data));

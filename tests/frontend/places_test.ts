@@ -185,3 +185,21 @@ Deno.test("the places are those of all listeners together", async () => {
     "1 TCP clients are connected already",
   ]);
 });
+
+Deno.test("the addresses of an IPv6 /56 count as one, and those of two such networks as two (S20)", () => {
+  const places = new Places({ maxClients: 100, maxClientsPerAddress: 2 });
+  const addresses = ["2001:db8:0:ff::1", "2001:db8:0:1::2"];
+  for (const address of addresses) places.give(new FakeGuest(undefined), address);
+  assertEquals(places.refusal("2001:db8::3", NOW), "it has 2 TCP connections already");
+  assertEquals(places.refusal("2001:db8:0:100::1", NOW), undefined);
+  assertEquals(places.refusal("192.0.2.1", NOW), undefined);
+});
+
+Deno.test("idle places are given up on request, the most useless first and none that waits for us", () => {
+  const [busy, idle, silent] = [new FakeGuest(undefined), new FakeGuest(0), new FakeGuest(NOW - 100, false)];
+  const places = taken([busy, idle, silent].map((guest, i) => [guest, `192.0.2.${10 + i}`]));
+  assertEquals(places.spare(1, NOW), 1);
+  assertEquals([busy, idle, silent].map(({ isClosed }) => isClosed), [false, false, true]);
+  assertEquals(places.spare(5, NOW), 1);
+  assertEquals(busy.isClosed, false);
+});

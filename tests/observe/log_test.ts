@@ -72,7 +72,16 @@ const LINES: [Event, string][] = [
   ],
   [
     { kind: "socket trouble", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
-    "warning trouble with the tcp socket on 127.0.0.1: TypeError: so it is",
+    "warning trouble with the tcp socket on 127.0.0.1: so it is",
+  ],
+  [
+    {
+      kind: "host trouble",
+      trouble: "the addresses of this host cannot be listed",
+      error: Object.assign(new Error("os error 24"), { code: "EMFILE" }),
+    },
+    "warning the addresses of this host cannot be listed: no free file descriptors: raise LimitNOFILE (systemd), " +
+    "ulimit -n, or --ulimit nofile (containers)",
   ],
   [
     { kind: "query log trouble", reason: "no space left" },

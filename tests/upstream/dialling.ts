@@ -17,6 +17,7 @@ export function dialTo(upstream: string, settings: Partial<DialSettings> = {}): 
     lookup: systemLookup,
     profile: "strict",
     onUnauthenticated: () => {},
+    makeRoom: () => false,
     ...settings,
   });
 }

@@ -65,3 +65,20 @@ Deno.test("a connection that nobody answers asks whether the port is blocked; a 
     "1.1.1.1:853: read: timed out",
   );
 });
+
+for (
+  const [code, failure] of [
+    ["EMFILE", "no descriptors"],
+    ["ENFILE", "no descriptors"],
+    ["ENOBUFS", "no memory"],
+    ["ENOMEM", "no memory"],
+  ] as const
+) {
+  Deno.test(`${code} while dialing is reported as a shortage here, after all that can be given up was (part 4, row 1b)`, async () => {
+    let spare = 3;
+    const lookup = () => Promise.reject(Object.assign(new Error(`socket ${code}`), { code }));
+    const { channel } = dialled(dialTo("dot.test", { lookup, makeRoom: () => spare-- > 0 }));
+    const error = await assertRejects(() => channel, UpstreamError);
+    assertEquals([error.failure, spare], [failure, -1]);
+  });
+}
