@@ -16,7 +16,7 @@ import { Local } from "./resolver/local.ts";
 import { LocalNames, type LocalRecord } from "./resolver/local_names.ts";
 import { RebindingFilter } from "./resolver/rebinding.ts";
 import type { Resolver } from "./resolver/resolver.ts";
-import { addSpecialNames, isSpecial } from "./resolver/special_names.ts";
+import { addCanaryNames, addSpecialNames, isSpecial } from "./resolver/special_names.ts";
 import { TypeFilter } from "./resolver/type_filter.ts";
 
 /** Where no name of a stranger should lead: "this host" (RFC 1122 §3.2.1.3) and what is private. */
@@ -153,12 +153,13 @@ export class Policy implements Disposable {
 
   /** What the configuration says of a name hides what files say of it. */
   #localNames(hosts: readonly Hosts[]): LocalNames {
-    const { config: { records, specialNames }, routes } = this.#options;
+    const { config: { records, specialNames, canaryNames }, routes } = this.#options;
     const names = new LocalNames();
     const configured = new Set(records.map(({ name }) => String(name)));
     const found = hosts.flatMap(({ records }) => records).filter(({ name }) => !configured.has(String(name)));
     for (const record of [...records, ...found]) names.add(record, isPublic(record));
     if (specialNames === "local") addSpecialNames(names, routes);
+    if (canaryNames === "nxdomain") addCanaryNames(names, routes);
     return names;
   }
 }

@@ -258,6 +258,27 @@ Deno.test("a command line that cannot be meant is refused with the value, the re
   for (const [args, message] of LINES_REFUSED) assertThrows(() => parseConfig(args, {}), UsageError, message);
 });
 
+Deno.test("aliases of --record in a circle are refused, those that leave it are not (F7)", () => {
+  const records = (...texts: string[]) => texts.flatMap((text) => ["--record", text]);
+  const circles: [string[], string][] = [
+    [["a.lan CNAME b.lan", "B.lan CNAME A.lan"], "a.lan. → b.lan. → a.lan."],
+    [["x.lan CNAME a.lan", "a.lan CNAME b.lan", "b.lan CNAME a.lan"], "x.lan. → a.lan. → b.lan. → a.lan."],
+    [["*.a.lan CNAME x.b.lan", "*.b.lan CNAME y.a.lan"], "x.b.lan. → y.a.lan. → x.b.lan."],
+    [["*.a.lan CNAME b.lan", "b.lan CNAME x.a.lan"], "b.lan. → x.a.lan. → b.lan."],
+  ];
+  for (const [texts, circle] of circles) {
+    const message = `${circle} lead in a circle; let one lead to another name`;
+    assertThrows(() => parsed(records(...texts)), UsageError, message);
+  }
+  const straight = [
+    ["a.lan CNAME a.lan"],
+    ["*.a.lan CNAME x.a.lan"],
+    ["*.a.lan CNAME x.a.lan", "y.a.lan CNAME z.a.lan"],
+    ["*.a.lan CNAME x.a.lan", "x.a.lan CNAME b.lan", "b.lan A 10.0.0.1"],
+  ];
+  for (const texts of straight) assertEquals(parsed(records(...texts)).policy.records.length, texts.length);
+});
+
 const ENVIRONMENTS_REFUSED: [environment: Record<string, string>, message: string][] = [
   [
     { DOT_PROXY_UPSTREEM: "x" },

@@ -7,7 +7,7 @@ import type { Network } from "../networks.ts";
 import type { Value } from "./options.ts";
 import type { POLICY_OPTIONS } from "./policy_options.ts";
 import type { ListFile } from "../resolver/list_files.ts";
-import type { LocalRecord } from "../resolver/local_names.ts";
+import { LocalNames, type LocalRecord } from "../resolver/local_names.ts";
 
 export interface PolicyConfig {
   readonly allow: readonly Network[];
@@ -20,6 +20,7 @@ export interface PolicyConfig {
   readonly hosts: readonly string[];
   readonly records: readonly LocalRecord[];
   readonly specialNames: Value<"special-names">;
+  readonly canaryNames: Value<"canary-names">;
   readonly lists: readonly ListFile[];
   readonly blockAnswer: Value<"block-answer">;
   readonly rebindProtection: boolean;
@@ -35,6 +36,7 @@ export type PolicyName = keyof typeof POLICY_OPTIONS;
 export function composePolicy(values: <N extends PolicyName>(name: N) => Value<N>[]): PolicyConfig {
   const records = values("record");
   refuseAliasesBesideData(records);
+  refuseAliasLoops(records);
   return {
     allow: values("allow"),
     deny: values("deny"),
@@ -44,6 +46,7 @@ export function composePolicy(values: <N extends PolicyName>(name: N) => Value<N
     hosts: values("hosts"),
     records,
     specialNames: values("special-names")[0]!,
+    canaryNames: values("canary-names")[0]!,
     lists: [
       ...values("block").map((list) => ({ ...list, allows: false })),
       ...values("unblock").map((list) => ({ ...list, allows: true })),
@@ -63,5 +66,28 @@ function refuseAliasesBesideData(records: readonly LocalRecord[]): void {
     throw new UsageError(
       `--record: ${name} has a CNAME record and others; an alias can have nothing beside it`,
     );
+  }
+}
+
+/** Aliases in a circle come to no data. An alias for itself is none: it excepts its name from a wildcard. */
+function refuseAliasLoops(records: readonly LocalRecord[]): void {
+  const names = new LocalNames();
+  for (const record of records) names.add(record);
+  for (const { name, type, data } of records) {
+    if (type !== Type.CNAME) continue;
+    const trail = new Map([[String(name), name]]);
+    for (let target = data;;) {
+      const alias = names.findName(target)?.name.alias;
+      if (!alias || String(alias) === String(target)) break;
+      const isKnown = trail.has(String(target));
+      trail.set(String(target), target);
+      if (isKnown) {
+        const circle = [...trail.values(), target].map((name) => nameToString(name, 0)).join(" → ");
+        throw new UsageError(
+          `--record: the aliases ${circle} lead in a circle; let one lead to another name`,
+        );
+      }
+      target = alias;
+    }
   }
 }

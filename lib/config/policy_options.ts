@@ -74,6 +74,13 @@ export const POLICY_OPTIONS = {
     meaning:
       "Where names without a place in the public DNS are answered, unless a --route has them: localhost, test, private addresses.",
   },
+  "canary-names": {
+    placeholder: "ANSWER",
+    ...oneOf("nxdomain", "forward"),
+    fallback: "nxdomain",
+    meaning:
+      "Answer for names by which browsers and systems ask whether to keep to this resolver: nxdomain for yes, unless a --record or --route has them.",
+  },
   block: {
     placeholder: "[LABEL=]FILE",
     accepts: "a list: hosts format, domains, or ||domain^ rules",

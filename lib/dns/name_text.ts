@@ -18,6 +18,11 @@ function labels(text: string): number[][] {
   if (text === "" || text === ".") return [];
   const found: number[][] = [[]];
   for (const [token, decimal, escaped] of text.matchAll(/\\(\d{3})|\\(.)|[^]/g)) {
+    if (token === "\\" || escaped !== undefined && escaped >= "0" && escaped <= "9") {
+      throw new TypeError(
+        `"${text}" has a backslash without an octet's three digits, or a character, behind it`,
+      );
+    }
     if (token === ".") found.push([]);
     else found.at(-1)!.push(octet(text, decimal, escaped ?? token));
   }

@@ -9,6 +9,8 @@ export interface ResponseFields {
   readonly rcode: number;
   /** Whether we are who knows (RFC 1035 §4.1.1, AA): for our own names, but not where others' are kept back. */
   readonly authoritative: boolean;
+  /** Whether records are missing that the client may get over TCP (TC); not unless given. */
+  readonly truncated?: boolean;
   /** Whole records, of `composeRecord`. */
   readonly answers?: readonly Uint8Array[];
   readonly authority?: readonly Uint8Array[];
@@ -18,13 +20,15 @@ export interface ResponseFields {
 
 /** A response to the query that no upstream was asked for, as one from upstream would be: the reply is made of it. */
 export function composeResponse(query: Message, fields: ResponseFields): Message {
-  const { rcode, authoritative, answers = [], authority = [], extendedErrors = [] } = fields;
+  const { rcode, authoritative, truncated = false, answers = [], authority = [], extendedErrors = [] } =
+    fields;
   const { questionEnd } = query;
   const opts = extendedErrors.length > 0 ? [composeOptRecord(rcode, extendedErrors)] : [];
   const parts = [...answers, ...authority, ...opts];
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, questionEnd));
   bytes.set(query.bytes.subarray(0, questionEnd));
-  const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD) | (authoritative ? Flag.AA : 0);
+  const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD) | (authoritative ? Flag.AA : 0) |
+    (truncated ? Flag.TC : 0);
   writeUint16(bytes, 2, flags | rcode & 0xf);
   writeUint16(bytes, 4, 1);
   writeUint16(bytes, 6, answers.length);
@@ -72,4 +76,17 @@ export function composeSoa(owner: Uint8Array, ttl: number): Uint8Array {
 /** A pointer to the end of the name in the question that begins at `offset`: what is asked for is below it. */
 export function questionSuffix(offset: number): Uint8Array {
   return Uint8Array.of(0xc0 | offset >> 8, offset & 0xff);
+}
+
+/**
+ * The SOA record for a "no" about the name in the question, of a zone that begins one label above it: at the name itself
+ * the record would be one that the name does not have.
+ */
+export function composeSoaAbove({ bytes }: Message, ttl: number): Uint8Array {
+  return composeSoa(questionSuffix(above(bytes, HEADER)), ttl);
+}
+
+/** Offset of the name one label above a plain name; that of the root itself. */
+export function above(bytes: Uint8Array, name: number): number {
+  return bytes[name] === 0 ? name : name + bytes[name]! + 1;
 }

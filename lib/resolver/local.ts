@@ -1,12 +1,21 @@
-import { Class, ExtendedError, Rcode, Type } from "../dns/codes.ts";
+import { Class, ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
 import { DNSSEC_OK } from "../dns/edns.ts";
 import { expandRecord } from "../dns/expand.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, Message } from "../dns/message.ts";
+import { lowerCase, skipPlainName } from "../dns/name.ts";
 import { composeOptRecord } from "../dns/opt.ts";
 import { readUint16, RecordCursor, writeUint16 } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
-import { composeResponse, composeSoa, QUESTION_NAME, questionSuffix } from "../dns/response.ts";
+import {
+  above,
+  composeRecord,
+  composeResponse,
+  composeSoa,
+  composeSoaAbove,
+  QUESTION_NAME,
+  questionSuffix,
+} from "../dns/response.ts";
 import { UpstreamError } from "../errors.ts";
 import type { LocalName, LocalNames } from "./local_names.ts";
 import type { Query, Resolver } from "./resolver.ts";
@@ -15,12 +24,19 @@ import type { Query, Resolver } from "./resolver.ts";
 export const LOCAL_TTL = 300;
 /** How long the denial of a name without a place in the public DNS holds, in seconds (RFC 6303 §3). */
 const ZONE_TTL = 10_800;
-/** Aliases of aliases that are followed: a loop ends there. */
-const MAX_ALIASES = 8;
+/** Aliases of aliases that are followed. The configuration has no loops, but may have long chains. */
+const MAX_ALIASES = 16;
 
-const NODATA_SOA = composeSoa(QUESTION_NAME, LOCAL_TTL);
+/** What RFC 6303 §3 has at the top of a zone, whose name the question has. */
+const APEX: ReadonlyMap<number, Uint8Array[]> = new Map([
+  [Type.SOA, [composeSoa(QUESTION_NAME, ZONE_TTL)]],
+  [Type.NS, [composeRecord(QUESTION_NAME, Type.NS, ZONE_TTL, QUESTION_NAME)]],
+]);
 /** "Forged Answer" (RFC 8914 §4.5): the name has another answer elsewhere. */
 const FORGED = [composeReason({ code: ExtendedError.FORGED_ANSWER, text: "answered from local data" })];
+const TOO_MANY_ALIASES = [
+  composeReason({ code: ExtendedError.OTHER, text: `more than ${MAX_ALIASES} local aliases in a row` }),
+];
 
 /** Answers for names that are known here: special ones (RFC 6761), those of hosts files and of the configuration. */
 export class Local implements Resolver {
@@ -38,48 +54,68 @@ export class Local implements Resolver {
   }
 
   #resolve(query: Query, aliases: number): Message | Promise<Message> {
-    const found = this.names.find(query.message);
-    if (!found || readUint16(query.message.bytes, query.message.questionEnd - 2) !== Class.IN) {
-      return this.#next.resolve(query);
-    }
+    const { message } = query;
+    const found = this.names.find(message);
+    if (!found || message.class !== Class.IN) return this.#next.resolve(query);
     const { name, zone, isEmpty } = found;
     // The zone above has the DS records of one that begins here (RFC 4035 §3.1.4.1), and that zone is not here.
-    if (query.message.type === Type.DS && name.below !== undefined && zone === undefined) {
-      return this.#next.resolve(query);
-    }
+    const isApex = zone === undefined && name.below !== undefined && name.below !== "forwarded";
+    if (message.type === Type.DS && isApex) return this.#next.resolve(query);
+    // An alias for itself has its data elsewhere: it is the target of a wildcard, or an exception to one.
+    if (name.alias && asksFor(message, name.alias)) return this.#next.resolve(query);
     query.trace.source = "local";
-    if (zone !== undefined && name.below !== "same") {
-      return deny(query.message, zone, isEmpty || name.below === "empty");
-    }
-    return this.#answer(query, name, aliases);
+    if (zone !== undefined && name.below !== "same") return deny(message, zone, name, isEmpty);
+    const records = isApex && !name.alias ? new Map([...APEX, ...name.records]) : name.records;
+    const { type } = message;
+    const answers = type === Type.ANY ? [...records.values()].flat() : records.get(type) ?? [];
+    return this.#answer(query, name, answers, aliases);
   }
 
-  #answer(query: Query, name: LocalName, aliases: number): Message | Promise<Message> {
+  #answer(
+    query: Query,
+    name: LocalName,
+    answers: readonly Uint8Array[],
+    aliases: number,
+  ): Message | Promise<Message> {
     const { message } = query;
-    const { type } = message;
-    const answers = type === Type.ANY ? [...name.records.values()].flat() : name.records.get(type);
     const extendedErrors = name.isPublic ? FORGED : [];
     const fields = { rcode: Rcode.NOERROR, authoritative: true, extendedErrors };
-    if (answers && answers.length > 0) return composeResponse(message, { ...fields, answers });
+    if (answers.length > 0) return composeResponse(message, { ...fields, answers });
     if (name.alias) return this.#follow(query, name, name.alias, aliases);
-    return composeResponse(message, { ...fields, authority: [NODATA_SOA] });
+    const zone = this.names.zoneOf(message);
+    const soa = zone === undefined
+      ? composeSoaAbove(message, LOCAL_TTL)
+      : composeSoa(questionSuffix(zone), LOCAL_TTL);
+    return composeResponse(message, { ...fields, authority: [soa] });
   }
 
   /** What the alias's target has is part of the answer: stub resolvers do not ask for it (RFC 1034 §5.2.2). */
   #follow(query: Query, name: LocalName, target: Uint8Array, aliases: number): Message | Promise<Message> {
-    if (aliases === 0) return withAlias(query, name, undefined);
+    if (aliases === 0) {
+      const failure = { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors: TOO_MANY_ALIASES };
+      return composeResponse(query.message, failure);
+    }
     const response = this.#resolve({ ...query, message: questionFor(target, query.message) }, aliases - 1);
     if (response instanceof Message) return withAlias(query, name, response);
     return response.then((response) => withAlias(query, name, response));
   }
 }
 
-function deny(message: Message, zone: number, isEmpty: boolean): Message {
+/** Of a zone that does not exist itself the denial is one of the zone above. */
+function deny(message: Message, zone: number, { below, isPublic }: LocalName, isEmpty: boolean): Message {
+  const owner = below === "absent" ? above(message.bytes, zone) : zone;
   return composeResponse(message, {
-    rcode: isEmpty ? Rcode.NOERROR : Rcode.NXDOMAIN,
+    rcode: isEmpty || below === "empty" ? Rcode.NOERROR : Rcode.NXDOMAIN,
     authoritative: true,
-    authority: [composeSoa(questionSuffix(zone), ZONE_TTL)],
+    authority: [composeSoa(questionSuffix(owner), ZONE_TTL)],
+    extendedErrors: isPublic ? FORGED : [],
   });
+}
+
+/** Whether the name in the question is this plain one in lower case. */
+function asksFor({ bytes, questionEnd }: Message, name: Uint8Array): boolean {
+  if (questionEnd - 4 - HEADER !== name.length) return false;
+  return name.every((octet, i) => octet === lowerCase(bytes[HEADER + i]!));
 }
 
 /** A query like the one that was asked, for another name. */
@@ -98,22 +134,62 @@ function questionFor(name: Uint8Array, { bytes, questionEnd, edns }: Message): M
 }
 
 /** The CNAME record, and what is known of its target. */
-function withAlias({ message, trace }: Query, name: LocalName, response: Message | undefined): Message {
+function withAlias({ message, trace }: Query, name: LocalName, response: Message): Message {
   const answers = [...name.records.get(Type.CNAME) ?? []];
   const authority: Uint8Array[] = [];
-  const extendedErrors = name.isPublic ? [...FORGED] : [];
-  if (response) {
-    const cursor = new RecordCursor(response.bytes, response.questionEnd);
-    try {
-      while (cursor.next() && cursor.section !== "additional") {
-        (cursor.section === "answer" ? answers : authority).push(expandRecord(response.bytes, cursor));
-      }
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      throw new UpstreamError("malformed", { upstream: trace.upstream ?? "", phase: "read", cause: error });
+  const cursor = new RecordCursor(response.bytes, response.questionEnd);
+  try {
+    while (cursor.next() && cursor.section !== "additional") {
+      (cursor.section === "answer" ? answers : authority).push(expandRecord(response.bytes, cursor));
     }
-    extendedErrors.push(...response.edns?.extendedErrors() ?? []);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UpstreamError("malformed", { upstream: trace.upstream ?? "", phase: "read", cause: error });
   }
-  const rcode = (response?.rcode ?? 0) & 0xf;
-  return composeResponse(message, { rcode, authoritative: true, answers, authority, extendedErrors });
+  compressOwners(message.questionEnd, [answers, authority]);
+  return composeResponse(message, {
+    rcode: response.rcode & 0xf,
+    authoritative: true,
+    truncated: (response.flags & Flag.TC) !== 0,
+    answers,
+    authority,
+    extendedErrors: [...name.isPublic ? FORGED : [], ...response.edns?.extendedErrors() ?? []],
+  });
+}
+
+/** A pointer has 14 bits for the offset (RFC 1035 §4.1.4). */
+const MAX_POINTER = 0x3fff;
+
+/**
+ * Puts pointers in the place of owners that stand before in the message, as owners or as targets of aliases: a large
+ * answer stays about as long as it was. The first record begins at `start`.
+ */
+function compressOwners(start: number, sections: readonly Uint8Array[][]): void {
+  const known = new Map<string, number>();
+  let at = start;
+  const note = (record: Uint8Array, from: number, to: number) => {
+    if (at + from <= MAX_POINTER) known.set(record.subarray(from, to).toHex(), at + from);
+  };
+  for (const records of sections) {
+    for (const [i, record] of records.entries()) {
+      const isOwn = record[0]! === QUESTION_NAME[0];
+      const ownerEnd = isOwn ? QUESTION_NAME.length : skipPlainName(record, 0);
+      const offset = isOwn ? undefined : known.get(record.subarray(0, ownerEnd).toHex());
+      const written = offset === undefined
+        ? record
+        : joined(questionSuffix(offset), record.subarray(ownerEnd));
+      if (offset === undefined && !isOwn) note(record, 0, ownerEnd);
+      const data = (offset === undefined ? ownerEnd : 2) + 10;
+      if (readUint16(written, data - 10) === Type.CNAME) note(written, data, written.length);
+      records[i] = written;
+      at += written.length;
+    }
+  }
+}
+
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(one.length + other.length);
+  whole.set(one);
+  whole.set(other, one.length);
+  return whole;
 }

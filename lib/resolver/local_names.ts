@@ -14,8 +14,11 @@ export interface LocalRecord {
   readonly data: Uint8Array;
 }
 
-/** What is said of names below one that are not there: that they do not exist, the same as of itself, or nothing. */
-export type Below = "denied" | "empty" | "same" | "forwarded";
+/**
+ * The answer for names below one that are not there: NXDOMAIN, NODATA, the same as for itself, or that of the upstream.
+ * "absent" is NXDOMAIN for the name itself, too.
+ */
+export type Below = "denied" | "absent" | "empty" | "same" | "forwarded";
 
 /** A name that is answered here, and what there is to answer. */
 export class LocalName {
@@ -32,6 +35,8 @@ export class LocalName {
   /** Whether it has another answer where the rest of the world asks. */
   isPublic = false;
 }
+
+const NO_RECORDS = new LocalName();
 
 /** What the search for a name has come to: it tells of the last one that was found. */
 export interface Found {
@@ -74,15 +79,25 @@ export class LocalNames {
   }
 
   /** Makes a name the top of what is ours, and says what is below. */
-  addZone(name: Uint8Array, below: Below): void {
+  addZone(name: Uint8Array, below: Below, isPublic = false): void {
     const node = this.#at(name);
     node.below = below;
-    node.exists ||= below !== "forwarded";
+    node.isPublic ||= isPublic;
+    node.exists ||= below !== "forwarded" && below !== "absent";
+  }
+
+  /** What there is for the name that a message asks for; undefined where it is not answered here. */
+  find(message: Message): Found | undefined {
+    return this.#find(questionSuffixes(message));
+  }
+
+  /** The same for a plain name. */
+  findName(name: Uint8Array): Found | undefined {
+    return this.#find(this.#hashes.read(name, 0));
   }
 
   /** From the name itself to what it is below: the first that says something of it decides. */
-  find(message: Message): Found | undefined {
-    const { count, low, high, offsets } = questionSuffixes(message);
+  #find({ count, low, high, offsets }: SuffixHashes): Found | undefined {
     let isBelowKnown = false;
     let isEmpty = false;
     for (let i = count - 1; i >= 0; i--) {
@@ -91,14 +106,28 @@ export class LocalNames {
       const name = this.#names[index]!;
       if (i === count - 1) {
         if (name.exists) return this.#say(name);
-        isEmpty = true;
+        isEmpty = name.below !== "absent";
       } else if (name.wildcard && !isBelowKnown) {
         // RFC 4592 §3.3.1: the wildcard is that of the "closest encloser", the first name above that exists.
         return this.#say(name.wildcard);
+      } else if (name.wildcard && isEmpty) {
+        // RFC 4592 §2.2.2: a name that has only names below exists, and so the wildcard does not stand for it.
+        return this.#say(NO_RECORDS);
       }
       if (name.below === "forwarded") return undefined;
       if (name.below !== undefined) return this.#say(name, offsets[i], isEmpty);
       isBelowKnown = true;
+    }
+    return undefined;
+  }
+
+  /** Where the local zone that a name is in begins in the question; undefined where it is in none. */
+  zoneOf(message: Message): number | undefined {
+    const { count, low, high, offsets } = questionSuffixes(message);
+    for (let i = count - 1; i >= 0; i--) {
+      const index = this.#table.find(low[i]!, high[i]!);
+      const below = index === NOTHING ? undefined : this.#names[index]!.below;
+      if (below !== undefined) return below === "forwarded" ? undefined : offsets[i];
     }
     return undefined;
   }

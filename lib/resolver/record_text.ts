@@ -25,10 +25,13 @@ const TYPES: Readonly<
   TXT: { type: Type.TXT, form: 'text, or several in "quotes"', parse: (_, text) => strings(text) },
 };
 
+/** Up to a blank that has no backslash before it. */
+const WORD = /(?:\\[^]|[^\s\\])+/g;
+
 /** Throws a `TypeError` that says what is wrong and what to write. */
 export function parseRecord(text: string): LocalRecord {
   const [, name = "", seconds, word = "", rest = ""] =
-    /^\s*(\S+)\s+(?:(\d+)\s+)?([A-Za-z]+)\s+(.*?)\s*$/s.exec(text) ?? [];
+    /^\s*((?:\\[^]|[^\s\\])+)\s+(?:(\d+)\s+)?([A-Za-z]+)\s+((?:\\[^]|[^\\])*?)\s*$/s.exec(text) ?? [];
   const kind = TYPES[word.toUpperCase()];
   if (!kind) {
     const types = Object.keys(TYPES).join(", ");
@@ -36,7 +39,7 @@ export function parseRecord(text: string): LocalRecord {
   }
   const ttl = seconds === undefined ? LOCAL_TTL : Number(seconds);
   if (ttl > MAX_TTL) throw new TypeError(`"${text}" has a TTL of more than ${MAX_TTL} seconds`);
-  const data = kind.parse(rest.split(/\s+/), rest);
+  const data = kind.parse(rest.match(WORD) ?? [], rest);
   if (!data) {
     throw new TypeError(`"${text}" has no data for its type: ${word.toUpperCase()} takes ${kind.form}`);
   }
@@ -68,17 +71,34 @@ function withName(words: readonly string[], numbers: number): Uint8Array | undef
   return Uint8Array.of(...octets, ...parseName(words.at(-1)!));
 }
 
-/** One character-string for each text in quotes, or for all of it (RFC 1035 §3.3.14); longer ones are divided. */
+/** Octets of a text in presentation format: `\X` is X itself, and `\DDD` the octet of this number (RFC 1035 §5.1). */
+function unescaped(text: string): Uint8Array | undefined {
+  const octets: number[] = [];
+  for (const [, decimal, character] of text.matchAll(/\\(\d{3})|\\?([^])/gu)) {
+    if (decimal === undefined) octets.push(...new TextEncoder().encode(character));
+    else octets.push(Number(decimal));
+  }
+  const isSound = /^(?:\\\d{3}|\\\D|[^\\])*$/su.test(text) && octets.every((octet) => octet <= 255);
+  return isSound ? Uint8Array.from(octets) : undefined;
+}
+
+/** Texts in quotes, and words with blanks around them. */
+const STRINGS = /^(?:"(?:[^"\\]|\\[^])*"(?:\s+|(?=")|$)|(?:[^"\s\\]|\\[^])+(?:\s+|$))*$/;
+const STRING = /"((?:[^"\\]|\\[^])*)"|((?:[^"\s\\]|\\[^])+)/g;
+
+/**
+ * The character-strings of a TXT record: each text in quotes, and each word between them; without quotes, all of it in one
+ * (RFC 1035 §3.3.14). Longer ones than 255 octets are divided.
+ */
 function strings(text: string): Uint8Array | undefined {
-  const isQuoted = /^("(?:[^"\\]|\\.)*"\s*)+$/s.test(text);
-  const texts = isQuoted
-    ? [...text.matchAll(/"((?:[^"\\]|\\.)*)"/gs)].map(([, inner]) => inner!.replace(/\\(.)/gs, "$1"))
-    : [text];
-  const octets = texts.map((each) => new TextEncoder().encode(each));
+  if (text === "" || !STRINGS.test(text)) return undefined;
+  const hasQuotes = text.replace(/\\[^]/g, "").includes('"');
+  const texts = hasQuotes ? [...text.matchAll(STRING)].map(([, quoted, word]) => quoted ?? word!) : [text];
+  const octets = texts.map(unescaped);
+  if (!octets.every((each) => each !== undefined)) return undefined;
   const parts = octets.flatMap((each) => each.length === 0 ? [each] : chunks(each));
   const length = parts.reduce((sum, part) => sum + 1 + part.length, 0);
-  if (text === "" || length > 0xffff) return undefined;
-  return Uint8Array.from(parts.flatMap((part) => [part.length, ...part]));
+  return length > 0xffff ? undefined : Uint8Array.from(parts.flatMap((part) => [part.length, ...part]));
 }
 
 function chunks(octets: Uint8Array): Uint8Array[] {

@@ -36,6 +36,13 @@ function privateReverseZones(): string[] {
   ];
 }
 
+/**
+ * Names by which browsers and systems ask whether the network wants them to keep to its resolver, as NXDOMAIN says it
+ * does: Firefox's DNS over HTTPS (support.mozilla.org: "canary domain"), and iCloud Private Relay
+ * (developer.apple.com: "Prepare your network or web server for iCloud Private Relay").
+ */
+const CANARY_NAMES = ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"];
+
 const LOOPBACK4 = Uint8Array.of(127, 0, 0, 1);
 const LOOPBACK6 = Uint8Array.from({ length: 16 }, (_, i) => i === 15 ? 1 : 0);
 
@@ -46,6 +53,13 @@ export function addSpecialNames(names: LocalNames, routes: readonly string[]): v
   }
   for (const route of routes) {
     if (ZONES.some(([zone]) => isWithin(route, zone))) names.addZone(parseName(route), "forwarded");
+  }
+}
+
+/** Adds the canary names, but for those that have a route of their own. */
+export function addCanaryNames(names: LocalNames, routes: readonly string[]): void {
+  for (const name of CANARY_NAMES) {
+    if (!routes.includes(name)) names.addZone(parseName(name), "absent", true);
   }
 }
 

@@ -2,12 +2,12 @@ import { parseHosts } from "../../lib/resolver/hosts.ts";
 import { Local } from "../../lib/resolver/local.ts";
 import { LocalNames } from "../../lib/resolver/local_names.ts";
 import { parseRecord } from "../../lib/resolver/record_text.ts";
-import { addSpecialNames } from "../../lib/resolver/special_names.ts";
+import { addCanaryNames, addSpecialNames } from "../../lib/resolver/special_names.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { extendedErrors } from "../support/asking.ts";
-import { assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
-import { a, cname, response, type Type } from "../support/packets.ts";
+import { a, cname, read, response, type Type } from "../support/packets.ts";
 import { asked, resolved, told } from "../support/resolving.ts";
 
 /** What goes on is answered 198.51.100.9, as "upstream". */
@@ -48,7 +48,12 @@ const SPECIAL: [name: string, type: Type, answer: string][] = [
   ["2.0.0.127.in-addr.arpa", "PTR", "3"],
   ["0.0.127.in-addr.arpa", "PTR", "0"],
   ["1.0.0.10.in-addr.arpa", "PTR", "3"],
-  ["10.in-addr.arpa", "SOA", "0"],
+  ["10.in-addr.arpa", "SOA", "0 10.in-addr.arpa nobody.invalid 1 3600 1200 604800 10800"],
+  ["10.in-addr.arpa", "NS", "0 10.in-addr.arpa"],
+  ["10.in-addr.arpa", "MX", "0"],
+  ["home.arpa", "SOA", "0 home.arpa nobody.invalid 1 3600 1200 604800 10800"],
+  ["localhost", "NS", "0 localhost"],
+  ["www.localhost", "SOA", "0"],
   ["1.1.16.172.in-addr.arpa", "PTR", "3"],
   ["1.1.31.172.in-addr.arpa", "PTR", "3"],
   ["1.1.168.192.in-addr.arpa", "PTR", "3"],
@@ -135,6 +140,13 @@ const RECORDS: [record: string, name: string, type: Type, answer: string][] = [
   ["_ldap._tcp.lan SRV 1 2 389 nas.lan", "_ldap._tcp.lan", "SRV", "0 00010002018503" + "6e6173036c616e00"],
   ["*.dev.lan A 10.0.0.3", "a.b.dev.lan", "A", "0 10.0.0.3"],
   ["*.dev.lan A 10.0.0.3", "a.dev.lan", "TXT", "0"],
+  ['nas.lan TXT "\\065\\066"', "nas.lan", "TXT", '0 "AB"'],
+  ['nas.lan TXT "\\"a\\\\\\b\\;"', "nas.lan", "TXT", '0 "\\"a\\\\b;"'],
+  ["nas.lan TXT a\\;\\032\\066 c", "nas.lan", "TXT", '0 "a; B c"'],
+  ['nas.lan TXT "a" b\\ c "d"', "nas.lan", "TXT", '0 "a" "b c" "d"'],
+  ["nas.lan TXT v=DKIM1; k=rsa", "nas.lan", "TXT", '0 "v=DKIM1; k=rsa"'],
+  ["n\\097s.lan A 10.0.0.2", "nas.lan", "A", "0 10.0.0.2"],
+  ["lan MX 10 m\\097il.lan", "lan", "MX", "0 10 mail.lan"],
   ["nas.lan CNAME nas.example", "nas.lan", "A", "0 nas.example 198.51.100.9"],
   ["nas.lan CNAME nas.example", "nas.lan", "CNAME", "0 nas.example"],
 ];
@@ -189,10 +201,103 @@ Deno.test("an alias is followed, here or elsewhere, and the names of the answer 
   ]);
 });
 
-Deno.test("aliases that lead in a circle end", async () => {
-  const { local, next } = having("a.lan CNAME b.lan", "b.lan CNAME a.lan");
-  assertEquals((await resolved(local, asked("a.lan"))).rcode, 0);
+Deno.test("a chain of more local aliases than are followed is SERVFAIL with a reason, and nobody is asked (F7)", async () => {
+  const { local, next } = having(
+    ...Array.from({ length: 17 }, (_, i) => `a${i}.lan CNAME a${i + 1}.lan`),
+    "a17.lan A 10.0.0.1",
+  );
+  const answer = await resolved(local, asked("a0.lan"));
+  assertEquals([answer.rcode, extendedErrors(answer)], [2, [{
+    code: 0,
+    text: "more than 16 local aliases in a row",
+  }]]);
+  assertEquals((await resolved(local, asked("a1.lan"))).answers.length, 17);
   assertEquals(next.asked.length, 0);
+});
+
+Deno.test("a wildcard alias's own target is asked for upstream, and so is what is an alias for itself (F7)", async () => {
+  const { local, next } = having(
+    "*.w.lan CNAME Out.w.lan",
+    "*.w2.lan A 10.0.0.1",
+    "exc.w2.lan CNAME exc.w2.lan",
+  );
+  assertEquals(await told(local, "a.w.lan"), "0 out.w.lan 198.51.100.9");
+  assertEquals(await told(local, "OUT.w.lan"), "0 198.51.100.9");
+  assertEquals(await told(local, "exc.w2.lan"), "0 198.51.100.9");
+  assertEquals(await told(local, "below.exc.w2.lan"), "0 198.51.100.9");
+  assertEquals(await told(local, "other.w2.lan"), "0 10.0.0.1");
+  assertEquals(next.names, ["out.w.lan", "OUT.w.lan", "exc.w2.lan", "below.exc.w2.lan"]);
+});
+
+Deno.test("a name that has only names below it is NODATA below a wildcard (4592 §2.2.2, F17)", async () => {
+  const { local, next } = having("*.dev.lan A 10.0.0.3", "x.y.deep.dev.lan A 10.0.0.5");
+  for (const name of ["deep.dev.lan", "y.deep.dev.lan"]) assertEquals(await told(local, name), "0", name);
+  assertEquals(next.asked.length, 0);
+  await local.resolve(asked("dev.lan"));
+  assertEquals(next.asked.length, 1, "not below the wildcard");
+});
+
+Deno.test("NODATA has the SOA record of a zone above the name, never of the name itself (F16)", async () => {
+  const names = new LocalNames();
+  for (const record of ["nas.lan", "nas.home.arpa", "*.dev.lan", "single"]) {
+    names.add(parseRecord(`${record} A 10.0.0.1`));
+  }
+  addSpecialNames(names, []);
+  const local = new Local(names, elsewhere());
+  const owner = async (name: string, type: Type) =>
+    (await resolved(local, asked(name, type))).authority.map(({ name }) => name);
+  for (const type of ["AAAA", "SOA", "NS"] as const) {
+    assertEquals(await owner("nas.lan", type), ["lan"]);
+    assertEquals(await owner("nas.home.arpa", type), ["home.arpa"]);
+    assertEquals(await owner("a.dev.lan", type), ["dev.lan"]);
+    assertEquals(await owner("single", type), ["."]);
+  }
+});
+
+Deno.test("canary names and those below do not exist, unless a record or a route has them (F8)", async () => {
+  const canaries = ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"];
+  const names = new LocalNames();
+  addCanaryNames(names, []);
+  const local = new Local(names, elsewhere());
+  for (const name of canaries) {
+    for (const type of ["A", "AAAA", "HTTPS", "DS"] as const) {
+      assertEquals(await told(local, name, type), "3", name);
+    }
+    const answer = await resolved(local, asked(`a.${name}`));
+    assertEquals([answer.rcode, answer.authority.map(({ name }) => name)], [3, [
+      name.replace(/^[^.]+\./, ""),
+    ]]);
+    assertEquals(extendedErrors(answer).map(({ code }) => code), [4]);
+  }
+  assertEquals(await told(local, "icloud.com"), "0 198.51.100.9");
+  assertEquals(await told(local, "xmask.icloud.com"), "0 198.51.100.9");
+
+  const own = new LocalNames();
+  own.add(parseRecord("mask.icloud.com A 10.0.0.1"));
+  own.add(parseRecord("mask-h2.icloud.com CNAME mask-h2.icloud.com"));
+  addCanaryNames(own, ["use-application-dns.net", "com"]);
+  const other = new Local(own, elsewhere());
+  assertEquals(await told(other, "mask.icloud.com"), "0 10.0.0.1");
+  assertEquals(await told(other, "mask-h2.icloud.com"), "0 198.51.100.9");
+  assertEquals(await told(other, "use-application-dns.net"), "0 198.51.100.9");
+});
+
+Deno.test("an alias's answer keeps the target's TC, and is about as long as it (F17)", async () => {
+  const { local, next } = having("a.lan CNAME a-name-of-some-length.example");
+  const addresses = Array.from({ length: 60 }, (_, i) => `192.0.2.${i}`);
+  next.respond = ({ message }) =>
+    Message.parse(
+      response(message.bytes, { tc: true, answers: addresses.map((each) => a(message.name, each)) }),
+    );
+  const query = asked("a.lan");
+  const { bytes } = await local.resolve(query);
+  const shown = read(bytes);
+  assertEquals(shown.flags.tc, true);
+  assertEquals(
+    shown.answers.slice(1).map(({ name, text }) => `${name} ${text}`),
+    addresses.map((each) => `a-name-of-some-length.example ${each}`),
+  );
+  assert(bytes.length < 12 + 11 + 60 + 60 * 16, `${bytes.length} octets`);
 });
 
 Deno.test("a name that has another answer elsewhere is told with EDE 4 (8914-3)", async () => {
@@ -218,6 +323,11 @@ Deno.test("what is no record is refused with what its type takes", () => {
     ["nas.lan 700000 A 10.0.0.1", "TTL of more than"],
     ["a..b A 10.0.0.1", "label of 0 octets"],
     [". A 10.0.0.1", "the root"],
+    ['nas.lan TXT "a', "TXT takes text"],
+    ["nas.lan TXT \\256", "TXT takes text"],
+    ["nas.lan TXT \\06", "TXT takes text"],
+    ["nas.lan TXT a\\", "is no record"],
+    ["n\\1s.lan A 10.0.0.1", "a backslash without"],
   ];
   for (const [text, reason] of cases) {
     const error = assertThrows(() => parseRecord(text), TypeError);

@@ -175,6 +175,12 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `record = ["nas.lan A 192.0.2"]`,
     "FILE:1: record: ",
   ],
+  "canary-names": [
+    `canary-names = "forward"`,
+    ["--canary-names=forward"],
+    `canary-names = "null"`,
+    `FILE:1: canary-names: `,
+  ],
   "special-names": [
     `special-names = "forward"`,
     ["--special-names=forward"],

@@ -11,6 +11,7 @@ export const OPEN: PolicyConfig = {
   hosts: [],
   records: [],
   specialNames: "forward",
+  canaryNames: "forward",
   lists: [],
   blockAnswer: "nxdomain",
   rebindProtection: false,
