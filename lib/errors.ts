@@ -1,4 +1,5 @@
 import { ExtendedError, Rcode } from "./dns/codes.ts";
+import { escapeText } from "./escape.ts";
 
 /** What the caller wrote is wrong; the message names the value, the reason and the remedy. */
 export class UsageError extends Error {
@@ -26,6 +27,7 @@ const FAILURES = {
   "no memory": fatal(ExtendedError.OTHER, "the kernel here has no memory or buffers left for a connection"),
   "timed out": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "timed out"),
   "protocol": fatal(ExtendedError.NETWORK_ERROR, "what it speaks is not TLS as it should be"),
+  "handshake refused": fatal(ExtendedError.NETWORK_ERROR, "it refuses our TLS handshake"),
   "untrusted issuer": fatal(
     ExtendedError.NETWORK_ERROR,
     "its certificate comes from an issuer that is not trusted",
@@ -52,12 +54,15 @@ interface FailureRow {
   readonly again: boolean;
 }
 
+/** In characters: what a certificate or the platform says at most in a log line, an extended error or a page. */
+const MAX_DETAIL = 300;
+
 /** What is known of a failure beside its class. */
 export interface FailureFacts {
   /** The upstream's label. */
   readonly upstream: string;
   readonly phase: Phase;
-  /** What the platform said, where that helps. */
+  /** What the platform or a certificate says, where that helps; escaped and cut here, since strangers write it. */
   readonly detail?: string;
   readonly cause?: unknown;
   /** Whether the query had left by then: such an attempt counts (RFC 9520 §3.1). */
@@ -73,7 +78,8 @@ export class UpstreamError extends Error {
   readonly sent: boolean;
 
   constructor(failure: Failure, { upstream, phase, detail, cause, sent }: FailureFacts) {
-    super(`${upstream}: ${phase}: ${textOf(failure, phase)}${detail ? ` (${detail})` : ""}`, { cause });
+    const inBrackets = detail ? ` (${escapeText(detail, MAX_DETAIL)})` : "";
+    super(`${upstream}: ${phase}: ${textOf(failure, phase)}${inBrackets}`, { cause });
     this.failure = failure;
     this.upstream = upstream;
     this.phase = phase;

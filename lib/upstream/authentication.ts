@@ -1,10 +1,17 @@
+/**
+ * Whether a server has proved who it is, and if not, why, in words for the operator. The platform decides whether the
+ * chain leads to a trusted root; names, pins and the key usage of issuers are held against the certificates' own DER.
+ */
 import { X509Certificate } from "node:crypto";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import type { Failure } from "../errors.ts";
+import type { PeerCertificate } from "node:tls";
+import { type CertificateFields, namesHost, readCertificate } from "./certificate.ts";
+import { explainRejection, findDateFlaw, type Flaw, mayNotIssue } from "./certificate_flaws.ts";
 import { pinOf, provenChain } from "./pins.ts";
 
 /** What a server has to prove. */
 export interface Requirements {
+  /** An IP address or a host name in ASCII, which the certificate must name. */
+  readonly authName: string;
   /** Base64 of SHA-256 over keys: one of the chain must be among them (RFC 7858 §4.2); none: any will do. */
   readonly pins: readonly string[];
   /** Whether the name is asked for beside a pin: "the client SHOULD … require both" (RFC 8310 §6.4). */
@@ -13,10 +20,10 @@ export interface Requirements {
   readonly roots: () => readonly X509Certificate[];
 }
 
-/** What it has shown: the certificate with whatever followed it, and the platform's word for what is wrong with it. */
+/** What it has shown: the certificate with those sent after it, and the platform's code for what is wrong with them. */
 export interface Proof {
   readonly certificate: PeerChain;
-  /** Undefined if the chain leads to a trusted root and names the server. */
+  /** Undefined if the chain leads to a trusted root, whatever it names. */
   readonly error: string | undefined;
 }
 
@@ -25,15 +32,10 @@ interface PeerChain extends PeerCertificate {
   readonly issuerCertificate?: PeerChain;
 }
 
-/** What is wrong with a proof. */
-export interface Flaw {
-  readonly failure: Failure;
-  readonly detail: string;
-}
-
 /** More certificates than any real chain has, of which each may cost a signature's verification. */
 const MAX_SENT = 10;
-
+/** Names of a certificate, and keys of a chain, that a message lists. */
+const MAX_LISTED = 4;
 /**
  * What is wrong with a proof; undefined if nothing is.
  *
@@ -41,20 +43,21 @@ const MAX_SENT = 10;
  * no trusted root. The pin of an issuer cannot stand alone like that, for it fits whatever else that issuer has signed:
  * then the certificate must be valid for the host as if there were no pin.
  */
-export function findFlaw(proof: Proof, { pins, isNamed, roots }: Requirements): Flaw | undefined {
-  if (pins.length === 0) return findChainFlaw(proof);
-  const sent = certificatesOf(proof.certificate);
-  const [leaf] = sent as [X509Certificate];
-  if (!isNamed && pins.includes(pinOf(leaf))) return findDateFlaw([leaf]);
-  const findMismatch = () =>
-    findPinMismatch(leaf, sent, pins) && findPinMismatch(leaf, [...sent, ...roots()], pins);
-  // Without a name the pin is all that was asked for, so that its absence is the news.
-  return isNamed ? findChainFlaw(proof) ?? findMismatch() : findMismatch() ?? findChainFlaw(proof);
-}
-
-/** Matches subjectAltName only: "MUST NOT inspect the Subject field" for a name (RFC 8310 §8.1). */
-export function checkName(name: string, certificate: PeerCertificate): Error | undefined {
-  return checkServerIdentity(name, { ...certificate, subject: {} as PeerCertificate["subject"] });
+export function findFlaw(proof: Proof, requirements: Requirements): Flaw | undefined {
+  const { pins, isNamed, roots } = requirements;
+  try {
+    const [leaf, ...others] = certificatesOf(proof.certificate);
+    if (!leaf) return { failure: "bad certificate", detail: "it has shown none" };
+    if (pins.length === 0) return findChainFlaw(leaf, others, proof.error, requirements);
+    if (!isNamed && pins.includes(pinOf(leaf))) return findDateFlaw([leaf]);
+    const chainFlaw = () => findChainFlaw(leaf, others, proof.error, requirements);
+    const mismatch = () =>
+      findPinMismatch(leaf, others, pins) && findPinMismatch(leaf, [...others, ...roots()], pins);
+    // Without a name the pin is all that was asked for, so that its absence is the news.
+    return isNamed ? chainFlaw() ?? mismatch() : mismatch() ?? chainFlaw();
+  } catch (error) {
+    return { failure: "bad certificate", detail: `it cannot be read: ${(error as Error).message}` };
+  }
 }
 
 function findPinMismatch(
@@ -64,47 +67,34 @@ function findPinMismatch(
 ): Flaw | undefined {
   const keys = new Set(provenChain(leaf, others).map(pinOf));
   if (pins.some((pin) => keys.has(pin))) return undefined;
-  return {
-    failure: "pin mismatch",
-    detail: `its keys are ${[...keys].map((key) => `sha256/${key}`).join(", ")}`,
-  };
+  const shown = [...keys].slice(0, MAX_LISTED).map((key) => `sha256/${key}`);
+  return { failure: "pin mismatch", detail: `its keys are ${shown.join(", ")}` };
 }
 
-/** The platform calls most flaws of a chain by one name; the dates tell more. */
-function findChainFlaw({ certificate, error }: Proof): Flaw | undefined {
-  if (error === undefined) return undefined;
-  if (error === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    const names = certificate.subjectaltname;
-    return { failure: "wrong name", detail: names ? `it is for ${names}` : "it names nobody" };
-  }
-  const [leaf, ...others] = certificatesOf(certificate) as [X509Certificate, ...X509Certificate[]];
-  const dateFlaw = findDateFlaw(provenChain(leaf, others));
-  if (dateFlaw) return dateFlaw;
-  if (UNTRUSTED.has(error)) {
-    return { failure: "untrusted issuer", detail: `issued by ${commonName(leaf.issuer)}` };
-  }
-  return { failure: "bad certificate", detail: error };
+function findChainFlaw(
+  leaf: X509Certificate,
+  others: readonly X509Certificate[],
+  error: string | undefined,
+  { authName, roots }: Requirements,
+): Flaw | undefined {
+  if (error !== undefined) return explainRejection(leaf, others, roots(), error);
+  const fields = readCertificate(leaf.raw);
+  if (!namesHost(fields, authName)) return { failure: "wrong name", detail: namesInWords(fields) };
+  return findIssuerFlaw(leaf, others, roots);
 }
 
-const UNTRUSTED: ReadonlySet<string> = new Set([
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  "UNABLE_TO_GET_ISSUER_CERT",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "CERT_UNTRUSTED",
-]);
-
-function findDateFlaw(chain: readonly X509Certificate[]): Flaw | undefined {
-  const now = Date.now();
-  for (const { validFrom, validTo, subject } of chain) {
-    const whose = `that of ${commonName(subject)}`;
-    if (Date.parse(validTo) < now) return { failure: "expired", detail: `${whose}, on ${validTo}` };
-    if (Date.parse(validFrom) > now) {
-      return { failure: "not yet valid", detail: `${whose}, before ${validFrom}` };
-    }
-  }
-  return undefined;
+/** RFC 5280 §6.1.4 (n): an issuer's key usage, if there is one, "verify that the keyCertSign bit is set". */
+function findIssuerFlaw(
+  leaf: X509Certificate,
+  others: readonly X509Certificate[],
+  roots: () => readonly X509Certificate[],
+): Flaw | undefined {
+  // The platform does not look; that all issuers may issue is what every handshake but a forger's shows.
+  const suspect = others.find((each) => !readCertificate(each.raw).mayIssue);
+  if (!suspect) return undefined;
+  const trusted = new Set(roots());
+  if (provenChain(leaf, [...others, ...trusted]).some((each) => trusted.has(each))) return undefined;
+  return { failure: "bad certificate", detail: mayNotIssue(suspect) };
 }
 
 function certificatesOf(leaf: PeerChain): X509Certificate[] {
@@ -118,7 +108,18 @@ function certificatesOf(leaf: PeerChain): X509Certificate[] {
   return certificates;
 }
 
-/** From the lines of a distinguished name. */
-function commonName(name: string): string {
-  return /^CN=(.*)$/m.exec(name)?.[1] ?? "unknown";
+/** The first names of a certificate; one that is not written like a host name stands in quotes. */
+function namesInWords({ dnsNames, ipAddresses }: CertificateFields): string {
+  const names = [
+    ...dnsNames.map((name) => `DNS:${/^[\w.*-]+$/.test(name) ? name : JSON.stringify(name)}`),
+    ...ipAddresses.map((octets) => `IP Address:${addressText(octets)}`),
+  ];
+  if (names.length === 0) return "it names nobody";
+  const rest = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : "";
+  return `it is for ${names.slice(0, MAX_LISTED).join(", ")}${rest}`;
+}
+
+function addressText(octets: Uint8Array): string {
+  if (octets.length === 4) return octets.join(".");
+  return octets.toHex().replace(/.{4}(?!$)/g, "$&:").replace(/\b0{1,3}(?=[0-9a-f])/g, "");
 }

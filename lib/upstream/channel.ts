@@ -1,4 +1,15 @@
-import type { Phase } from "../errors.ts";
+import type { Failure, Phase } from "../errors.ts";
+
+/** Why a channel has ended, where that is known better than that it was closed. */
+export class ChannelError extends Error {
+  override readonly name = "ChannelError";
+  readonly failure: Failure;
+
+  constructor(failure: Failure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.failure = failure;
+  }
+}
 
 /** Whoever is told what comes over a channel. */
 export interface Receiver {

@@ -4,7 +4,7 @@ import { Message } from "../dns/message.ts";
 import { composeQuery, MAX_QUERY_FRAME } from "../dns/query.ts";
 import { readUint16 } from "../dns/records.ts";
 import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../errors.ts";
-import type { Channel, Dial } from "./channel.ts";
+import { type Channel, ChannelError, type Dial } from "./channel.ts";
 import { Outbox } from "./outbox.ts";
 import { type Pending, PendingQueries } from "./pending.ts";
 import { SweepTimer } from "./sweep_timer.ts";
@@ -168,7 +168,10 @@ export class Connection implements Disposable {
 
   readonly #ended = (cause?: Error): void => {
     const isIdle = this.#state === "open" && this.inFlight === 0;
-    this.#end(this.#error("closed", { cause }), isIdle ? this.#options.now() - this.#usedAt : undefined);
+    const error = cause instanceof ChannelError
+      ? this.#error(cause.failure, { cause, detail: cause.message })
+      : this.#error("closed", { cause });
+    this.#end(error, isIdle ? this.#options.now() - this.#usedAt : undefined);
   };
 
   readonly #receive = (frame: Uint8Array): void => {

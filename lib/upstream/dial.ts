@@ -1,9 +1,11 @@
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { UpstreamError } from "../errors.ts";
 import { isShortage } from "../host_error.ts";
 import type { UpstreamAddress } from "./address.ts";
-import { checkName, findFlaw, type Flaw } from "./authentication.ts";
+import { refusesProtocol } from "./alerts.ts";
+import { findFlaw } from "./authentication.ts";
+import type { Flaw } from "./certificate_flaws.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
 import { readClientCertificate } from "./client_certificate.ts";
 import { DialAttempt } from "./dial_attempt.ts";
@@ -53,6 +55,8 @@ class Dialer {
   #preferred: string | undefined;
   /** Where a connection stood, but led to no channel: others had better be tried before. */
   #suspect: string | undefined;
+  /** Whether the server refuses the protocol "dot", as some do that serve HTTPS beside. */
+  #refusesAlpn = false;
 
   constructor(address: UpstreamAddress, settings: DialSettings) {
     this.#address = address;
@@ -64,7 +68,7 @@ class Dialer {
     using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeout);
     for (;;) {
       try {
-        return new TlsChannel(await this.#open(attempt));
+        return new TlsChannel(await this.#open(attempt), this.#address.clientCertificate !== undefined);
       } catch (error) {
         if (attempt.signal.aborted || !isShortage(error) || !this.#settings.makeRoom()) {
           throw attempt.explain(error);
@@ -85,7 +89,8 @@ class Dialer {
         this.#contexts = [context, ...contexts.filter((each) => each !== context)];
         return socket;
       }
-      const isLast = flaw.failure !== "untrusted issuer" || context === contexts.at(-1);
+      // Other roots may trust a chain that these do not, but no roots change a name or a key.
+      const isLast = socket.authorized || flaw.failure === "pin mismatch" || context === contexts.at(-1);
       if (isLast && this.#toleratesFlaws) {
         this.#settings.onUnauthenticated(attempt.error(flaw.failure, flaw));
         return socket;
@@ -119,35 +124,45 @@ class Dialer {
     secureContext: SecureContext,
     attempt: DialAttempt,
   ): Promise<TLSSocket> {
-    const { authName, port } = this.#address;
     attempt.enter("connect");
+    const { port } = this.#address;
     const open = (address: string, signal: AbortSignal) => openTcp(address, port, signal);
     const { address, opened } = await openFirst(addresses, open, attempt.signal);
     attempt.enter("TLS");
     try {
-      const socket = await openTls(opened, {
-        secureContext,
-        ALPNProtocols: ["dot"], // RFC 7858 §8.2 (IANA)
-        // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted" as a server name.
-        ...isIP(authName) === 0 && { servername: authName },
-        checkServerIdentity: (_, certificate) => checkName(authName, certificate),
-        // Not here, but in `#findFlaw`, which can say what is wrong; until then nobody can write. That the server holds
-        // the key of the certificate is checked all the same (TLS 1.2 and 1.3, measured with Deno 2.9.6).
-        rejectUnauthorized: false,
-      }, attempt.signal);
+      const socket = await this.#secure(opened, secureContext, attempt.signal);
       this.#preferred = address;
       return socket;
     } catch (error) {
       if (this.#preferred === address) this.#preferred = undefined;
+      if (!this.#refusesAlpn && refusesProtocol(error)) {
+        // RFC 7858 §3.1 knows no ALPN: the port alone may have to say what is spoken.
+        this.#refusesAlpn = true;
+        return await this.#shakeHands([address], secureContext, attempt);
+      }
+      this.#refusesAlpn = false;
       this.#suspect = address;
       throw error;
     }
   }
 
+  #secure(socket: Socket, secureContext: SecureContext, signal: AbortSignal): Promise<TLSSocket> {
+    const { authName } = this.#address;
+    return openTls(socket, {
+      secureContext,
+      ...!this.#refusesAlpn && { ALPNProtocols: ["dot"] }, // RFC 7858 §8.2 (IANA)
+      // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted" as a server name.
+      ...isIP(authName) === 0 && { servername: authName },
+      // Neither name nor chain here, but in `#findFlaw`, which reads DER and can say what is wrong; until then there is
+      // no channel. That the server holds the key of the certificate is checked (TLS 1.2 and 1.3, Deno 2.9.6).
+      checkServerIdentity: () => undefined,
+      rejectUnauthorized: false,
+    }, signal);
+  }
+
   #findFlaw(socket: TLSSocket): Flaw | undefined {
-    const { pins, isNamed } = this.#address;
     const error = socket.authorized ? undefined : String(socket.authorizationError ?? "unverified");
     const proof = { certificate: socket.getPeerCertificate(true), error };
-    return findFlaw(proof, { pins, isNamed, roots: () => trustedRoots(this.#settings.caCerts) });
+    return findFlaw(proof, { ...this.#address, roots: () => trustedRoots(this.#settings.caCerts) });
   }
 }

@@ -1,4 +1,5 @@
 import { type Failure, type Phase, UpstreamError } from "../errors.ts";
+import { explainAlert } from "./alerts.ts";
 import type { DialOptions } from "./channel.ts";
 
 /** One dial from beginning to end: its time limit, how far it is, and what its errors mean. */
@@ -63,10 +64,18 @@ export class DialAttempt implements Disposable {
     if (shortage) return this.error(shortage, { cause: error });
     if (this.#phase === "resolve") return this.error("resolve", { cause: error, detail });
     if (name === "TimeoutError" || code === "ETIMEDOUT") return this.error("timed out", { cause: error });
+    const refusal = explainAlert(error);
+    if (refusal) return this.error(refusal.failure, { cause: error, detail: refusal.detail });
+    if (code === UNUSABLE) return this.error("bad certificate", { cause: error, detail: UNUSABLE_WORDS });
     const isEnd = name === "AbortError" || error instanceof Deno.errors.UnexpectedEof;
     return this.error(isEnd ? "closed" : FAILURES[code] ?? "protocol", { cause: error, detail });
   }
 }
+
+/** Within the handshake the platform has this one code for a certificate that it cannot read, and shows none. */
+const UNUSABLE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+const UNUSABLE_WORDS =
+  "it cannot be used here: a critical extension that is not known, an RSA key below 2048 bits, or damage";
 
 /** This host is short of something, whatever the phase: not the upstream's fault. */
 const SHORTAGES: Readonly<Record<string, Failure>> = {

@@ -1,5 +1,6 @@
 /** Pins of keys: the base64 of SHA-256 over a SubjectPublicKeyInfo (RFC 7858 §4.2). */
 import { createHash, type X509Certificate } from "node:crypto";
+import { readCertificate } from "./certificate.ts";
 
 const OCTETS = 32;
 
@@ -34,10 +35,22 @@ export function provenChain(leaf: X509Certificate, others: readonly X509Certific
   return proven;
 }
 
-/** RFC 5280 §6.1.4 (k): only what is marked as an authority may issue; any server's own key could sign, too. */
+/**
+ * RFC 5280 §6.1.4 (k), (n): only what is marked as an authority, and whose key usage allows it, may issue; any server's
+ * own key could sign, too.
+ */
 function hasIssued(issuer: X509Certificate, subject: X509Certificate): boolean {
   try {
-    return issuer.ca && subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
+    return issuer.ca && readCertificate(issuer.raw).mayIssue && hasSigned(issuer, subject);
+  } catch {
+    return false; // DER that is no certificate
+  }
+}
+
+/** Whether the issuer's name and key fit, be it an authority or not. */
+export function hasSigned(issuer: X509Certificate, subject: X509Certificate): boolean {
+  try {
+    return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
   } catch {
     return false; // a kind of key that cannot have signed this
   }

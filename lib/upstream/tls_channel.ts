@@ -1,16 +1,24 @@
 import type { TLSSocket } from "node:tls";
-import type { Channel, Receiver } from "./channel.ts";
+import { explainAlert } from "./alerts.ts";
+import { type Channel, ChannelError, type Receiver } from "./channel.ts";
+
+/** In TLS 1.3 a server looks at the client's certificate when the handshake is over for us (RFC 8446 §2). */
+const CLOSED_AT_ONCE =
+  "right after the handshake; it may want a client certificate: give it with cert= and key=";
 
 /** A connected TLS socket as a channel. What comes is handed over as it comes, for whoever receives it keeps up with it. */
 export class TlsChannel implements Channel {
   readonly certificateExpires: number;
   readonly #socket: TLSSocket;
+  readonly #hasClientCertificate: boolean;
+  #hasReceived = false;
   #receiver: Receiver | undefined;
   #ended = false;
   #error: Error | undefined;
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: TLSSocket, hasClientCertificate: boolean) {
     this.#socket = socket;
+    this.#hasClientCertificate = hasClientCertificate;
     this.certificateExpires = Date.parse(socket.getPeerCertificate().valid_to);
     socket.on("end", () => this.#end());
     socket.on("close", () => this.#end());
@@ -20,6 +28,7 @@ export class TlsChannel implements Channel {
   start(receiver: Receiver): void {
     this.#receiver = receiver;
     this.#socket.on("data", (octets: Uint8Array) => {
+      this.#hasReceived = true;
       try {
         receiver.received(octets);
       } catch (error) {
@@ -42,7 +51,15 @@ export class TlsChannel implements Channel {
   #end(error?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#error = error;
-    this.#receiver?.ended(error);
+    this.#error = this.#hasReceived ? error : this.#explain(error);
+    this.#receiver?.ended(this.#error);
+  }
+
+  /** Of an end before anything was received. */
+  #explain(cause: Error | undefined): Error | undefined {
+    const alert = explainAlert(cause);
+    if (alert) return new ChannelError(alert.failure, alert.detail, { cause });
+    if (cause || this.#hasClientCertificate) return cause;
+    return new ChannelError("closed", CLOSED_AT_ONCE);
   }
 }

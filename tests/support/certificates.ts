@@ -43,6 +43,26 @@ export interface Subject extends Validity {
   readonly names?: readonly string[];
   /** iPAddress entries of the subjectAltName, version 4 or 6. */
   readonly addresses?: readonly string[];
+  /** Entries of the subjectAltName of other kinds. */
+  readonly others?: readonly JsonGeneralName[];
+  /** The first of `names` or `addresses` unless told. */
+  readonly commonName?: string;
+  /** Marked as an authority's; not unless told. */
+  readonly isAuthority?: boolean;
+  /** For servers and clients unless told. */
+  readonly extendedKeyUsage?: readonly string[];
+  /** Of the signature; SHA-256 unless told. */
+  readonly hash?: string;
+  readonly extensions?: readonly Extension[];
+}
+
+/** What an intermediate authority may be like. */
+export interface IntermediateOptions extends Validity {
+  readonly name?: string;
+  readonly isAuthority?: boolean;
+  readonly pathLength?: number;
+  readonly keyUsage?: KeyUsageFlags;
+  readonly extensions?: readonly Extension[];
 }
 
 const DAY = 86_400_000;
@@ -85,11 +105,11 @@ export class Authority {
   }
 
   /** An authority below this one. Its certificate travels in the chain of everything it issues. */
-  async intermediate({ name = "Test Intermediate", ...validity }: { name?: string } & Validity = {}): Promise<
-    Authority
-  > {
+  async intermediate(options: IntermediateOptions = {}): Promise<Authority> {
+    const { name = "Test Intermediate", extensions = [], ...validity } = options;
     const keys = await generateKeys();
-    const certificate = await this.#sign(name, keys.publicKey, authorityExtensions(), validity);
+    const all = [...authorityExtensions(options), ...extensions];
+    const certificate = await this.#sign(name, keys.publicKey, all, validity);
     return new Authority(
       certificate,
       keys,
@@ -99,17 +119,20 @@ export class Authority {
   }
 
   /** A server's certificate. Without names and addresses it has no subjectAltName, and no client may accept it. */
-  async issue({ names = [], addresses = [], ...validity }: Subject): Promise<Certificate> {
+  async issue(subject: Subject): Promise<Certificate> {
+    const { names = [], addresses = [], others = [], isAuthority = false } = subject;
+    const { extendedKeyUsage = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth] } = subject;
     const keys = await generateKeys();
     const extensions: Extension[] = [
-      new BasicConstraintsExtension(false, undefined, true),
+      new BasicConstraintsExtension(isAuthority, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+      new ExtendedKeyUsageExtension([...extendedKeyUsage]),
+      ...subject.extensions ?? [],
     ];
-    const alternatives = alternativesOf(names, addresses);
+    const alternatives = [...others, ...alternativesOf(names, addresses)];
     if (alternatives.length > 0) extensions.push(new SubjectAlternativeNameExtension(alternatives));
-    const commonName = names[0] ?? addresses[0] ?? "nobody";
-    const certificate = await this.#sign(commonName, keys.publicKey, extensions, validity);
+    const { commonName = names[0] ?? addresses[0] ?? "nobody" } = subject;
+    const certificate = await this.#sign(commonName, keys.publicKey, extensions, subject);
     return {
       certificate: `${certificate.toString("pem")}\n${this.#chain}`,
       key: `${PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY")}\n`,
@@ -117,13 +140,18 @@ export class Authority {
     };
   }
 
-  async #sign(commonName: string, publicKey: CryptoKey, extensions: Extension[], validity: Validity) {
+  async #sign(
+    commonName: string,
+    publicKey: CryptoKey,
+    extensions: Extension[],
+    { hash = "SHA-256", ...validity }: Validity & { hash?: string },
+  ) {
     return await X509CertificateGenerator.create({
       subject: [{ CN: [commonName] }],
       issuer: this.#certificate.subjectName,
       publicKey,
       signingKey: this.#keys.privateKey,
-      signingAlgorithm: ALGORITHM,
+      signingAlgorithm: { ...ALGORITHM, hash },
       extensions: [
         ...extensions,
         await SubjectKeyIdentifierExtension.create(publicKey),
@@ -139,10 +167,13 @@ async function generateKeys(): Promise<CryptoKeyPair> {
 }
 
 /** RFC 5280 §4.2.1.9 and §4.2.1.3: an authority "MUST" be marked so in basicConstraints, which must be critical. */
-function authorityExtensions(): Extension[] {
+function authorityExtensions(
+  { isAuthority = true, pathLength, keyUsage = KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign }:
+    IntermediateOptions = {},
+): Extension[] {
   return [
-    new BasicConstraintsExtension(true, undefined, true),
-    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    new BasicConstraintsExtension(isAuthority, pathLength, true),
+    new KeyUsagesExtension(keyUsage, true),
   ];
 }
 

@@ -11,7 +11,6 @@ const FAILURES: [what: string, server: Partial<DotServerOptions>, outcome: strin
   ["resets at once", { admission: resetting }, "closed"],
   ["answers in clear", { admission: answeringInClear }, "protocol"],
   ["says nothing", { admission: ignoring }, "timed out"],
-  ["speaks another protocol over TLS", { alpn: ["h2"] }, "protocol"],
 ];
 
 for (const [what, options, outcome] of FAILURES) {

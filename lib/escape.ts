@@ -1,0 +1,31 @@
+/**
+ * Text that others chose (names in certificates, file contents, messages of other programs) as harmless text: control
+ * and bidirectional formatting characters would move a terminal's cursor, forge lines, or reorder what a reader sees
+ * (CWE-150, CWE-117). Every log, extended error and page takes such text through here.
+ */
+
+/** C0, DEL and C1, line and paragraph separators, bidirectional controls, the byte order mark, lone surrogates. */
+const UNSAFE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}\ufeff]/gu;
+
+/** The text with each unsafe character as `\n`, `\x1b` or `\u202e`, cut to `maxLength` characters with "…" at its end. */
+export function escapeText(text: string, maxLength = Infinity): string {
+  // What is beyond the limit anyway is not worth a look: a file or a certificate may hold megabytes.
+  const escaped = (text.length > maxLength ? text.slice(0, maxLength + 1) : text).replace(UNSAFE, escapeOne);
+  return escaped.length > maxLength ? `${escaped.slice(0, maxLength - 1)}…` : escaped;
+}
+
+function escapeOne(character: string): string {
+  switch (character) {
+    case "\n":
+      return "\\n";
+    case "\r":
+      return "\\r";
+    case "\t":
+      return "\\t";
+  }
+  return character < "\u0100" ? `\\x${hex(character, 2)}` : `\\u${hex(character, 4)}`;
+}
+
+function hex(character: string, digits: number): string {
+  return character.charCodeAt(0).toString(16).padStart(digits, "0");
+}
