@@ -56,6 +56,7 @@ export function findFlaw(proof: Proof, requirements: Requirements): Flaw | undef
     // Without a name the pin is all that was asked for, so that its absence is the news.
     return isNamed ? chainFlaw() ?? mismatch() : mismatch() ?? chainFlaw();
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error; // the public roots could not be read
     return { failure: "bad certificate", detail: `it cannot be read: ${(error as Error).message}` };
   }
 }

@@ -1,6 +1,6 @@
 import { isIP, type Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
-import type { UpstreamError } from "../errors.ts";
+import type { Failure, UpstreamError } from "../errors.ts";
 import { isShortage } from "../host_error.ts";
 import type { UpstreamAddress } from "./address.ts";
 import { refusesProtocol } from "./alerts.ts";
@@ -32,6 +32,8 @@ export interface DialSettings {
 
 /** The time that what was given up takes to be free, in ms. */
 const ROOM_DELAY = 5;
+/** What other roots may see otherwise. */
+const ROOT_FLAWS: ReadonlySet<Failure> = new Set(["untrusted issuer", "bad certificate"]);
 
 /**
  * Dials one upstream: the certificate chain is verified, names `authName` among its subject alternative names, and has a
@@ -89,8 +91,9 @@ class Dialer {
         this.#contexts = [context, ...contexts.filter((each) => each !== context)];
         return socket;
       }
-      // Other roots may trust a chain that these do not, but no roots change a name or a key.
-      const isLast = socket.authorized || flaw.failure === "pin mismatch" || context === contexts.at(-1);
+      // Other roots may trust a chain that these do not; none change a name, a date or a key.
+      const mayBeTrusted = !socket.authorized && ROOT_FLAWS.has(flaw.failure);
+      const isLast = !mayBeTrusted || context === contexts.at(-1);
       if (isLast && this.#toleratesFlaws) {
         this.#settings.onUnauthenticated(attempt.error(flaw.failure, flaw));
         return socket;
