@@ -150,7 +150,6 @@ export class Forwarder implements Disposable {
   #choose(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstreams.at(address));
-    if (candidates.length === 1) return candidates[0]!;
     return new Dispatcher({ candidates, strategy: strategy(config.strategy, now), now });
   }
 }

@@ -1,5 +1,3 @@
-import { ExtendedError } from "../dns/codes.ts";
-import { readUint16 } from "../dns/records.ts";
 import { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
@@ -17,6 +15,7 @@ import { RECHECK, Recorder } from "./recorder.ts";
 import type { Query, Resolver, Trace } from "./resolver.ts";
 import { RouteTable } from "./route_table.ts";
 import { Store, TICKS_PER_SECOND } from "./store.ts";
+import { isBogus } from "./validation.ts";
 
 /** How long a client waits for the upstream while there is stale data, in ms (RFC 8767 §5: "1.8 seconds"). */
 const CLIENT_RESPONSE = 1800;
@@ -234,18 +233,15 @@ export class Cache implements Resolver, Disposable {
   }
 }
 
-/** The query as somebody may use it when the client has its answer, and so its buffer may be used again. */
+/**
+ * The query as the upstream is asked where the cache has something to answer: good also when the client has its answer,
+ * and so its buffer may be used again.
+ */
 function withOwnBytes({ message, client, deadline }: Query): Query {
   const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
-  return { message: Message.parse(message.bytes.slice()), client, deadline, trace };
+  return { message: Message.parse(message.bytes.slice()), client, deadline, trace, hasFallback: true };
 }
 
 function toSeconds(ticks: number): number {
   return Math.floor(ticks / TICKS_PER_SECOND);
-}
-
-/** Data that fails validation (RFC 8914 §4.7 to §4.13): what was there before must not cover that up. */
-function isBogus({ edns }: Message): boolean {
-  const codes = edns?.extendedErrors().map((option) => readUint16(option, 4)) ?? [];
-  return codes.some((code) => code >= ExtendedError.DNSSEC_BOGUS && code <= ExtendedError.NSEC_MISSING);
 }

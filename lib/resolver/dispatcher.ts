@@ -1,10 +1,11 @@
-import { Rcode } from "../dns/codes.ts";
+import { Flag } from "../dns/codes.ts";
 import type { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Asker, Candidate } from "./candidate.ts";
 import { HedgeBudget } from "./hedge_budget.ts";
 import type { Query, Resolver } from "./resolver.ts";
 import type { Strategy } from "./strategy.ts";
+import { explain, isBogus, isPoor, mayBeBogus } from "./validation.ts";
 
 export interface DispatcherOptions {
   readonly candidates: readonly Candidate[];
@@ -12,7 +13,10 @@ export interface DispatcherOptions {
   readonly now: () => number;
 }
 
-/** Several upstreams as one: a query fails only when each of them has failed it, or when its time is up. */
+/**
+ * Several upstreams as one: a query fails only when each of them has failed it, when its time is up, or when the first
+ * that fails it does so because the data does not validate.
+ */
 export class Dispatcher implements Resolver {
   readonly #options: DispatcherOptions;
   readonly #budget = new HedgeBudget();
@@ -23,6 +27,7 @@ export class Dispatcher implements Resolver {
 
   resolve(query: Query): Promise<Message> {
     const { candidates, strategy, now } = this.#options;
+    if (candidates.length === 1) return resolveAlone(query, candidates[0]!, now);
     this.#budget.earn();
     return new Dispatch(query, strategy.order(query, candidates), {
       budget: strategy.hedged ? this.#budget : undefined,
@@ -31,10 +36,24 @@ export class Dispatcher implements Resolver {
   }
 }
 
+function resolveAlone(query: Query, only: Candidate, now: () => number): Promise<Message> {
+  query.trace.upstream = only.label;
+  const answer = only.resolve(query);
+  if (!query.hasFallback) return answer;
+  return answer.then((response) =>
+    mayBeBogus(query.message, response) ? explain(query, response, only, now()) : response
+  );
+}
+
 interface DispatchOptions {
   /** Undefined where slow upstreams are waited for. */
   readonly budget: HedgeBudget | undefined;
   readonly now: () => number;
+}
+
+interface Outcome {
+  readonly response: Message;
+  readonly label: string;
 }
 
 /** One query and its attempts, each at another upstream; the first good answer wins. */
@@ -47,7 +66,10 @@ class Dispatch implements Asker {
   #running = 0;
   #settled = false;
   /** An answer that says the upstream could not: it will do if nobody knows better. */
-  #poor: { readonly response: Message; readonly label: string } | undefined;
+  #poor: Outcome | undefined;
+  /** How many failures are being explained; until they are, an answer that was not validated does not win. */
+  #explaining = 0;
+  #held: Outcome | undefined;
 
   constructor(query: Query, order: readonly Candidate[], options: DispatchOptions) {
     this.#query = query;
@@ -72,20 +94,50 @@ class Dispatch implements Asker {
     if (!candidate) return false;
     this.#next++;
     this.#running++;
-    const asker = this.#order.length > 1 ? this : undefined;
-    candidate.resolve(this.#query, asker).then(
+    candidate.resolve(this.#query, this).then(
       (response) => this.#answered(response, candidate),
       (error) => this.#failed(error, candidate),
     );
     return true;
   }
 
-  #answered(response: Message, { label }: Candidate): void {
+  #answered(response: Message, candidate: Candidate): void {
+    if (!this.#settled && this.#needsReason(response)) this.#explain(response, candidate);
+    else this.#judge({ response, label: candidate.label });
+  }
+
+  /** Whether a failure might be covered up: by another upstream, or by what the cache has. */
+  #needsReason(response: Message): boolean {
+    const isFirst = this.#poor === undefined && this.#explaining === 0;
+    const mayBeCovered = isFirst || this.#query.hasFallback === true;
+    return mayBeCovered && mayBeBogus(this.#query.message, response);
+  }
+
+  /** The attempt counts as running meanwhile. */
+  #explain(failure: Message, candidate: Candidate): void {
+    this.#explaining++;
+    explain(this.#query, failure, candidate, this.#options.now()).finally(() => this.#explaining--).then(
+      (response) => this.#judge({ response, label: candidate.label }),
+      (error) => this.#failed(error, candidate),
+    );
+  }
+
+  #judge(outcome: Outcome): void {
     this.#running--;
     if (this.#settled) return;
-    if (!isWorthASecondOpinion(response)) return this.#settle({ response, label });
+    const { response } = outcome;
+    if (isBogus(response)) return this.#settle(outcome);
+    if (isPoor(response)) return this.#seekAnother(outcome);
+    // What was validated cannot be what the upstream in question refuses.
+    if (this.#explaining === 0 || (response.flags & Flag.AD) !== 0) return this.#settle(outcome);
+    this.#held ??= outcome;
+  }
+
+  #seekAnother(outcome: Outcome): void {
     const isFirst = this.#poor === undefined;
-    this.#poor ??= { response, label };
+    this.#poor ??= outcome;
+    if (this.#explaining > 0) return;
+    if (this.#held) return this.#settle(this.#held);
     // With another attempt under way already, there is nothing to start.
     if (this.#running > 0 || isFirst && this.#attempt()) return;
     this.#settle(this.#poor);
@@ -98,26 +150,16 @@ class Dispatch implements Asker {
       return;
     }
     if (this.#running > 0) return;
-    if (this.#poor) return this.#settle(this.#poor);
+    const outcome = this.#held ?? this.#poor;
+    if (outcome) return this.#settle(outcome);
     this.#settled = true;
     this.#query.trace.upstream = label;
     this.#outcome.reject(error);
   }
 
-  #settle({ response, label }: { readonly response: Message; readonly label: string }): void {
+  #settle({ response, label }: Outcome): void {
     this.#settled = true;
     this.#query.trace.upstream = label;
     this.#outcome.resolve(response);
   }
-}
-
-/**
- * SERVFAIL and REFUSED can be one upstream's own trouble. Data that fails validation is not: "DNSSEC Bogus" and its
- * kind (RFC 8914 §4.7 to §4.13) would be the same elsewhere, or worse, not be noticed.
- */
-function isWorthASecondOpinion(response: Message): boolean {
-  const rcode = response.rcode;
-  if (rcode !== Rcode.SERVFAIL && rcode !== Rcode.REFUSED) return false;
-  const codes = response.edns?.extendedErrors().map((option) => option[4]! << 8 | option[5]!) ?? [];
-  return !codes.some((code) => code >= 6 && code <= 12);
 }

@@ -1,4 +1,4 @@
-import type { Message } from "../dns/message.ts";
+import { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import { Appraisal, isAnswer, type TtlLimits } from "./appraisal.ts";
 import type { Listener } from "./coalesce.ts";
@@ -8,6 +8,7 @@ import { denialKey, entryTag, findAnswer, findExact, ticks } from "./lookup.ts";
 import { typeAndClass, wantsProofs } from "./question_key.ts";
 import type { RouteTable } from "./route_table.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
+import { isBogus } from "./validation.ts";
 
 /** How long an entry whose refresh has failed is left alone, in ticks (RFC 8767 §5: "no more frequently than … 30 seconds"). */
 export const RECHECK = 30 * TICKS_PER_SECOND;
@@ -68,9 +69,24 @@ export class Recorder implements Listener {
   #fail(query: Message, failure: UpstreamError | Message): void {
     const { store, failures, routes, now } = this.#options;
     const tick = ticks(now());
-    const ref = findAnswer(store, query, entryTag(query, routes), tick);
-    if (ref !== NONE) store.entries.refreshLater(ref, tick + RECHECK);
+    const tag = entryTag(query, routes);
+    if (failure instanceof Message && isBogus(failure)) {
+      for (const key of [typeAndClass(query), denialKey(query)]) this.#distrust(query, tag, key, tick);
+    } else {
+      const ref = findAnswer(store, query, tag, tick);
+      if (ref !== NONE) store.entries.refreshLater(ref, tick + RECHECK);
+    }
     failures.note(query, failure, now());
+  }
+
+  /** The name's data does not validate any more: what is known of it is good until its time is over, and not stale. */
+  #distrust(query: Message, tag: number, key: number, tick: number): void {
+    const { store } = this.#options;
+    const ref = findExact(store, query, tag, key);
+    if (ref === NONE) return;
+    const expiresAt = store.entries.expiresAt(ref);
+    if (tick >= expiresAt) store.remove(ref);
+    else store.entries.refreshLater(ref, Math.min(tick + RECHECK, expiresAt));
   }
 }
 

@@ -31,6 +31,8 @@ export interface Query {
   /** When the client must have its answer, in ms on the one clock; every layer spends from it. */
   readonly deadline: number;
   readonly trace: Trace;
+  /** Whether other data would be answered in place of a failure, so that the reason for one has to be found out. */
+  readonly hasFallback?: boolean;
 }
 
 /**

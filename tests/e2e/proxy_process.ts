@@ -21,6 +21,8 @@ export interface ProxyOptions {
   readonly logLevel?: "debug" | "info";
   /** Those of the mode unless told. */
   readonly workers?: number;
+  /** Other options, as a user writes them. */
+  readonly args?: readonly string[];
 }
 
 /** A running proxy. Disposing ends it. */
@@ -54,7 +56,7 @@ export class ProxyProcess implements AsyncDisposable {
 
 /** Starts a proxy and waits until it answers: something of its own, since its upstream may be broken on purpose. */
 export function startProxy(
-  { upstreams, ca, logLevel = "debug", workers }: ProxyOptions,
+  { upstreams, ca, logLevel = "debug", workers, args = [] }: ProxyOptions,
 ): Promise<ProxyProcess> {
   return onFreePorts(async () => {
     await using stack = new AsyncDisposableStack();
@@ -65,6 +67,7 @@ export function startProxy(
       ...["--ca", ca],
       ...["--log-level", logLevel],
       ...workers === undefined ? [] : ["--workers", `${workers}`],
+      ...args,
     ];
     const proxy = stack.use(new ProxyProcess(new Child("dot-proxy", await proxyCommand(options)), port));
     // RFC 6895 §2.2: opcode 2 is STATUS, which no proxy forwards. Any answer will do here.

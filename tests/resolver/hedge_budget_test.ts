@@ -75,12 +75,14 @@ Deno.test("a hedged query fails only when both have failed, and others are asked
 Deno.test("two poor answers are not the end while a third upstream has not spoken", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
-  fixture.all[0]!.attempt.answer(SERVFAIL);
-  await settled();
+  for (let i = 0; i < 2; i++) {
+    fixture.all[0]!.attempt.answer(SERVFAIL);
+    await settled();
+  }
   fixture.all[1]!.attempt.asker!.overdue(NOT_FREE);
   fixture.all[1]!.attempt.answer(SERVFAIL);
   await settled();
-  assertEquals([fixture.asked, fate.outcome], [[1, 1, 1], "waiting"]);
+  assertEquals([fixture.asked, fate.outcome], [[2, 1, 1], "waiting"]);
   fixture.all[2]!.attempt.answer();
   await settled();
   assertEquals(fate.outcome, "0 from c");
