@@ -1,6 +1,7 @@
 # Runs on the builder's own processor and compiles for the image's: no emulation.
 FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6 AS build
 ARG TARGETARCH
+RUN mkdir /state
 WORKDIR /src
 COPY deno.json deno.lock main.ts ./
 COPY lib lib
@@ -13,11 +14,13 @@ RUN --mount=type=cache,target=/deno-dir \
 # release's provenance names the digest.
 FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /src/dot-proxy /usr/local/bin/dot-proxy
+# A volume that is mounted here for DOT_PROXY_STATE_DIR begins with the owner of this directory.
+COPY --from=build --chown=65532:65532 /state /var/lib/dot-proxy
 
 # The loopback addresses of a container are of no use to anybody outside. A family that it lacks is no error.
 ENV DOT_PROXY_LISTEN=0.0.0.0:53,[::]:53
-# Docker lets every user in a container bind port 53 (net.ipv4.ip_unprivileged_port_start=0). Kubernetes does not: set that
-# sysctl in the pod's securityContext, or listen on a port above 1023 and map the Service's port 53 to it.
+# Docker lets every user in a container bind port 53 (net.ipv4.ip_unprivileged_port_start=0). Podman and Kubernetes do not:
+# set that sysctl, or listen on a port above 1023 and map port 53 to it.
 EXPOSE 53/udp 53/tcp
 # Metrics and dashboard, for who shares the container's network; others need a token (see --admin-token-file).
 ENV DOT_PROXY_ADMIN=127.0.0.1:9153

@@ -15,6 +15,11 @@ const PACKAGES = {
   "systemd-analyze": "systemd",
   "chromium": "chromium",
   "promtool": "prometheus",
+  "buildah": "buildah",
+  "podman": "podman runc containernetworking-plugins iptables",
+  "debootstrap": "debootstrap",
+  "systemd-nspawn": "systemd-container",
+  "go": "golang-go",
 } as const;
 
 /** A program of the end-to-end rig. */

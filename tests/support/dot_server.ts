@@ -24,7 +24,7 @@ export interface DotServerOptions {
   readonly certificate: Certificate;
   readonly behaviour?: Behaviour;
   readonly admission?: Admission;
-  readonly hostname?: "127.0.0.1" | "::1";
+  readonly hostname?: string;
   /** The protocols to choose from with ALPN; none, and the extension is ignored, as many servers do. */
   readonly alpn?: readonly string[];
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
