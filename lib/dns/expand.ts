@@ -1,31 +1,16 @@
-import { Type } from "./codes.ts";
+import { COMPRESSIBLE } from "./message_names.ts";
 import { FormatError } from "./format_error.ts";
 import { skipName } from "./name.ts";
 import { type RecordCursor, writeUint16 } from "./records.ts";
 
-/** Where a type's data has names that may be compressed: how many octets stand before them, and how many they are. */
-interface NamesInData {
-  readonly before: number;
-  readonly count: number;
-}
-
-/** The types of RFC 1035 that have names in their data; of the later ones those "receivers SHOULD decompress" (RFC 3597 §4). */
-const NAMES: ReadonlyMap<number, NamesInData> = new Map([
-  ...[Type.NS, 3, 4, Type.CNAME, 7, 8, 9, Type.PTR].map((type) => [type, { before: 0, count: 1 }] as const),
-  ...[Type.SOA, 14, 17].map((type) => [type, { before: 0, count: 2 }] as const),
-  ...[Type.MX, 18, 21].map((type) => [type, { before: 2, count: 1 }] as const),
-  [26, { before: 2, count: 2 }],
-  [Type.SRV, { before: 6, count: 1 }],
-]);
-
 /** The record that the cursor is on by itself, its names spelled out: it can go into any message. Throws `FormatError`. */
 export function expandRecord(bytes: Uint8Array, cursor: RecordCursor): Uint8Array {
   const { start, fixed, data, end, type } = cursor;
-  const { before, count } = NAMES.get(type) ?? { before: end - data, count: 0 };
+  const { before, names } = COMPRESSIBLE.get(type) ?? { before: end - data, names: 0 };
   let at = data + before;
   if (at > end) throw new FormatError("a record's data is too short for its type");
   const parts = [expandName(bytes, start), bytes.subarray(fixed, at)];
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < names; i++) {
     const next = skipName(bytes, at);
     parts.push(expandName(bytes, at));
     at = next;

@@ -1,6 +1,7 @@
 import { Flag, Rcode, Type } from "./codes.ts";
 import { Edns } from "./edns.ts";
 import { FormatError } from "./format_error.ts";
+import { MessageNames } from "./message_names.ts";
 import { lowerCase, nameToString, skipPlainName } from "./name.ts";
 import { readUint16, RecordCursor } from "./records.ts";
 
@@ -18,6 +19,7 @@ export class Message {
   #edns: Edns | undefined;
   #recordsEnd = 0;
   #recordsKept = 0;
+  #pointersLeadToNames = true;
 
   private constructor(bytes: Uint8Array, questionEnd: number) {
     this.bytes = bytes;
@@ -36,6 +38,18 @@ export class Message {
     const nameEnd = skipPlainName(bytes, HEADER);
     if (nameEnd + 4 > bytes.length) throw new FormatError("the question runs past the end of the message");
     return new Message(bytes, nameEnd + 4);
+  }
+
+  /**
+   * A message whose records are known: none is an OPT record, and all have been checked when they came. Nothing is looked
+   * at again.
+   */
+  static ofCheckedRecords(bytes: Uint8Array, questionEnd: number): Message {
+    const message = new Message(bytes, questionEnd);
+    message.#recordsKept = readUint16(bytes, 6) + readUint16(bytes, 8) + readUint16(bytes, 10);
+    message.#recordsEnd = bytes.length;
+    message.#scanned = true;
+    return message;
   }
 
   get id(): number {
@@ -97,6 +111,12 @@ export class Message {
     return this.#recordsKept - readUint16(this.bytes, 6) - readUint16(this.bytes, 8);
   }
 
+  /** Whether each compression pointer leads to a name: see `MessageNames`. Throws `FormatError`. */
+  get pointersLeadToNames(): boolean {
+    this.#scan();
+    return this.#pointersLeadToNames;
+  }
+
   /**
    * Whether this is an answer to that query: it repeats the question (RFC 7766 §7); a refusal may leave it out, and then
    * has nothing but its RCODE. Throws `FormatError`.
@@ -129,7 +149,11 @@ export class Message {
     let kept = 0;
     let recordsEnd = this.questionEnd;
     let edns: Edns | undefined;
+    names.begin(this.bytes);
+    if (this.hasQuestion) names.check(HEADER);
     while (cursor.next()) {
+      names.check(cursor.start);
+      names.checkData(cursor.type, cursor.data, cursor.end);
       if (cursor.type === Type.OPT) {
         // RFC 6891 §6.1.1: one at most, in the additional section, owned by the root.
         if (edns) throw new FormatError("more than one OPT record");
@@ -148,6 +172,10 @@ export class Message {
     this.#edns = edns;
     this.#recordsKept = kept;
     this.#recordsEnd = recordsEnd;
+    this.#pointersLeadToNames = names.pointersLeadToNames;
     this.#scanned = true;
   }
 }
+
+/** For one message at a time: each is checked without a pause. */
+export const names: MessageNames = new MessageNames();

@@ -1,12 +1,12 @@
 import { FormatError } from "./format_error.ts";
 
 /** A name takes at most 255 octets, length octets and the root's included (RFC 1035 §3.1). */
-const MAX_NAME = 255;
-const POINTER = 0xc0;
+export const MAX_NAME = 255;
+export const POINTER = 0xc0;
 /** A pointer stands for labels (RFC 1035 §4.1.4), and a name has no more of them than this. */
-const MAX_POINTERS = 127;
-/** Names stand behind the header, in octets. A pointer into it would be read anew with each ID. */
-const HEADER = 12;
+export const MAX_POINTERS = 127;
+/** Names stand behind the header. A pointer into the header would read another name with each ID. */
+export const HEADER_BYTES = 12;
 
 /**
  * The offset just behind the name that starts at `offset`. It is read to its root, so that whoever follows it later, we
@@ -32,7 +32,7 @@ export function skipName(bytes: Uint8Array, offset: number): number {
     behind ||= at + 2;
     at = pointerTarget(bytes, at);
     if (at >= start) throw new FormatError("a compression pointer points forward");
-    if (at < HEADER) throw new FormatError("a compression pointer points into the header");
+    if (at < HEADER_BYTES) throw new FormatError("a compression pointer points into the header");
     if (++pointers > MAX_POINTERS) throw new FormatError("a name has too many compression pointers");
     limit = start;
     start = at;
@@ -44,6 +44,23 @@ export function skipPlainName(bytes: Uint8Array, offset: number): number {
   for (let at = offset;;) {
     const length = octet(bytes, at);
     if (length === 0) return at + 1;
+    at = nextLabel(bytes, at, length);
+    if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+  }
+}
+
+/**
+ * The offset just behind a name as it stands at `offset`. A compression pointer ends it and is not followed: for names
+ * that `MessageNames` has checked, or is to check.
+ */
+export function skipLabels(bytes: Uint8Array, offset: number): number {
+  for (let at = offset;;) {
+    const length = octet(bytes, at);
+    if (length === 0) return at + 1;
+    if (length >= POINTER) {
+      octet(bytes, at + 1);
+      return at + 2;
+    }
     at = nextLabel(bytes, at, length);
     if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
   }
@@ -97,17 +114,20 @@ function follow(bytes: Uint8Array, at: number): number {
   return at;
 }
 
-function pointerTarget(bytes: Uint8Array, at: number): number {
+/** Where the compression pointer at `at` leads. Throws `FormatError`. */
+export function pointerTarget(bytes: Uint8Array, at: number): number {
   return (octet(bytes, at) & 0x3f) << 8 | octet(bytes, at + 1);
 }
 
-function nextLabel(bytes: Uint8Array, at: number, length: number): number {
+/** The offset behind the label at `at`. Throws `FormatError` for a label of an undefined type or past the end. */
+export function nextLabel(bytes: Uint8Array, at: number, length: number): number {
   if (length > 63) throw new FormatError(`label type 0x${length.toString(16)} is not in use`);
   if (at + length >= bytes.length) throw new FormatError("a name runs past the end of the message");
   return at + length + 1;
 }
 
-function octet(bytes: Uint8Array, at: number): number {
+/** The byte at `at`. Throws `FormatError` behind the end of the message. */
+export function octet(bytes: Uint8Array, at: number): number {
   const value = bytes[at];
   if (value === undefined) throw new FormatError("a name runs past the end of the message");
   return value;

@@ -1,5 +1,5 @@
 import { FormatError } from "./format_error.ts";
-import { skipName } from "./name.ts";
+import { skipLabels } from "./name.ts";
 
 /** TYPE, CLASS, TTL and RDLENGTH: what stands between the owner's name and the data (RFC 1035 §3.2.1). */
 const FIXED = 10;
@@ -8,7 +8,8 @@ export type Section = "answer" | "authority" | "additional";
 
 /**
  * Walks the resource records of a message in order, without an object per record: after `next()` has returned true,
- * the fields tell of the record it stands on. Throws `FormatError` where a record runs out of the message.
+ * the fields tell of the record it stands on. Throws `FormatError` where a record runs out of the message. The pointers of
+ * names are not followed: `Message` checks them once.
  */
 export class RecordCursor {
   /** Offset of the owner's name. */
@@ -36,7 +37,7 @@ export class RecordCursor {
     if (this.#index === this.#count) return false;
     this.#index++;
     this.start = this.end;
-    this.fixed = skipName(this.#bytes, this.start);
+    this.fixed = skipLabels(this.#bytes, this.start);
     if (this.fixed + FIXED > this.#bytes.length) {
       throw new FormatError("a record runs past the end of the message");
     }

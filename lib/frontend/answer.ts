@@ -160,8 +160,7 @@ export class Answerer {
       return true;
     }
     if (response instanceof Message) {
-      this.#options.cache?.passed(response);
-      asker.reply(this.#reply(query, response, start));
+      asker.reply(this.#reply(query, response, start, this.#options.cache));
       return true;
     }
     response.then(
@@ -171,9 +170,11 @@ export class Answerer {
     return false;
   }
 
-  #reply(query: Query, response: Message, start: number): Reply {
+  /** @param cache to be told that the response has become a reply; undefined for one that had to be waited for */
+  #reply(query: Query, response: Message, start: number, cache?: Cache): Reply {
     try {
       const reply = composeReply(query.message, response, this.#replyOptions[query.client.transport]);
+      cache?.passed(response);
       this.#answered(query, response.rcode, start);
       return reply;
     } catch (error) {

@@ -1,5 +1,7 @@
 import { Class, Flag, Option, Rcode, Type } from "../dns/codes.ts";
+import { FormatError } from "../dns/format_error.ts";
 import { Message } from "../dns/message.ts";
+import { skipPlainName } from "../dns/name.ts";
 import { readUint16, RecordCursor } from "../dns/records.ts";
 import { readTtl, soaMinimum, writeTtl } from "../dns/ttl.ts";
 
@@ -41,7 +43,7 @@ export class Appraisal {
     this.#limits = limits;
   }
 
-  /** Looks at a response whose records have been walked before, and so are well-formed. */
+  /** Looks at a response. Throws `FormatError` where the response is malformed. */
   appraise(response: Message, wantsProofs: boolean): this {
     this.deniesName = this.isCut = false;
     this.#walk(response);
@@ -55,12 +57,14 @@ export class Appraisal {
 
   /**
    * The response that was appraised, as clients get it from the first one on: with the TTLs that it is kept with, and
-   * without AA, which is for whoever the zone is of (RFC 1035 §4.1.1). A copy only where something differs.
+   * without AA, which is for whoever the zone is of (RFC 1035 §4.1.1). A copy only where something differs. TTLs stay as
+   * they are where a name can be read through one of them.
    */
   adopt(response: Message): Message {
     const { bytes, questionEnd, flags } = response;
     let copy: Uint8Array | undefined;
-    for (let i = 0; i < this.count; i++) {
+    const count = response.pointersLeadToNames ? this.count : 0;
+    for (let i = 0; i < count; i++) {
       const at = questionEnd + this.offsets[i]!;
       const ttl = this.ttls[i]!;
       if (readUint16(bytes, at) === ttl >>> 16 && readUint16(bytes, at + 2) === (ttl & 0xffff)) continue;
@@ -124,7 +128,30 @@ export class Appraisal {
   #deny(response: Message, wantsProofs: boolean): void {
     this.deniesName = readUint16(response.bytes, 6) === 0;
     const isValidated = (response.flags & Flag.AD) !== 0;
-    this.isCut = this.deniesName && isValidated && !this.#hasOther && (this.#hasProofs || !wantsProofs);
+    this.isCut = this.deniesName && isValidated && !this.#hasOther && (this.#hasProofs || !wantsProofs) &&
+      hasPlainProofs(response);
+  }
+}
+
+/** Bytes before the signer's name in the data of an RRSIG record (RFC 4034 §3.1). */
+const BEFORE_SIGNER = 18;
+
+/**
+ * Whether the names in the proofs of a denial are spelled out, as they "MUST" be (RFC 4034 §3.1.7, §4.1.1). A pointer there
+ * would lead elsewhere once the question is another.
+ */
+function hasPlainProofs({ bytes, questionEnd, recordsEnd }: Message): boolean {
+  const cursor = new RecordCursor(bytes, questionEnd);
+  try {
+    while (cursor.next() && cursor.start < recordsEnd) {
+      const { type, data, end } = cursor;
+      const before = type === Type.RRSIG ? BEFORE_SIGNER : type === Type.NSEC ? 0 : undefined;
+      if (before !== undefined && skipPlainName(bytes, data + before) > end) return false;
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
   }
 }
 
@@ -142,6 +169,8 @@ function isKept(response: Message): boolean {
   // A server's own names, such as version.bind in class CH, are told by the server each time.
   if (readUint16(response.bytes, response.questionEnd - 2) !== Class.IN) return false;
   if (!isAnswer(response)) return false;
+  // The TTLs of what is kept are written, and a name read through one of them would change with it.
+  if (!response.pointersLeadToNames) return false;
   // RFC 7871 §7.3.1: an answer with a SCOPE PREFIX-LENGTH is for one network's clients.
   const subnet = response.edns?.option(Option.CLIENT_SUBNET);
   return subnet === undefined || subnet.length < 4 || subnet[3] === 0;

@@ -1,7 +1,6 @@
 import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
 import { expandName } from "../dns/expand.ts";
 import { HEADER, type Message } from "../dns/message.ts";
-import { skipName } from "../dns/name.ts";
 import { readUint16, RecordCursor } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
 import { composeRecord, composeResponse, composeSoa, QUESTION_NAME } from "../dns/response.ts";
@@ -85,7 +84,7 @@ export class BlockList implements Resolver {
     const { bytes, questionEnd } = response;
     const cursor = new RecordCursor(bytes, questionEnd);
     while (cursor.next() && cursor.section === "answer") {
-      if (cursor.type !== Type.CNAME || !isName(bytes, cursor.data)) continue;
+      if (cursor.type !== Type.CNAME) continue;
       const list = this.#names!.findName(expandName(bytes, cursor.data));
       if (list >= 0) return this.#block(query, list);
     }
@@ -105,15 +104,6 @@ export class BlockList implements Resolver {
       authority: address || this.#answer === "refused" ? [] : [SOA],
       extendedErrors: [this.#reasons[list]!],
     });
-  }
-}
-
-/** Of a record's data nobody has looked at the names yet. */
-function isName(bytes: Uint8Array, offset: number): boolean {
-  try {
-    return skipName(bytes, offset) > offset;
-  } catch {
-    return false;
   }
 }
 

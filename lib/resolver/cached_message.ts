@@ -18,7 +18,7 @@ export function freshMessage(entries: Entries, ref: Ref, query: Message, age: nu
   const bytes = new Uint8Array(questionEnd + entries.recordsLength(ref));
   startMessage(entries, ref, query, bytes);
   entries.copyRecords(ref, bytes, questionEnd, age);
-  return Message.parse(bytes);
+  return Message.ofCheckedRecords(bytes, questionEnd);
 }
 
 const STALE = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_ANSWER, text: "" })]);
@@ -38,7 +38,8 @@ export function staleMessage(entries: Entries, ref: Ref, query: Message): Messag
 
 /**
  * The entry of a name, a cut, as the answer to a query for a name below (RFC 8020 §2). The longer question moves all that
- * compression pointers lead to by as much as itself is longer, its own labels at the end included.
+ * compression pointers lead to by as much as itself is longer, its own labels at the end included. Undefined where a name
+ * does not end within the message, or a pointer would reach too far.
  */
 export function messageBelow(entries: Entries, ref: Ref, query: Message, age: number): Message | undefined {
   const message = freshMessage(entries, ref, query, age);
@@ -47,10 +48,16 @@ export function messageBelow(entries: Entries, ref: Ref, query: Message, age: nu
   const longer = questionEnd - 4 - HEADER - (entries.nameEnd(ref) - entries.nameAt(ref));
   for (let at = questionEnd; at < bytes.length;) {
     const fixed = moveName(bytes, at, longer);
+    if (fixed === undefined || fixed + 10 > bytes.length) return undefined;
     const data = fixed + 10;
-    // The others that a cut may have, RRSIG, NSEC and NSEC3, have no compressed names in their data (RFC 4034 §3.1.7, §4.1.1).
-    if (readUint16(bytes, fixed) === Type.SOA) moveName(bytes, moveName(bytes, data, longer), longer);
-    at = data + readUint16(bytes, fixed + 8);
+    const end = data + readUint16(bytes, fixed + 8);
+    // The others that a cut may have, RRSIG, NSEC and NSEC3, have no compressed names in their data: see `Appraisal`.
+    if (readUint16(bytes, fixed) === Type.SOA) {
+      const second = moveName(bytes, data, longer);
+      const behind = second === undefined ? undefined : moveName(bytes, second, longer);
+      if (behind === undefined || behind > end) return undefined;
+    }
+    at = end;
   }
   return message;
 }
@@ -61,9 +68,12 @@ function startMessage(entries: Entries, ref: Ref, query: Message, into: Uint8Arr
   entries.copyHeader(ref, into, 0);
 }
 
-/** Adds to the pointer that a name ends with, if it ends with one, and returns the offset behind the name. */
-function moveName(bytes: Uint8Array, start: number, by: number): number {
-  for (let at = start;;) {
+/**
+ * Adds to the pointer that a name ends with, if it ends with one. Returns the offset behind the name; undefined where the
+ * name leaves the message. Each step moves forward, by a byte at least.
+ */
+function moveName(bytes: Uint8Array, start: number, by: number): number | undefined {
+  for (let at = start; at + 1 < bytes.length;) {
     const length = bytes[at]!;
     if (length === 0) return at + 1;
     if (length >= 0xc0) {
@@ -72,4 +82,5 @@ function moveName(bytes: Uint8Array, start: number, by: number): number {
     }
     at += length + 1;
   }
+  return undefined;
 }

@@ -3,9 +3,14 @@
  * the file was cut. Numbers have their lowest octet first, as on every machine that Deno runs on.
  */
 import { crc32 } from "node:zlib";
-import { readUint16 } from "../dns/records.ts";
+import { Type } from "../dns/codes.ts";
+import { FormatError } from "../dns/format_error.ts";
+import { HEADER, Message } from "../dns/message.ts";
+import { readUint16, writeUint16 } from "../dns/records.ts";
 import { readTtl, writeTtl } from "../dns/ttl.ts";
-import { ENTRY_HEADER, isSound, Word } from "./entry.ts";
+import { Appraisal } from "./appraisal.ts";
+import { CUT, ENTRY_HEADER, isSound, Word } from "./entry.ts";
+import { wantsProofs } from "./question_key.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
 
 /** Octets of the header, and of what stands before each chunk. */
@@ -108,7 +113,7 @@ export function restoreChunk(
     const octets = payload.subarray(at + 4, at + 4 + wordAt(payload, at));
     shorten(octets, maxTtl);
     const expiresAt = Math.min(wordAt(octets, 4 * Word.EXPIRES_AT) + shift, latest);
-    if (expiresAt >= earliest && !store.restore(octets, shift, latest)) {
+    if (expiresAt >= earliest && (!isWhole(octets) || !store.restore(octets, shift, latest))) {
       throw new SnapshotError("it is damaged");
     }
     at += 4 + octets.length;
@@ -131,6 +136,55 @@ function shorten(octets: Uint8Array, maxTtl: number): void {
     const at = records + readUint16(octets, ENTRY_HEADER + 2 * i);
     writeTtl(octets, at, Math.min(readTtl(octets, at), maxTtl));
   }
+}
+
+/** For one entry at a time. Its limits keep each TTL as it is. */
+const appraisal = new Appraisal({ minTtl: 0, maxTtl: 0xffff_ffff });
+
+/**
+ * Whether an entry of a file is what a response could have left there: its name and records are well-formed, pointers lead
+ * to names, TTLs stand where the entry expects them, and a cut is one. A checksum proves nothing of that.
+ */
+function isWhole(octets: Uint8Array): boolean {
+  if (octets.length < ENTRY_HEADER) return false;
+  const words = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
+  if (!isSound(words, octets)) return false;
+  const flags = words[Word.FLAGS]!;
+  try {
+    const response = messageOf(words, octets);
+    appraisal.appraise(response, wantsProofs(flags >> 16 & 0xff));
+    if (response.recordsEnd !== response.bytes.length || response.edns) return false;
+    if ((flags & CUT) !== 0 && !appraisal.isCut) return false;
+    const count = words[Word.MORE_COUNTS]! & 0xffff;
+    if (!response.pointersLeadToNames || appraisal.count !== count) return false;
+    for (let i = 0; i < count; i++) {
+      if (readUint16(octets, ENTRY_HEADER + 2 * i) !== appraisal.offsets[i]) return false;
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
+}
+
+/** The response that an entry was made of, but for its OPT record. A denial is one whatever the type. */
+function messageOf(words: Int32Array, octets: Uint8Array): Message {
+  const lengths = words[Word.LENGTHS]!;
+  const [nameLength, recordsLength] = [lengths >>> 16, lengths & 0xffff];
+  const name = ENTRY_HEADER + 2 * (words[Word.MORE_COUNTS]! & 0xffff);
+  const records = name + nameLength;
+  const bytes = new Uint8Array(HEADER + nameLength + 4 + recordsLength);
+  writeUint16(bytes, 2, words[Word.FLAGS]!);
+  writeUint16(bytes, 4, 1);
+  writeUint16(bytes, 6, words[Word.COUNTS]! >>> 16);
+  writeUint16(bytes, 8, words[Word.COUNTS]!);
+  writeUint16(bytes, 10, words[Word.MORE_COUNTS]! >>> 16);
+  bytes.set(octets.subarray(name, records), HEADER);
+  const type = words[Word.TYPE_AND_CLASS]! >>> 16;
+  writeUint16(bytes, HEADER + nameLength, type === 0 ? Type.A : type);
+  writeUint16(bytes, HEADER + nameLength + 2, words[Word.TYPE_AND_CLASS]!);
+  bytes.set(octets.subarray(records, records + recordsLength), HEADER + nameLength + 4);
+  return Message.parse(bytes);
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

@@ -6,40 +6,14 @@ import { composeQuery, MAX_QUERY_FRAME } from "../../lib/dns/query.ts";
 import { composeError, composeHeaderError, composeReply, type ReplyOptions } from "../../lib/dns/reply.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { concat } from "../support/frames.ts";
+import { mutationsWith } from "../support/mutations.ts";
 import { readName } from "../support/names.ts";
 import { hex, read } from "../support/packets.ts";
 import { captured, malformed, written } from "./vectors.ts";
 
 const golden = [...captured, ...written, ...malformed].map(({ bytes }) => bytes);
 
-/** One change to a message; `at` and `value` are taken modulo what is there. */
-type Mutation = (bytes: Uint8Array, at: number, value: number) => Uint8Array;
-
-const mutations: Record<string, Mutation> = {
-  flipBit: (bytes, at, value) => put(bytes, at, [(bytes[at % bytes.length] ?? 0) ^ 1 << value % 8]),
-  setOctet: (bytes, at, value) => put(bytes, at, [value & 0xff]),
-  truncate: (bytes, at) => bytes.slice(0, at % (bytes.length + 1)),
-  insert: (bytes, at, value) => splice(bytes, at, 0, Uint8Array.of(value)),
-  remove: (bytes, at, value) => splice(bytes, at, 1 + value % 12, new Uint8Array(0)),
-  repeat: (bytes, at, value) =>
-    splice(bytes, at, 0, bytes.slice(at % bytes.length, at % bytes.length + value % 64)),
-  point: (bytes, at, value) => put(bytes, at, [0xc0 | value >> 8 & (value & 1 ? 0x3f : 0), value & 0xff]),
-  pointNear: (bytes, at, value) => put(bytes, at, [0xc0 | at >> 8 & 0x3f, at - value % 16 & 0xff]),
-  lieAboutCounts: (bytes, at, value) => put(bytes, 4 + 2 * (at % 4), [value & 1 ? value >> 8 : 0, value & 3]),
-  makeOpt: (bytes, at) => splice(bytes, at, 0, hex("00 0029 04d0 00 00 8000 0004 000b 0000")),
-  append: (bytes, at, value) => concat(bytes, golden[at % golden.length]!.subarray(12 + value % 20)),
-};
-
-function put(bytes: Uint8Array, at: number, octets: number[]): Uint8Array {
-  const changed = bytes.slice();
-  octets.forEach((octet, i) => changed[(at + i) % bytes.length] = octet);
-  return changed;
-}
-
-function splice(bytes: Uint8Array, at: number, remove: number, insert: Uint8Array): Uint8Array {
-  const start = at % (bytes.length + 1);
-  return concat(bytes.subarray(0, start), insert, bytes.subarray(start + remove));
-}
+const mutations = mutationsWith(golden);
 
 const number = fc.integer({ min: 0, max: 0xffff });
 const mutated = fc.tuple(

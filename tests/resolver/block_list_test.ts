@@ -247,14 +247,6 @@ Deno.test("an answer that comes over a blocked alias is blocked, unless its own 
   }
 });
 
-Deno.test("an alias whose name cannot be read blocks nothing, and hurts nobody", async () => {
-  const next = new FakeResolver(({ message }) => {
-    const record = { name: message.name, type: 5, class: 1, ttl: 1, rdata: Uint8Array.of(0xc0, 0xff) };
-    return Message.parse(response(message.bytes, { answers: [record] }));
-  });
-  assertEquals((await (await blocking("nxdomain", next)).resolve(asked("a.example"))).rcode, 0);
-});
-
 Deno.test("questions wait for the first lists, and not for later ones", async () => {
   const blockList = new BlockList("nxdomain", new FakeResolver());
   const early = resolved(blockList, asked("ads.example"));
