@@ -113,9 +113,9 @@ export class Forwarder implements Disposable {
     const { cacheSize: maxOctets, serveStale } = config;
     if (maxOctets === 0) return undefined;
     const limits = ttlLimits(config);
-    // The local names answer all types but DS, which the zone above may have; filters are by type.
+    // The local names answer all types but DS, which the zone above may have.
     const routes = config.routes.map(({ domain }) => domain);
-    const apart = new Set([Type.DS, ...config.policy.filterTypes]);
+    const apart = new Set<number>([Type.DS]);
     try {
       return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, routes, observe, now });
     } catch (cause) {

@@ -35,7 +35,7 @@ export interface PolicyOptions {
 
 /**
  * The composition of who may ask, how much, and what is answered here. In the order of the chain: ANY, local names,
- * filtered types, block lists, then cache and routes, and behind them, for what comes from strangers, protection against
+ * block lists, filtered types, then cache and routes, and behind them, for what comes from strangers, protection against
  * rebinding. What the operator has said of a name comes before what he has said of names in general.
  */
 export class Policy implements Disposable {
@@ -62,14 +62,14 @@ export class Policy implements Disposable {
 
   /** What stands before the cache. */
   before(next: Resolver): Resolver {
-    const { lists, blockAnswer, filterTypes } = this.#options.config;
+    const { lists, blockAnswer, filterTypes, filterSigned } = this.#options.config;
     let first = next;
+    if (filterTypes.length > 0) first = new TypeFilter(filterTypes, filterSigned, first);
     if (lists.length > 0) {
       first = this.#blockList = new BlockList(blockAnswer, first);
       this.#loaded = this.#load(this.#blockList);
       this.#loaded.catch(() => {}); // it is told to who waits for it
     }
-    if (filterTypes.length > 0) first = new TypeFilter(filterTypes, first);
     const names = this.#localNames(this.#readHosts());
     // Hosts files that are empty now may be filled later.
     if (names.size > 0 || this.#options.config.hosts.length > 0) {

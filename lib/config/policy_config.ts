@@ -27,6 +27,7 @@ export interface PolicyConfig {
   /** Domains. */
   readonly rebindAllow: readonly string[];
   readonly filterTypes: readonly number[];
+  readonly filterSigned: boolean;
 }
 
 /** Their rows of the table. */
@@ -55,6 +56,7 @@ export function composePolicy(values: <N extends PolicyName>(name: N) => Value<N
     rebindProtection: values("rebind-protection")[0] === "true",
     rebindAllow: values("rebind-allow"),
     filterTypes: values("filter-type"),
+    filterSigned: values("filter-signed")[0] === "true",
   };
 }
 

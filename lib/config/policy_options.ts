@@ -125,7 +125,16 @@ export const POLICY_OPTIONS = {
     parse: parseTypes,
     fallback: undefined,
     repeatable: true,
-    meaning: "Records to give out of no name but local ones: AAAA where IPv6 does not work.",
+    meaning:
+      "Records to give out of no name but local ones: AAAA where IPv6 does not work. Hints of HTTPS and SVCB records go with their addresses.",
+  },
+  "filter-signed": {
+    placeholder: "BOOLEAN",
+    ...boolean,
+    fallback: "false",
+    alone: "true",
+    meaning:
+      "Filter signed answers for clients that ask for signatures, too; those that check them get no answer then.",
   },
 } as const;
 

@@ -14,17 +14,18 @@ export interface ResponseFields {
   /** Whole records, of `composeRecord`. */
   readonly answers?: readonly Uint8Array[];
   readonly authority?: readonly Uint8Array[];
+  readonly additional?: readonly Uint8Array[];
   /** EDNS options, each of `composeReason`. */
   readonly extendedErrors?: readonly Uint8Array[];
 }
 
 /** A response to the query that no upstream was asked for, as one from upstream would be: the reply is made of it. */
 export function composeResponse(query: Message, fields: ResponseFields): Message {
-  const { rcode, authoritative, truncated = false, answers = [], authority = [], extendedErrors = [] } =
-    fields;
+  const { rcode, authoritative, truncated = false, extendedErrors = [] } = fields;
+  const { answers = [], authority = [], additional = [] } = fields;
   const { questionEnd } = query;
   const opts = extendedErrors.length > 0 ? [composeOptRecord(rcode, extendedErrors)] : [];
-  const parts = [...answers, ...authority, ...opts];
+  const parts = [...answers, ...authority, ...additional, ...opts];
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, questionEnd));
   bytes.set(query.bytes.subarray(0, questionEnd));
   const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD) | (authoritative ? Flag.AA : 0) |
@@ -33,7 +34,7 @@ export function composeResponse(query: Message, fields: ResponseFields): Message
   writeUint16(bytes, 4, 1);
   writeUint16(bytes, 6, answers.length);
   writeUint16(bytes, 8, authority.length);
-  writeUint16(bytes, 10, opts.length);
+  writeUint16(bytes, 10, additional.length + opts.length);
   let at = questionEnd;
   for (const part of parts) {
     bytes.set(part, at);

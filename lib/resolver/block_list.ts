@@ -1,9 +1,12 @@
-import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
+import { Class, ExtendedError, Rcode, Type } from "../dns/codes.ts";
 import { expandName } from "../dns/expand.ts";
+import { FormatError } from "../dns/format_error.ts";
 import { HEADER, type Message } from "../dns/message.ts";
+import { skipPlainName } from "../dns/name.ts";
 import { readUint16, RecordCursor } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
-import { composeRecord, composeResponse, composeSoa, QUESTION_NAME } from "../dns/response.ts";
+import { composeRecord, composeResponse, composeSoaAbove, QUESTION_NAME } from "../dns/response.ts";
+import { SVC_TARGET } from "../dns/svc_params.ts";
 import { MAX_WAITING, OVERLOADED } from "./coalesce.ts";
 import { ALLOWED, NameSet, UNLISTED } from "./name_set.ts";
 import type { Query, Resolver } from "./resolver.ts";
@@ -20,15 +23,15 @@ export interface Lists {
 
 /** How long a client may keep that answer, in seconds: not much longer than it takes to change a list. */
 const TTL = 60;
-const SOA = composeSoa(QUESTION_NAME, TTL);
 const NULL_ADDRESSES: ReadonlyMap<number, Uint8Array> = new Map([
   [Type.A, composeRecord(QUESTION_NAME, Type.A, TTL, new Uint8Array(4))],
   [Type.AAAA, composeRecord(QUESTION_NAME, Type.AAAA, TTL, new Uint8Array(16))],
 ]);
 
 /**
- * Keeps back names that are on a list, and answers whose chain of aliases leads over one that is: trackers hide behind
- * names of the sites that use them. What a list lets through is not looked at any further.
+ * Keeps back names that are on a list, and answers whose chain of aliases leads over one that is, or whose HTTPS or SVCB
+ * records lead to one: trackers hide behind names of the sites that use them. What a list lets through is not looked at
+ * any further.
  */
 export class BlockList implements Resolver {
   readonly #answer: BlockAnswer;
@@ -63,6 +66,7 @@ export class BlockList implements Resolver {
   }
 
   resolve(query: Query): Message | Promise<Message> {
+    if (query.message.class !== Class.IN) return this.#next.resolve(query);
     if (!this.#names) return this.#wait(query);
     const list = this.#names.findQuestion(query.message);
     if (list === ALLOWED) return this.#next.resolve(query);
@@ -80,12 +84,13 @@ export class BlockList implements Resolver {
   }
 
   #inspect(query: Query, response: Message): Message {
-    if (!hasAlias(response)) return response;
+    if (!leadsOn(response)) return response;
     const { bytes, questionEnd } = response;
     const cursor = new RecordCursor(bytes, questionEnd);
     while (cursor.next() && cursor.section === "answer") {
-      if (cursor.type !== Type.CNAME) continue;
-      const list = this.#names!.findName(expandName(bytes, cursor.data));
+      const target = targetOf(bytes, cursor);
+      if (target === undefined) continue;
+      const list = this.#names!.findName(expandName(bytes, target));
       if (list >= 0) return this.#block(query, list);
     }
     return response;
@@ -101,17 +106,37 @@ export class BlockList implements Resolver {
       rcode: this.#answer === "refused" ? Rcode.REFUSED : isNull ? Rcode.NOERROR : Rcode.NXDOMAIN,
       authoritative: false,
       answers: address ? [address] : [],
-      authority: address || this.#answer === "refused" ? [] : [SOA],
+      authority: address || this.#answer === "refused" ? [] : [composeSoaAbove(message, TTL)],
       extendedErrors: [this.#reasons[list]!],
     });
   }
 }
 
+/** Where the name stands that a record leads to; undefined where it leads to none. */
+function targetOf(bytes: Uint8Array, { type, data, end }: RecordCursor): number | undefined {
+  if (type === Type.CNAME) return data;
+  if (type !== Type.HTTPS && type !== Type.SVCB) return undefined;
+  const target = data + SVC_TARGET;
+  return isPlainName(bytes, target, end) ? target : undefined;
+}
+
+/** Names in the data of later types have not been checked before; those of SVCB are never compressed (RFC 9460 §2.2). */
+function isPlainName(bytes: Uint8Array, offset: number, end: number): boolean {
+  try {
+    return skipPlainName(bytes, offset) <= end;
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
+}
+
+const LEADING: ReadonlySet<number> = new Set([Type.CNAME, Type.HTTPS, Type.SVCB]);
+
 /** Where the first answer is what was asked for, no alias comes with it (RFC 1034 §3.6.2): a glance is enough mostly. */
-function hasAlias({ bytes, questionEnd }: Message): boolean {
+function leadsOn({ bytes, questionEnd }: Message): boolean {
   if (readUint16(bytes, 6) === 0) return false;
   const isOwn = readUint16(bytes, questionEnd) === (0xc000 | HEADER);
   if (!isOwn) return true;
   const type = readUint16(bytes, questionEnd + 2);
-  return type === Type.CNAME || type !== readUint16(bytes, questionEnd - 4);
+  return LEADING.has(type) || type !== readUint16(bytes, questionEnd - 4);
 }

@@ -22,6 +22,8 @@ export interface ListReport {
 /** Octets that are taken at a time: between two of them, which is less than a millisecond of work, others have their turn. */
 const CHUNK = 32 * 1024;
 const LINE_FEED = 0x0a;
+/** Editors of Windows begin files with it. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 export interface ReadOptions {
   /** Whether others are to have half of the time meanwhile: not where they would only wait for it. */
@@ -61,11 +63,15 @@ async function readLines(
   using file = await Deno.open(path);
   const buffer = new Uint8Array(2 * CHUNK);
   let kept = 0;
+  let isFirst = true;
   for (;;) {
     const octets = await file.read(buffer.subarray(kept, kept + CHUNK));
     if (octets === null) break;
     const filled = kept + octets;
-    let start = 0;
+    let start = isFirst && BYTE_ORDER_MARK.every((octet, i) => buffer[i] === octet)
+      ? BYTE_ORDER_MARK.length
+      : 0;
+    isFirst = false;
     for (let end = buffer.indexOf(LINE_FEED, kept); end >= 0 && end < filled;) {
       visit(buffer, start, end);
       start = end + 1;

@@ -1,11 +1,12 @@
 import { Class, ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
 import { DNSSEC_OK } from "../dns/edns.ts";
+import { compressOwners } from "../dns/compress.ts";
 import { expandRecord } from "../dns/expand.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, Message } from "../dns/message.ts";
-import { lowerCase, skipPlainName } from "../dns/name.ts";
+import { lowerCase } from "../dns/name.ts";
 import { composeOptRecord } from "../dns/opt.ts";
-import { readUint16, RecordCursor, writeUint16 } from "../dns/records.ts";
+import { RecordCursor, writeUint16 } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
 import {
   above,
@@ -146,7 +147,7 @@ function withAlias({ message, trace }: Query, name: LocalName, response: Message
     if (!(error instanceof FormatError)) throw error;
     throw new UpstreamError("malformed", { upstream: trace.upstream ?? "", phase: "read", cause: error });
   }
-  compressOwners(message.questionEnd, [answers, authority]);
+  compressOwners(message, [answers, authority]);
   return composeResponse(message, {
     rcode: response.rcode & 0xf,
     authoritative: true,
@@ -155,41 +156,4 @@ function withAlias({ message, trace }: Query, name: LocalName, response: Message
     authority,
     extendedErrors: [...name.isPublic ? FORGED : [], ...response.edns?.extendedErrors() ?? []],
   });
-}
-
-/** A pointer has 14 bits for the offset (RFC 1035 §4.1.4). */
-const MAX_POINTER = 0x3fff;
-
-/**
- * Puts pointers in the place of owners that stand before in the message, as owners or as targets of aliases: a large
- * answer stays about as long as it was. The first record begins at `start`.
- */
-function compressOwners(start: number, sections: readonly Uint8Array[][]): void {
-  const known = new Map<string, number>();
-  let at = start;
-  const note = (record: Uint8Array, from: number, to: number) => {
-    if (at + from <= MAX_POINTER) known.set(record.subarray(from, to).toHex(), at + from);
-  };
-  for (const records of sections) {
-    for (const [i, record] of records.entries()) {
-      const isOwn = record[0]! === QUESTION_NAME[0];
-      const ownerEnd = isOwn ? QUESTION_NAME.length : skipPlainName(record, 0);
-      const offset = isOwn ? undefined : known.get(record.subarray(0, ownerEnd).toHex());
-      const written = offset === undefined
-        ? record
-        : joined(questionSuffix(offset), record.subarray(ownerEnd));
-      if (offset === undefined && !isOwn) note(record, 0, ownerEnd);
-      const data = (offset === undefined ? ownerEnd : 2) + 10;
-      if (readUint16(written, data - 10) === Type.CNAME) note(written, data, written.length);
-      records[i] = written;
-      at += written.length;
-    }
-  }
-}
-
-function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(one.length + other.length);
-  whole.set(one);
-  whole.set(other, one.length);
-  return whole;
 }

@@ -1,9 +1,10 @@
 import { AddressWords } from "../address_words.ts";
 import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
 import type { Message } from "../dns/message.ts";
-import { readUint16, RecordCursor } from "../dns/records.ts";
+import { RecordCursor } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
 import { composeResponse } from "../dns/response.ts";
+import { SvcParam, visitSvcParams } from "../dns/svc_params.ts";
 import { type Network, NetworkTable } from "../networks.ts";
 import { DomainSet } from "./domain_set.ts";
 import type { Query, Resolver } from "./resolver.ts";
@@ -13,8 +14,8 @@ const REASON = [composeReason({
   text: "the answer has an address of a private network (protection against rebinding)",
 })];
 
-/** ipv4hint and ipv6hint (RFC 9460 §7.3): browsers connect there, too. */
-const HINTS: ReadonlyMap<number, 4 | 16> = new Map([[4, 4], [6, 16]]);
+/** Octets of an address in each; browsers connect there, too. */
+const HINTS: ReadonlyMap<number, 4 | 16> = new Map([[SvcParam.IPV4_HINT, 4], [SvcParam.IPV6_HINT, 16]]);
 
 /**
  * Empties answers that would make names of strangers lead into the own network, where a browser then takes the stranger's
@@ -64,20 +65,14 @@ export class RebindingFilter implements Resolver {
     return false;
   }
 
-  /** SvcPriority, TargetName, and parameters of key, length and value (RFC 9460 §2.2). */
   #hintsInside(bytes: Uint8Array, data: number, end: number): boolean {
-    let at = data + 2;
-    while (at < end && bytes[at] !== 0) at += bytes[at]! + 1;
-    for (at++; at + 4 <= end;) {
-      const size = HINTS.get(readUint16(bytes, at));
-      const next = at + 4 + readUint16(bytes, at + 2);
-      if (next > end) return false;
-      for (at += 4; size !== undefined && at + size <= next; at += size) {
-        if (this.#isOwn(bytes, at, size)) return true;
-      }
-      at = next;
-    }
-    return false;
+    let isInside = false;
+    visitSvcParams(bytes, data, end, (key, start, end) => {
+      const size = HINTS.get(key);
+      if (size === undefined) return;
+      for (let at = start; at + size <= end; at += size) isInside ||= this.#isOwn(bytes, at, size);
+    });
+    return isInside;
   }
 
   #isOwn(bytes: Uint8Array, offset: number, length: 4 | 16): boolean {

@@ -10,7 +10,9 @@ import { NameSet } from "../../lib/resolver/name_set.ts";
 import { extendedErrors } from "../support/asking.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
-import { a, cname, query, response, type Type } from "../support/packets.ts";
+import { concat } from "../support/frames.ts";
+import { composeName } from "../support/names.ts";
+import { a, cname, hex, query, record, response, type Type } from "../support/packets.ts";
 import { asked, resolved, told } from "../support/resolving.ts";
 
 const utf8 = new TextEncoder();
@@ -138,14 +140,16 @@ Deno.test("files are read whatever their line ends and however long their lines 
     list("many", files.write("many", many)),
     list("none", files.write("none", "")),
     list("good", files.write("good", "0.0.0.0 good.ads.example"), true),
+    list("marked", files.write("marked", "\ufeffmarked.example\n")),
   ]);
   assertEquals(reports, [
     { label: "one", names: 3, ignored: 1 },
     { label: "many", names: 20_000, ignored: 0 },
     { label: "none", names: 0, ignored: 0 },
     { label: "good", names: 1, ignored: 0 },
+    { label: "marked", names: 1, ignored: 0 },
   ]);
-  assertEquals(lists.names.size, 20_004);
+  assertEquals(lists.names.size, 20_005);
   const found = [
     "ads.example",
     "www.b.example",
@@ -153,9 +157,10 @@ Deno.test("files are read whatever their line ends and however long their lines 
     "n19999.example",
     "c.example",
     "good.ads.example",
+    "marked.example",
   ]
     .map((name) => lists.names.findQuestion(message(name)));
-  assertEquals(found, [0, 0, 0, 1, -1, -2]);
+  assertEquals(found, [0, 0, 0, 1, -1, -2, 4]);
 });
 
 async function blocking(answer: "nxdomain" | "null" | "refused", next = new FakeResolver()) {
@@ -244,6 +249,25 @@ Deno.test("an answer that comes over a blocked alias is blocked, unless its own 
     const blockList = await blocking("nxdomain", aliased(...chain));
     const answer = await resolved(blockList, asked(name));
     assertEquals([answer.rcode, answer.source], [rcode, rcode === 3 ? "blocked" : "upstream"], chain.join());
+  }
+});
+
+Deno.test("an HTTPS or SVCB record that leads to a blocked name is blocked (9460 §2.4, F17)", async () => {
+  const target = (name: string) => concat(hex("0001"), composeName(name), hex("0001 0003 026832"));
+  const cases: [name: string, target: string, rcode: number][] = [
+    ["www.site.example", "x.ads.example", 3],
+    ["www.site.example", "good.ads.example", 0],
+    ["www.site.example", "cdn.example", 0],
+    ["www.site.example", ".", 0],
+    ["good.ads.example", "x.ads.example", 0],
+  ];
+  for (const [name, to, rcode] of cases) {
+    for (const type of ["HTTPS", "SVCB"] as const) {
+      const next = new FakeResolver(({ message }) =>
+        Message.parse(response(message.bytes, { answers: [record(name, type, target(to))] }))
+      );
+      assertEquals((await resolved(await blocking("nxdomain", next), asked(name, type))).rcode, rcode, to);
+    }
   }
 });
 

@@ -1,12 +1,27 @@
 import { Message } from "../../lib/dns/message.ts";
 import { parseNetwork } from "../../lib/networks.ts";
+import { parseName } from "../../lib/dns/name_text.ts";
 import { AnyFilter } from "../../lib/resolver/any.ts";
+import { BlockList } from "../../lib/resolver/block_list.ts";
+import { NameSet } from "../../lib/resolver/name_set.ts";
 import { RebindingFilter } from "../../lib/resolver/rebinding.ts";
 import { TypeFilter } from "../../lib/resolver/type_filter.ts";
 import { extendedErrors } from "../support/asking.ts";
 import { assertEquals } from "../support/assert.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
-import { a, aaaa, cname, hex, type ResourceRecord, response } from "../support/packets.ts";
+import { concat } from "../support/frames.ts";
+import {
+  a,
+  aaaa,
+  cname,
+  hex,
+  record,
+  type ResourceRecord,
+  response,
+  type ResponseFields,
+  soa,
+  type Type,
+} from "../support/packets.ts";
 import { asked, resolved } from "../support/resolving.ts";
 
 Deno.test("ANY over UDP is one small record; over TCP it is looked up (8482)", async () => {
@@ -21,28 +36,124 @@ Deno.test("ANY over UDP is one small record; over TCP it is looked up (8482)", a
   assertEquals(next.asked.length, 2);
 });
 
-Deno.test("filtered types are NODATA with a reason, all others go on (8914-3)", async () => {
-  const next = new FakeResolver();
-  const filter = new TypeFilter([28, 65], next);
-  for (const type of ["AAAA", "HTTPS"] as const) {
-    const answer = await resolved(filter, asked("example.com", type));
-    assertEquals([answer.rcode, answer.answers.length, answer.source], [0, 0, "filtered"]);
-    assertEquals(extendedErrors(answer), [{ code: 17, text: `${type} records are not given out here` }]);
-    assertEquals(answer.authority.map(({ type, ttl }) => [type, ttl]), [[6, 60]]);
+const V6 = "00000000000000000000000000000001";
+
+/** A resolver that answers all questions like this. */
+const answering = (fields: ResponseFields) =>
+  new FakeResolver(({ message }) => Message.parse(response(message.bytes, fields)));
+const https = (rdata: string): ResourceRecord => record("www.example", "HTTPS", hex(rdata), 60);
+const rrsig = (covered: Type) =>
+  record("www.example", "RRSIG", concat(hex(covered === "AAAA" ? "001c" : "0001"), new Uint8Array(30)));
+const told = (records: readonly { type: number; text: string }[]) =>
+  records.map(({ type, text }) => `${type} ${text}`);
+
+Deno.test("a filtered type is NODATA with a reason, others go on, and NXDOMAIN stays (8914-3, F5)", async () => {
+  const records = {
+    answers: [aaaa("www.example", "2001:db8::1")],
+    authority: [record("example", "NS", hex("00"))],
+  };
+  const filter = new TypeFilter([28], false, answering(records));
+  const query = asked("www.example", "AAAA");
+  const answer = await resolved(filter, query);
+  assertEquals([answer.rcode, answer.answers, answer.source], [0, [], "filtered"]);
+  assertEquals(extendedErrors(answer), [{ code: 17, text: "AAAA records are not given out here" }]);
+  assertEquals(answer.authority.map(({ name, type, ttl }) => [name, type, ttl]), [["example", 6, 60]]);
+
+  const denied = answering({ rcode: 3, authority: [soa("example")] });
+  const denial = await denied.resolve(query);
+  denied.respond = () => denial;
+  assertEquals(await new TypeFilter([28], false, denied).resolve(query), denial, "as it came");
+  const other = answering({ answers: [a("www.example", "192.0.2.1")] });
+  const addresses = await resolved(new TypeFilter([28], false, other), asked("www.example"));
+  assertEquals(told(addresses.answers), ["1 192.0.2.1"]);
+});
+
+Deno.test("an alias of a filtered name stays, with the target's NODATA (F4)", async () => {
+  const answers = [cname("www.example", "a.b.net"), aaaa("a.b.net", "2001:db8::1")];
+  const filter = new TypeFilter([28], false, answering({ answers }));
+  const answer = await resolved(filter, asked("www.example", "AAAA"));
+  assertEquals(answer.answers.map(({ name, text }) => `${name} ${text}`), ["www.example a.b.net"]);
+  assertEquals(answer.authority.map(({ name }) => name), ["b.net"]);
+});
+
+const FILTERED: [what: string, types: number[], record: ResourceRecord, left: string][] = [
+  [
+    "ipv6hint",
+    [28],
+    https(`0001 00 0001 0003 026832 0004 0004 c0000201 0006 0010 ${V6}`),
+    "000100 0001 0003 026832 0004 0004 c0000201",
+  ],
+  ["ipv4hint", [1], https(`0001 00 0004 0004 c0000201 0006 0010 ${V6}`), `000100 0006 0010 ${V6}`],
+  ["both", [1, 28], https(`0001 00 0004 0004 c0000201 0006 0010 ${V6}`), "000100"],
+  [
+    "a mandatory hint",
+    [28],
+    https(`0001 00 0000 0004 0003 0006 0001 0003 026832 0003 0002 01bb 0006 0010 ${V6}`),
+    "000100 0000 0002 0003 0001 0003 026832 0003 0002 01bb",
+  ],
+  ["a hint that alone is mandatory", [28], https(`0001 00 0000 0002 0006 0006 0010 ${V6}`), "000100"],
+  ["behind a target", [28], https(`0001 0178 00 0006 0010 ${V6}`), "0001 0178 00"],
+];
+
+Deno.test("hints of HTTPS and SVCB records are filtered with the addresses that they are (9460 §7.3, F4)", async () => {
+  for (const [what, types, answer, left] of FILTERED) {
+    for (const type of [64, 65]) {
+      const next = answering({ answers: [{ ...answer, type }] });
+      const shown = await resolved(new TypeFilter(types, false, next), asked("www.example", type));
+      assertEquals(shown.answers.map(({ rdata }) => rdata), [hex(left)], what);
+      assertEquals([extendedErrors(shown)[0]?.code, shown.source], [17, "upstream"]);
+    }
   }
-  await filter.resolve(asked("example.com", "A"));
-  assertEquals(next.asked.length, 1);
+  const next = answering({ answers: [https("0001 00 0004 0004 c0000201")] });
+  const query = asked("www.example", "HTTPS");
+  const answer = await next.resolve(query);
+  next.respond = () => answer;
+  assertEquals(await new TypeFilter([28], false, next).resolve(query), answer, "as it came");
+});
+
+Deno.test("filtered types are taken out of additional records and of ANY, with their signatures (F4)", async () => {
+  const records = [a("www.example", "192.0.2.1"), aaaa("www.example", "2001:db8::1"), rrsig("AAAA")];
+  const any = await resolved(
+    new TypeFilter([28], false, answering({ answers: records })),
+    asked("www.example", "ANY", { transport: "tcp" }),
+  );
+  assertEquals(any.answers.map(({ type }) => type), [1]);
+  const srv = record("_x.example", "SRV", hex("0001 0001 0050 00"));
+  const answer = await resolved(
+    new TypeFilter([28], false, answering({ answers: [srv], additional: records })),
+    asked("_x.example", "SRV"),
+  );
+  assertEquals([answer.answers.length, answer.additional.map(({ type }) => type)], [1, [1]]);
+});
+
+Deno.test("signed answers to clients that ask for signatures stay, unless told otherwise (F5)", async () => {
+  const answers = [aaaa("www.example", "2001:db8::1"), rrsig("AAAA")];
+  const count = async (filtersSigned: boolean, dnssecOk: boolean, records: ResourceRecord[]) => {
+    const filter = new TypeFilter([28], filtersSigned, answering({ answers: records, ad: true }));
+    const answer = await resolved(filter, asked("www.example", "AAAA", { edns: { do: dnssecOk } }));
+    return [answer.answers.length, answer.flags.ad];
+  };
+  assertEquals(await count(false, true, answers), [2, true]);
+  assertEquals(await count(true, true, answers), [0, false]);
+  assertEquals(await count(false, false, answers), [0, false]);
+  assertEquals(await count(false, true, answers.slice(0, 1)), [0, false], "not signed");
+});
+
+Deno.test("of other classes than IN nothing is filtered, blocked or made up (F13)", async () => {
+  const answers = [{ ...aaaa("www.example", "2001:db8::1"), class: 3 }];
+  const names = new NameSet();
+  names.add(parseName("www.example"), { withBelow: true, allows: false }, 0);
+  const blockList = new BlockList("null", answering({ answers }));
+  blockList.lists = { names, labels: ["ads"] };
+  const chain = new AnyFilter(new TypeFilter([28], false, blockList));
+  for (const type of ["AAAA", "ANY"] as const) {
+    const shown = await resolved(chain, asked("www.example", type, { class: 3 }));
+    assertEquals(shown.answers.map((record) => record.class), [3]);
+    assertEquals([shown.source, shown.authority], ["upstream", []]);
+  }
 });
 
 const own = ["10.0.0.0/8", "127.0.0.0/8", "fc00::/7", "::1"].map(parseNetwork);
-const https = (rdata: string): ResourceRecord => ({
-  name: "www.example",
-  type: 65,
-  class: 1,
-  ttl: 60,
-  rdata: hex(rdata),
-});
-const V6 = "00000000000000000000000000000001";
 
 const ANSWERS: [what: string, records: ResourceRecord[], isEmptied: boolean][] = [
   ["a public address", [a("www.example", "192.0.2.1")], false],

@@ -217,6 +217,12 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `rebind-allow = ["a..b"]`,
     `FILE:1: rebind-allow: `,
   ],
+  "filter-signed": [
+    `filter-signed = true`,
+    ["--filter-signed"],
+    `filter-signed = "yes"`,
+    `FILE:1: filter-signed: `,
+  ],
   "filter-type": [
     `filter-type = ["AAAA", "TYPE65"]`,
     ["--filter-type=AAAA", "--filter-type=TYPE65"],

@@ -17,4 +17,5 @@ export const OPEN: PolicyConfig = {
   rebindProtection: false,
   rebindAllow: [],
   filterTypes: [],
+  filterSigned: false,
 };
