@@ -23,7 +23,9 @@ export class FrameReader {
   space(): Uint8Array {
     const waiting = this.#end - this.#start;
     const room = this.#buffer.length - this.#end;
-    if (room === 0 || Math.max(room, waiting) < this.#size >> 2) this.#renew(waiting);
+    // A buffer that a large message has made large is given up with the message.
+    if (waiting === 0 && this.#buffer.length > this.#size) this.#renew(0);
+    else if (room === 0 || Math.max(room, waiting) < this.#size >> 2) this.#renew(waiting);
     return this.#buffer.subarray(this.#end);
   }
 

@@ -1,7 +1,8 @@
 import { Flag, Option, Type } from "./codes.ts";
 import { DNSSEC_OK } from "./edns.ts";
 import { PREFIX } from "./framing.ts";
-import { HEADER, type Message } from "./message.ts";
+import { HEADER, Message } from "./message.ts";
+import { writeOpt } from "./opt.ts";
 import { writeUint16 } from "./records.ts";
 
 /** Queries are padded to a multiple of this, in octets (RFC 8467 §4.1). */
@@ -54,4 +55,27 @@ export function composeQuery(query: Message, id: number, into: Uint8Array, at: n
   return end;
 }
 
+/**
+ * A copy of a client's query with what its answer depends on and no more, 302 bytes at most: header, question and, where
+ * there is one, an OPT record without options but an empty TCP keep-alive. For as long as the answer is waited for.
+ */
+export function essentialsOf({ bytes, questionEnd, edns }: Message): Message {
+  const keepsAlive = edns?.option(Option.TCP_KEEPALIVE) !== undefined;
+  const opt = edns ? OPT_FIXED + (keepsAlive ? OPTION_HEADER : 0) : 0;
+  const copy = new Uint8Array(questionEnd + opt);
+  for (let i = 0; i < 6; i++) copy[i] = bytes[i]!;
+  for (let i = HEADER; i < questionEnd; i++) copy[i] = bytes[i]!;
+  if (edns) {
+    copy[HEADER - 1] = 1;
+    writeOpt(copy, questionEnd, edns.udpSize, edns.dnssecOk);
+    if (keepsAlive) {
+      writeUint16(copy, questionEnd + OPT_LENGTH, OPTION_HEADER);
+      writeUint16(copy, questionEnd + OPT_FIXED, Option.TCP_KEEPALIVE);
+    }
+  }
+  return Message.parse(copy);
+}
+
+/** OPTION-CODE and OPTION-LENGTH, in bytes (RFC 6891 §6.1.2). */
+const OPTION_HEADER = 4;
 const QUESTION_AND_OPT_COUNTS = Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 1);

@@ -1,6 +1,7 @@
 import { Class, ExtendedError, Flag, Opcode, Rcode, Type } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, MAX_MESSAGE, Message } from "../dns/message.ts";
+import { essentialsOf } from "../dns/query.ts";
 import { readUint16 } from "../dns/records.ts";
 import { BARE_REASON, composeRefusal } from "../dns/refusal.ts";
 import {
@@ -71,8 +72,8 @@ export class Answerer {
   }
 
   /**
-   * Total: always comes to a reply or to silence. Returns whether it has come already, for where nothing has to be
-   * waited for it does, and then the bytes are free again; else they must stay as they are until it has.
+   * Total: always comes to a reply or to silence. Returns whether it has come already, as it does where nothing has to be
+   * waited for. The bytes are free again in any case.
    *
    * @param isAdmitted whether it has been found already that this client may ask
    */
@@ -151,7 +152,12 @@ export class Answerer {
 
   #resolve(message: Message, client: Client, { asker, start }: { asker: Asker; start: number }): boolean {
     const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
-    const query: Query = { message, client, deadline: start + this.#options.timeout, trace };
+    const query: Query & { message: Message } = {
+      message,
+      client,
+      deadline: start + this.#options.timeout,
+      trace,
+    };
     let response: Message | Promise<Message>;
     try {
       response = this.#options.resolver.resolve(query);
@@ -163,6 +169,8 @@ export class Answerer {
       asker.reply(this.#reply(query, response, start, this.#options.cache));
       return true;
     }
+    // As long as it waits, a query keeps neither its padding nor the buffer that it was read into.
+    query.message = essentialsOf(message);
     response.then(
       (response) => asker.reply(this.#reply(query, response, start)),
       (error) => asker.reply(this.#fail(query, error, start)),
@@ -256,10 +264,23 @@ function refusalOfQuestion({ type, class: qclass }: Message): QuestionRefusal | 
     : { rcode: Rcode.FORMERR, code: ExtendedError.INVALID_QUERY_TYPE, text: "no record has this type" };
 }
 
-/** A query with one question and an OPT record at most, or undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
+/** OPT, TSIG or SIG(0), TKEY (RFC 6891 §6.1.1, RFC 8945 §5.1, RFC 2931 §3.1, RFC 2930 §4), and one more. */
+const MAX_ADDITIONAL = 4;
+
+/**
+ * Whether a query has records only where an RFC wants some: in its additional section, and with IXFR one SOA record in
+ * the authority section (RFC 1995 §3). Each other record would cost time and mean nothing.
+ */
+function hasFewRecords({ bytes, type }: Message): boolean {
+  return readUint16(bytes, 6) === 0 && readUint16(bytes, 8) <= (type === Type.IXFR ? 1 : 0) &&
+    readUint16(bytes, 10) <= MAX_ADDITIONAL;
+}
+
+/** A query with one question, few records, and an OPT record at most; or undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
 function parse(bytes: Uint8Array): Message | undefined {
   try {
     const message = Message.parse(bytes);
+    if (!hasFewRecords(message)) return undefined;
     void message.edns; // throws where the records are malformed
     return message.hasQuestion ? message : undefined;
   } catch (error) {

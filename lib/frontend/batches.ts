@@ -81,9 +81,10 @@ export class Batches {
     if (outcome !== "admitted" && outcome !== "unread") {
       return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
     }
-    // The next batch overwrites this one.
-    const datagram = this.#copies.copy(batch.received, batch.start(i), batch.length(i));
+    const datagram = batch.datagram(i);
+    this.#turns.spendBytes(datagram.length);
     if (this.#answerer.answer(datagram, client, asker, outcome === "admitted")) return;
+    // The next batch overwrites this one.
     asker.to = this.#copies.copy(sender, 0, sender.length);
     this.#await(asker);
   }

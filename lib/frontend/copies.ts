@@ -1,4 +1,4 @@
-/** Octets of a buffer; several hundred queries have room in it. */
+/** Octets of a buffer; some two thousand socket addresses have room in it. */
 const BUFFER = 64 * 1024;
 
 /**

@@ -113,6 +113,8 @@ export class TcpSession implements Asker, Guest {
         if (!this.#ended) { // or else it has been read all the same: see #part
           this.#frames.advance(octets);
           for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
+            if (this.#options.turns.isOver) await this.#options.turns.next();
+            if (this.#isClosed) return;
             this.#take(frame);
             if (this.#isFull) await this.#room();
           }
@@ -141,6 +143,7 @@ export class TcpSession implements Asker, Guest {
     if (!this.#writing) this.#activeAt = this.#options.now();
     this.#pipelined++;
     this.#options.turns.spend(1);
+    this.#options.turns.spendBytes(frame.length);
     if (!this.#options.answerer.answer(frame, this.#client, this)) this.#options.turns.passOn();
   }
 
@@ -148,6 +151,7 @@ export class TcpSession implements Asker, Guest {
     if (this.#isClosed) return; // RFC 7766 §6.2.4: an answer goes nowhere but where its query came from
     if (!frame) return this.#written(1, 0);
     this.#gather(frame);
+    this.#options.turns.spendBytes(frame.length);
     this.#queued += frame.length;
     if (this.#writing) return;
     this.#writing = true;

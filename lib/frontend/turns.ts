@@ -2,6 +2,10 @@
 const TURN = 1024;
 /** For so many more counts a query that has to wait: else more of them would come in than go out. */
 const PASSED_ON = 3;
+/** So many bytes of a query or a reply cost about as much as one small query. */
+const BYTES = 1024;
+/** What one that waits may do before the next one that waits goes on, in the same measure as `TURN`. */
+const SLICE = 64;
 /** How long the bell is waited for, in ms: only where loopback is not there, or lets nothing through. */
 const DEAF = 5;
 
@@ -14,7 +18,11 @@ const DEAF = 5;
  */
 export class Turns implements Disposable {
   #spent = 0;
-  #next: Promise<void> | undefined;
+  /** What may be spent before it is the others' turn. */
+  #limit = TURN;
+  /** Those that wait for their turn, in the order in which they came. */
+  readonly #waiting: (() => void)[] = [];
+  #isTurning = false;
   #bell: Deno.DatagramConn | undefined;
   /** Another one each time, so that what was not heard in time, or is a stranger's, is passed over. */
   readonly #tone = new Uint8Array(1);
@@ -28,6 +36,11 @@ export class Turns implements Disposable {
     this.#spent += queries;
   }
 
+  /** Tells that a query or a reply of so many bytes was looked through: a large one is worth many small ones. */
+  spendBytes(bytes: number): void {
+    this.#spent += Math.floor(bytes / BYTES);
+  }
+
   /** Tells that one of them waits for its answer. */
   passOn(): void {
     this.#spent += PASSED_ON;
@@ -35,15 +48,34 @@ export class Turns implements Disposable {
 
   /** Whether it is the others' turn: whoever has something to answer waits for the `next` one then. */
   get isOver(): boolean {
-    return this.#spent >= TURN;
+    return this.#spent >= this.#limit;
   }
 
-  /** Resolves when the kernel has been asked what has come to any socket; never for those who are disposed of meanwhile. */
+  /**
+   * Resolves when the kernel has been asked what has come to any socket, and those that have waited longer have had a
+   * slice each; never for those who are disposed of meanwhile.
+   */
   next(): Promise<void> {
-    return this.#next ??= this.#turn().then(() => {
-      this.#next = undefined;
-      this.#spent = 0;
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      if (!this.#isTurning) void this.#turnAll();
     });
+  }
+
+  async #turnAll(): Promise<void> {
+    this.#isTurning = true;
+    while (this.#waiting.length > 0) {
+      await this.#turn();
+      this.#spent = 0;
+      // Who comes while these go on waits for the kernel to be asked again.
+      for (let left = this.#waiting.length; left > 0 && this.#spent < TURN; left--) {
+        this.#limit = left > 1 ? Math.min(this.#spent + SLICE, TURN) : TURN;
+        this.#waiting.shift()!();
+        await undefined; // it goes on, up to its own next `await`
+      }
+      this.#limit = TURN;
+    }
+    this.#isTurning = false;
   }
 
   [Symbol.dispose](): void {

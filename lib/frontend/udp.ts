@@ -10,8 +10,6 @@ import { type Library, UdpBatch } from "./udp_batch.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
-/** A receiver's buffer, in octets: the largest datagram, and room for many queries that are waited for. */
-const BUFFER = 2 * MAX_MESSAGE;
 
 export interface FrontendOptions {
   readonly hostname: string;
@@ -79,15 +77,13 @@ export class UdpFrontend {
   }
 
   async #receive(): Promise<void> {
-    let buffer = new Uint8Array(BUFFER);
+    const buffer = new Uint8Array(MAX_MESSAGE);
     while (!this.#stopping) {
       try {
         const [datagram, from] = await this.#socket.receive(buffer);
         if (this.#stopping) return;
         if (this.#batches) this.#batches.take(datagram, from as Deno.NetAddr);
-        // The bytes of a query that is waited for stay where they are: go on behind them.
-        else if (this.#take(datagram, from as Deno.NetAddr)) buffer = buffer.subarray(datagram.length);
-        if (buffer.length < MAX_MESSAGE) buffer = new Uint8Array(BUFFER);
+        else this.#take(datagram, from as Deno.NetAddr);
         if (this.#turns.isOver) await this.#turns.next();
       } catch (error) {
         if (this.#stopping) return;
@@ -97,8 +93,7 @@ export class UdpFrontend {
     }
   }
 
-  /** Whether the datagram is still needed. */
-  #take(datagram: Uint8Array, from: Deno.NetAddr): boolean {
+  #take(datagram: Uint8Array, from: Deno.NetAddr): void {
     const client: Client = { transport: "udp", address: from.hostname, port: from.port };
     let waits = false;
     const reply = (frame: Uint8Array | undefined) => {
@@ -107,10 +102,10 @@ export class UdpFrontend {
     };
     waits = !this.#answerer.answer(datagram, client, { reply });
     this.#turns.spend(1);
-    if (!waits) return false;
+    this.#turns.spendBytes(datagram.length);
+    if (!waits) return;
     this.#turns.passOn();
     this.#waiting++;
-    return true;
   }
 
   #settle(): void {

@@ -1,4 +1,5 @@
 import { Message } from "../dns/message.ts";
+import { essentialsOf } from "../dns/query.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
 import type { CacheStatus } from "../observe/status.ts";
@@ -239,7 +240,7 @@ export class Cache implements Resolver, Disposable {
  */
 function withOwnBytes({ message, client, deadline }: Query): Query {
   const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
-  return { message: Message.parse(message.bytes.slice()), client, deadline, trace, hasFallback: true };
+  return { message: essentialsOf(message), client, deadline, trace, hasFallback: true };
 }
 
 function toSeconds(ticks: number): number {

@@ -24,7 +24,10 @@ export interface Trace {
   list?: string;
 }
 
-/** A question on its way. Only its trace may be written to. */
+/**
+ * A question on its way. Only its trace may be written to. While the answer is waited for, `message` is an equal message
+ * without what does not matter any more (`essentialsOf`): whoever waits keeps the query, not its message.
+ */
 export interface Query {
   readonly message: Message;
   readonly client: Client;
@@ -39,8 +42,8 @@ export interface Query {
  * Anything that answers: an upstream, a cache, a block list.
  *
  * Answers with a message that answers the question; at once where it can, which spares a promise. Rejects or throws
- * only `UpstreamError`. Never changes the query, and may be called concurrently. The query's bytes stay as they are
- * until the answer is there; whoever needs them after having answered at once copies them first.
+ * only `UpstreamError`. Never changes the query, and may be called concurrently. The bytes of the query's message are
+ * good until `resolve` returns, and those of the message that the query has then until the answer is there.
  */
 export interface Resolver {
   resolve(query: Query): Message | Promise<Message>;

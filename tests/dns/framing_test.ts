@@ -31,6 +31,12 @@ Deno.test("a message of 65,535 octets gets through a buffer of 512", () => {
   assertEquals(taken, [message, message, Uint8Array.of(1)]);
 });
 
+Deno.test("a client that has sent a large message keeps no large buffer when it is idle", () => {
+  const frames = new FrameReader(512);
+  stream(frames, frame(new Uint8Array(65_535)), 1400);
+  assertEquals(frames.space().buffer.byteLength, 512);
+});
+
 Deno.test("a length prefix alone costs no memory: buffers grow with what has come", () => {
   const frames = new FrameReader(512);
   feed(frames, hex("ffff"));

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { Message } from "../../lib/dns/message.ts";
-import { composeQuery, MAX_QUERY_FRAME } from "../../lib/dns/query.ts";
+import { composeQuery, essentialsOf, MAX_QUERY_FRAME } from "../../lib/dns/query.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { hex, keepAlive, padding, query, type QueryFields, read } from "../support/packets.ts";
 import { captured, vector, written } from "./vectors.ts";
@@ -138,4 +138,20 @@ Deno.test("whatever a client asks, the tests' reader reads the same out of what 
     }),
     { seed: 1035, numRuns: 500 },
   );
+});
+
+Deno.test("what is kept of a query that waits: header, question and what its OPT record says, of 60,000 octets or few", () => {
+  const buffer = new Uint8Array(70_000);
+  for (const fields of [{}, { edns: {} }, { cd: true, edns: { do: true, size: 4096 } }]) {
+    const options = fields.edns && { options: [keepAlive(), padding(60_000)] };
+    const large = query("a.example", "AAAA", {
+      ...fields,
+      ...fields.edns && { edns: { ...fields.edns, ...options } },
+    });
+    buffer.set(large, 99);
+    const { bytes } = essentialsOf(Message.parse(buffer.subarray(99, 99 + large.length)));
+    const kept = fields.edns && { edns: { ...fields.edns, options: [keepAlive()] } };
+    assertEquals(bytes, query("a.example", "AAAA", { ...fields, ...kept }));
+    assertEquals(bytes.buffer.byteLength, bytes.length);
+  }
 });

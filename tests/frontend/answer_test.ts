@@ -46,6 +46,35 @@ Deno.test("what is no query is met with silence", async () => {
   }
 });
 
+Deno.test("a query with records that no RFC wants there is answered FORMERR, however many they are (Unbound CVE-2026-96405)", async () => {
+  const record = "c00c 0010 0001 00000000 0000";
+  const tsig = "0161 00 00fa 00ff 00000000 0000";
+  const soa = "c00c 0006 0001 00000000 0016 0000 00000001 00000002 00000003 00000004 00000005";
+  const asking = (counts: string, asked = question, ...records: string[]) =>
+    hex(`beef 0100 0001 ${counts} ${asked} ${records.join(" ")}`);
+  const many = (count: number, records: string) =>
+    asking(records, question, ...Array<string>(count).fill(record));
+  const cases: [string, Uint8Array, rcode: number][] = [
+    ["one answer", many(1, "0001 0000 0000"), 1],
+    ["one authority record", many(1, "0000 0001 0000"), 1],
+    ["five additional records", many(5, "0000 0000 0005"), 1],
+    ["5,000 additional records", many(5000, "0000 0000 1388"), 1],
+    ["5,000 answers", many(5000, "1388 0000 0000"), 1],
+    ["four additional records", many(4, "0000 0000 0004"), 0],
+    ["OPT and TSIG", asking("0000 0000 0002", question, opt, tsig), 0],
+    [
+      "IXFR with the SOA that the client has (RFC 1995)",
+      asking("0000 0001 0000", "0161 00 00fb 0001", soa),
+      4,
+    ],
+    ["IXFR with two of them", asking("0000 0002 0000", "0161 00 00fb 0001", soa, soa), 1],
+  ];
+  for (const [name, bytes, rcode] of cases) {
+    const { reply, asked } = await outcome(bytes);
+    assertEquals([reply?.rcode, asked.length], [rcode, rcode === 0 ? 1 : 0], name);
+  }
+});
+
 Deno.test("a query that cannot be read is answered FORMERR with its ID, and nobody is asked (5625, 6891-1)", async () => {
   const cases: [string, string][] = [
     ["no question", "beef 0100 0000 0000 0000 0000"],

@@ -208,3 +208,31 @@ for (const isEnding of [false, true]) {
     assert(reads < 10_000, `heard after ${reads} reads`);
   });
 }
+
+Deno.test("a light client among a hundred heavy ones has its turn after a slice of each", async () => {
+  using turns = new Turns();
+  let [spent, turned] = [0, 0];
+  async function heavy(): Promise<void> {
+    while (turned === 0) {
+      await turns.next();
+      // As a session does: query after query until it is the others' turn.
+      do {
+        turns.spend(1);
+        spent++;
+      } while (!turns.isOver);
+    }
+  }
+  const clients = Array.from({ length: 100 }, heavy);
+  await turns.next();
+  turned = spent;
+  await Promise.all(clients);
+  assert(turned <= 100 * 64 + 1024, `after ${turned} queries of the others`);
+});
+
+Deno.test("a large message is worth as many small ones as it has kilobytes", () => {
+  using turns = new Turns();
+  for (let i = 0; i < 15; i++) turns.spendBytes(65_535);
+  assertEquals(turns.isOver, false);
+  for (let i = 0; i < 2; i++) turns.spendBytes(65_535);
+  assertEquals(turns.isOver, true);
+});
