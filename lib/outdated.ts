@@ -1,4 +1,5 @@
 import type { Config } from "./config/config.ts";
+import { Type } from "./dns/codes.ts";
 import type { Flush } from "./resolver/flush.ts";
 
 /** What is cached that would be answered otherwise now, by others or under other conditions. */
@@ -19,6 +20,7 @@ export function conditions(config: Config): string {
   return JSON.stringify([routes, config.opportunistic, rebinding(config)]);
 }
 
-function rebinding({ policy: { rebindProtection, rebindAllow } }: Config): string {
-  return JSON.stringify([rebindProtection, rebindAllow]);
+function rebinding({ policy: { rebindProtection, rebindAllow, records } }: Config): string {
+  const targets = records.filter(({ type }) => type === Type.CNAME).map(({ data }) => data.toHex());
+  return JSON.stringify(rebindProtection ? [rebindAllow, targets] : false);
 }

@@ -1,4 +1,5 @@
 import { parse } from "tldts";
+import { Type } from "./dns/codes.ts";
 import { nameToString } from "./dns/name.ts";
 import { UsageError } from "./errors.ts";
 import { FileWatch } from "./file_watch.ts";
@@ -10,6 +11,7 @@ import type { PolicyConfig } from "./config/policy_config.ts";
 import { PRIVATE_NETWORKS } from "./config/policy_options.ts";
 import { AnyFilter } from "./resolver/any.ts";
 import { BlockList, type Lists } from "./resolver/block_list.ts";
+import { DomainSet } from "./resolver/domain_set.ts";
 import { type Hosts, parseHosts } from "./resolver/hosts.ts";
 import { type ListFile, readLists } from "./resolver/list_files.ts";
 import { Local } from "./resolver/local.ts";
@@ -19,8 +21,21 @@ import type { Resolver } from "./resolver/resolver.ts";
 import { addCanaryNames, addSpecialNames, isSpecial } from "./resolver/special_names.ts";
 import { TypeFilter } from "./resolver/type_filter.ts";
 
-/** Where no name of a stranger should lead: "this host" (RFC 1122 §3.2.1.3) and what is private. */
-const INSIDE = [...PRIVATE_NETWORKS, ...["0.0.0.0/8", "::"].map(parseNetwork)];
+/** Where no name of a stranger should lead: private networks, and others that no host of the public Internet is in. */
+const INSIDE = [
+  ...PRIVATE_NETWORKS,
+  ...[
+    "0.0.0.0/8", // "this host" (RFC 1122 §3.2.1.3)
+    "100.64.0.0/10", // shared address space (RFC 6598)
+    "192.0.0.0/29", // between a network and its translator (RFC 7335)
+    "198.18.0.0/15", // tests within a network (RFC 2544)
+    "224.0.0.0/4", // multicast (RFC 5771)
+    "240.0.0.0/4", // reserved, and broadcast (RFC 1112 §4, RFC 919 §7)
+    "::", // unspecified (RFC 4291 §2.5.2)
+    "fec0::/10", // site-local (RFC 3879)
+    "ff00::/8", // multicast (RFC 4291 §2.7)
+  ].map(parseNetwork),
+];
 
 export interface PolicyOptions {
   readonly config: PolicyConfig;
@@ -80,8 +95,10 @@ export class Policy implements Disposable {
 
   /** What stands before the upstreams that no route leads to. */
   behind(next: Resolver): Resolver {
-    const { rebindProtection, rebindAllow } = this.#options.config;
-    return rebindProtection ? new RebindingFilter(INSIDE, rebindAllow, next) : next;
+    const { rebindProtection, rebindAllow, records } = this.#options.config;
+    // Who makes a name an alias for another one trusts that one.
+    const targets = records.filter(({ type }) => type === Type.CNAME).map(({ data }) => data);
+    return rebindProtection ? new RebindingFilter(INSIDE, new DomainSet(rebindAllow, targets), next) : next;
   }
 
   /**

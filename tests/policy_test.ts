@@ -1,3 +1,4 @@
+import { Message } from "../lib/dns/message.ts";
 import { FileWatch } from "../lib/file_watch.ts";
 import type { Event } from "../lib/observe/event.ts";
 import { openResolverWarning } from "../lib/open_resolver.ts";
@@ -9,6 +10,7 @@ import { parseRecord } from "../lib/resolver/record_text.ts";
 import { extendedErrors } from "./support/asking.ts";
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "./support/assert.ts";
 import { FakeResolver } from "./support/fake_resolver.ts";
+import { a, aaaa, response } from "./support/packets.ts";
 import { OPEN } from "./support/policy.ts";
 import { asked, resolved, told } from "./support/resolving.ts";
 
@@ -163,6 +165,57 @@ Deno.test("private addresses from strangers pass unless protection is on", async
   const guarded = careful.behind(fixture.next); // answers 10.x.y.z for any name
   assertEquals((await resolved(guarded, asked("www.example"))).answers.length, 0);
   assertEquals((await resolved(guarded, asked("www.corp.example"))).answers.length, 1);
+});
+
+Deno.test("protection against rebinding knows networks that are not public, and addresses within others (F9)", async () => {
+  using fixture = new Fixture();
+  const inside = [
+    ...[
+      "100.64.0.1",
+      "100.127.255.255",
+      "192.0.0.2",
+      "198.18.0.1",
+      "224.0.0.1",
+      "240.0.0.1",
+      "255.255.255.255",
+    ],
+    ...["fec0::1", "ff02::1", "64:ff9b::c0a8:101", "64:ff9b:1::c0a8:101", "64:ff9b:1:c0a8:1:100::"],
+    ...["64:ff9b:1:ab00:0:a00:100:0", "64:ff9b:1:fffe:a:0:100:0", "::c0a8:101", "::ffff:0:c0a8:101"],
+    ...["2002:c0a8:101::1", "2001:0:c000:201::3f57:fefe", "64:ff9b::6440:1", "64:ff9b::7f00:1"],
+  ];
+  const outside = [
+    ...["100.63.255.255", "100.128.0.1", "192.0.0.170", "198.20.0.1", "203.0.113.1"],
+    ...["64:ff9b::cb00:7101", "64:ff9b::c000:aa", "64:ff9b:1::cb00:7101", "64:ff9b:1:cb00:71:100::"],
+    ...["64:ff9b:2::c0a8:101", "::cb00:7101", "2002:cb00:7101::1", "2001:0:c0a8:101::34ff:8efe"],
+    ...["2001:1::c0a8:101", "2003:c0a8:101::1", "2001:db8::c0a8:101"],
+  ];
+  const { policy } = fixture.start({ rebindProtection: true });
+  for (const address of [...inside, ...outside]) {
+    const type = address.includes(":") ? "AAAA" : "A";
+    fixture.next.respond = ({ message }) => {
+      const record = type === "A" ? a("www.example", address) : aaaa("www.example", address);
+      return Message.parse(response(message.bytes, { answers: [record] }));
+    };
+    const answer = await resolved(policy.behind(fixture.next), asked("www.example", type));
+    assertEquals(answer.answers.length, inside.includes(address) ? 0 : 1, address);
+  }
+});
+
+Deno.test("the target of an alias of the configuration may be private, and no other name with it (F9)", async () => {
+  using fixture = new Fixture();
+  const { policy } = fixture.start({
+    rebindProtection: true,
+    records: [parseRecord("x.lan CNAME nas.dyn.example"), parseRecord("y.lan A 10.0.0.1")],
+  });
+  const guarded = policy.behind(fixture.next); // answers 10.x.y.z for any name
+  const count = async (name: string) => (await resolved(guarded, asked(name))).answers.length;
+  assertEquals(await Promise.all(["Nas.dyn.example", "a.nas.dyn.example", "dyn.example"].map(count)), [
+    1,
+    0,
+    0,
+  ]);
+  const local = policy.before(guarded);
+  assertEquals((await resolved(local, asked("x.lan"))).answers.length, 2);
 });
 
 Deno.test("a change of files is told of once, when nobody writes any more", async () => {

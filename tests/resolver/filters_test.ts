@@ -3,6 +3,7 @@ import { parseNetwork } from "../../lib/networks.ts";
 import { parseName } from "../../lib/dns/name_text.ts";
 import { AnyFilter } from "../../lib/resolver/any.ts";
 import { BlockList } from "../../lib/resolver/block_list.ts";
+import { DomainSet } from "../../lib/resolver/domain_set.ts";
 import { NameSet } from "../../lib/resolver/name_set.ts";
 import { RebindingFilter } from "../../lib/resolver/rebinding.ts";
 import { TypeFilter } from "../../lib/resolver/type_filter.ts";
@@ -172,7 +173,7 @@ const ANSWERS: [what: string, records: ResourceRecord[], isEmptied: boolean][] =
 Deno.test("answers that lead into the own network are emptied, and say why (8914-3)", async () => {
   for (const [what, answers, isEmptied] of ANSWERS) {
     const next = new FakeResolver(({ message }) => Message.parse(response(message.bytes, { answers })));
-    const answer = await resolved(new RebindingFilter(own, [], next), asked("www.example"));
+    const answer = await resolved(new RebindingFilter(own, new DomainSet([]), next), asked("www.example"));
     assertEquals([answer.rcode, answer.answers.length === 0], [0, isEmptied], what);
     assertEquals(extendedErrors(answer).map(({ code }) => code), isEmptied ? [17] : [], what);
     assertEquals(answer.source, isEmptied ? "filtered" : "upstream", what);
@@ -184,7 +185,7 @@ Deno.test("named domains may lead into the own network, with all names below", a
   const next = new FakeResolver(({ message }) =>
     Promise.resolve(Message.parse(response(message.bytes, { answers })))
   );
-  const filter = new RebindingFilter(own, ["Corp.Example."], next);
+  const filter = new RebindingFilter(own, new DomainSet(["Corp.Example."]), next);
   const found = async (name: string) => (await resolved(filter, asked(name))).answers.length;
   assertEquals(await Promise.all(["corp.example", "a.corp.example", "acorp.example"].map(found)), [1, 1, 0]);
 });
