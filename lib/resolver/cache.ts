@@ -1,4 +1,4 @@
-import { Message } from "../dns/message.ts";
+import type { Message } from "../dns/message.ts";
 import { essentialsOf } from "../dns/query.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
