@@ -91,9 +91,10 @@ export class Upstreams implements Disposable {
   }
 
   #take(address: UpstreamAddress): Upstream {
-    const { config: { opportunistic, maxInFlight, bootstrap }, caCerts } = this.#options;
+    const { config: { opportunistic, maxInFlight, bootstrap, clientSubnet }, caCerts } = this.#options;
     const wayThere = isIP(address.host) > 0 ? [] : bootstrap;
-    const identity = [address, readClientCertificate(address), caCerts, opportunistic, maxInFlight, wayThere];
+    const way = [opportunistic, maxInFlight, clientSubnet, wayThere];
+    const identity = [address, readClientCertificate(address), caCerts, ...way];
     const key = JSON.stringify(identity);
     const upstream = this.#pool.take(key, () => this.#create(address));
     this.#keys.push(key);
@@ -111,9 +112,9 @@ export class Upstreams implements Disposable {
       onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: label, error }),
       makeRoom,
     });
-    const { maxInFlight } = config;
+    const { maxInFlight, clientSubnet } = config;
     const times = { idleTimeout: IDLE_TIMEOUT, silence: SILENCE, now };
-    return new Upstream({ label, weight, dial, maxInFlight, observe, ...times });
+    return new Upstream({ label, weight, dial, maxInFlight, clientSubnet, observe, ...times });
   }
 
   #bootstrapServer(address: BootstrapAddress): BootstrapServer {

@@ -67,17 +67,28 @@ const PRIVATE: EdnsOption[] = [
 
 for (const [transport, ask] of [["UDP", askUdp], ["TCP", askTcp]] as const) {
   proxied(
-    `none of a client's options leaves over ${transport}, and no subnet is to be added (6891-1, 7830-3, 8310-8)`,
+    `none of a client's options leaves over ${transport}, and its subnet is not spoken of (6891-1, 7830-3)`,
     {},
     async (proxy, server) => {
       await ask(proxy.address, query("a.test", "A", { edns: { size: 4096, do: true, options: PRIVATE } }));
       const { edns, question } = read(server.queries[0]!);
       assertEquals([question?.name, edns?.size, edns?.do], ["a.test", 1232, true]);
-      assertEquals(edns?.options.map(({ code }) => code), [8, 11, 12]);
-      assertEquals(edns?.options[0]?.value, hex("0001 00 00"));
+      assertEquals(edns?.options.map(({ code }) => code), [11, 12]);
     },
   );
 }
+
+Deno.test("--client-subnet zero asks that no subnet be added, also after a reload (8310-8, 7871 §7.1.2)", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], ...ONE_THREAD });
+  for (const [clientSubnet, codes] of [["zero", [8, 11, 12]], ["none", [11, 12]]] as const) {
+    await proxy.reconfigure({ clientSubnet });
+    await askUdp(proxy.address, query("a.test", "A", { edns: { options: PRIVATE } }));
+    const { options } = read(server.queries.at(-1)!).edns!;
+    assertEquals(options.map(({ code }) => code), [...codes]);
+    if (clientSubnet === "zero") assertEquals(options[0]?.value, hex("0001 00 00"));
+  }
+});
 
 proxied(
   "message IDs are the proxy's own and cannot be foretold (5452-2, 7766-2)",

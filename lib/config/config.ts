@@ -33,6 +33,7 @@ export interface Config {
   readonly maxTcpClients: number;
   readonly maxTcpClientsPerAddress: number;
   readonly maxInFlight: number;
+  readonly clientSubnet: Value<"client-subnet">;
   readonly udpBatch: Value<"udp-batch">;
   /** Threads that answer. */
   readonly workers: number;
@@ -125,6 +126,7 @@ export function composeConfig(given: Sources): Config {
     maxTcpClients: value("max-tcp-clients"),
     maxTcpClientsPerAddress: value("max-tcp-clients-per-address"),
     maxInFlight: value("max-in-flight"),
+    clientSubnet: value("client-subnet"),
     udpBatch: value("udp-batch"),
     workers: value("workers"),
     cacheSize: value("cache-size"),

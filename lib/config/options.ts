@@ -135,6 +135,14 @@ export const OPTIONS = {
     fallback: "4096",
     meaning: "Queries that wait for one upstream at a time, from all clients together.",
   },
+  "client-subnet": {
+    placeholder: "WHAT",
+    ...oneOf("none", "zero"),
+    // Measured: with it, a stock Unbound that has its subnet module leaves out EDE and AD, and caches less.
+    fallback: "none",
+    meaning:
+      "EDNS client subnet in queries: none, or zero, which asks the upstream not to pass on this network's (RFC 7871).",
+  },
   "cache-size": {
     placeholder: "SIZE",
     ...orZero(size("1MiB", "4GiB")),

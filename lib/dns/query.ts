@@ -12,19 +12,28 @@ const BLOCK = 128;
  * What every query says about itself, up to the length of its padding: our own OPT record, since EDNS is hop by hop
  * (RFC 6891 §6.1.1: OPT "MUST NOT be … forwarded"), and so no option of a client leaves this machine.
  */
-const OPT = Uint8Array.of(
-  ...[0, 0, Type.OPT, 1232 >> 8, 1232 & 0xff, 0, 0, 0, 0, 0, 0], // root, type, payload size, TTL, length
-  // "Do not add my client's subnet": SOURCE PREFIX-LENGTH 0 (RFC 7871 §7.1.2, RFC 8310 §11.1).
-  ...[0, Option.CLIENT_SUBNET, 0, 4, 0, 1, 0, 0],
-  // "How long may I stay?": no TIMEOUT from a client (RFC 7828 §3.2.1).
-  ...[0, Option.TCP_KEEPALIVE, 0, 0],
-  // Padding is the last option (RFC 8467 §3); its length follows.
-  ...[0, Option.PADDING, 0, 0],
-);
+function composeOpt(...options: readonly number[]): Uint8Array {
+  return Uint8Array.of(
+    ...[0, 0, Type.OPT, 1232 >> 8, 1232 & 0xff, 0, 0, 0, 0, 0, 0], // root, type, payload size, TTL, length
+    ...options,
+    // "How long may I stay?": no TIMEOUT from a client (RFC 7828 §3.2.1).
+    ...[0, Option.TCP_KEEPALIVE, 0, 0],
+    // Padding is the last option (RFC 8467 §3); its length follows.
+    ...[0, Option.PADDING, 0, 0],
+  );
+}
+
+/** Whether queries ask the upstream not to add its client's subnet for other servers to see (RFC 7871 §7.1.2). */
+export type ClientSubnet = "none" | "zero";
+
+const OPTS: Readonly<Record<ClientSubnet, Uint8Array>> = {
+  none: composeOpt(),
+  // SOURCE PREFIX-LENGTH 0.
+  zero: composeOpt(0, Option.CLIENT_SUBNET, 0, 4, 0, 1, 0, 0),
+};
 const OPT_FLAGS = 7;
 const OPT_LENGTH = 9;
 const OPT_FIXED = 11;
-const PADDING_LENGTH = OPT.length - 2;
 
 /** The longest frame `composeQuery` makes, in octets: the longest question is 12 + 255 + 4. */
 export const MAX_QUERY_FRAME = PREFIX + 3 * BLOCK;
@@ -33,11 +42,18 @@ export const MAX_QUERY_FRAME = PREFIX + 3 * BLOCK;
  * Writes the query for the upstream at `into[at]`, which has `MAX_QUERY_FRAME` octets of room: length prefix, header
  * with `id`, the client's question as it stands, our OPT record, padding. Returns the offset behind it.
  */
-export function composeQuery(query: Message, id: number, into: Uint8Array, at: number): number {
+export function composeQuery(
+  query: Message,
+  id: number,
+  into: Uint8Array,
+  at: number,
+  clientSubnet: ClientSubnet = "none",
+): number {
+  const template = OPTS[clientSubnet];
   const { bytes, questionEnd } = query;
   const start = at + PREFIX;
-  const padding = -(questionEnd + OPT.length) & (BLOCK - 1);
-  const end = start + questionEnd + OPT.length + padding;
+  const padding = -(questionEnd + template.length) & (BLOCK - 1);
+  const end = start + questionEnd + template.length + padding;
 
   writeUint16(into, at, end - start);
   writeUint16(into, start, id);
@@ -47,11 +63,11 @@ export function composeQuery(query: Message, id: number, into: Uint8Array, at: n
   for (let i = HEADER; i < questionEnd; i++) into[start + i] = bytes[i]!;
 
   const opt = start + questionEnd;
-  into.set(OPT, opt);
+  into.set(template, opt);
   if (query.edns?.dnssecOk) writeUint16(into, opt + OPT_FLAGS, DNSSEC_OK);
-  writeUint16(into, opt + OPT_LENGTH, OPT.length - OPT_FIXED + padding);
-  writeUint16(into, opt + PADDING_LENGTH, padding);
-  into.fill(0, opt + OPT.length, end);
+  writeUint16(into, opt + OPT_LENGTH, template.length - OPT_FIXED + padding);
+  writeUint16(into, opt + template.length - 2, padding);
+  into.fill(0, opt + template.length, end);
   return end;
 }
 

@@ -1,7 +1,7 @@
 import { FormatError } from "../dns/format_error.ts";
 import { FrameSplitter } from "../dns/framing.ts";
 import { Message } from "../dns/message.ts";
-import { composeQuery, MAX_QUERY_FRAME } from "../dns/query.ts";
+import { type ClientSubnet, composeQuery, MAX_QUERY_FRAME } from "../dns/query.ts";
 import { readUint16 } from "../dns/records.ts";
 import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../errors.ts";
 import { type Channel, ChannelError, type Dial } from "./channel.ts";
@@ -17,6 +17,7 @@ export interface ConnectionOptions {
   readonly upstream: string;
   /** How many queries to send before closing; some servers close after a fixed number. */
   readonly budget: number;
+  readonly clientSubnet?: ClientSubnet | undefined;
   /** After this long without a query, in ms, `onIdle` is called, unless the server says otherwise. */
   readonly idleTimeout: number;
   /** Give the connection up when its oldest query has seen no answer to any query for this long, in ms. */
@@ -155,7 +156,8 @@ export class Connection implements Disposable {
   #write(pending: Pending, now: number): void {
     const id = this.#pending.markSent(pending, now);
     const into = this.#outbox.reserve(MAX_QUERY_FRAME);
-    this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length);
+    const { clientSubnet } = this.#options;
+    this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length, clientSubnet);
     this.#usedAt = now;
     this.#sentCount++;
     this.#outbox.flush(this.#channel!);

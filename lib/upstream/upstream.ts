@@ -1,4 +1,5 @@
 import type { Message } from "../dns/message.ts";
+import type { ClientSubnet } from "../dns/query.ts";
 import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
 import type { UpstreamStatus } from "../observe/status.ts";
@@ -23,6 +24,7 @@ export interface UpstreamOptions {
   readonly label: string;
   readonly weight: number;
   readonly dial: Dial;
+  readonly clientSubnet?: ClientSubnet;
   /** How many queries may wait for an answer at once. */
   readonly maxInFlight: number;
   /** How long to keep a connection without queries, in ms, while the server's own limit is not known. */
@@ -159,6 +161,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     const connection = new Connection((options) => this.#dial(options), {
       upstream: this.label,
       budget: this.#limits.budget(now),
+      clientSubnet: this.#options.clientSubnet,
       idleTimeout: this.#limits.idleTimeout(this.#options.idleTimeout),
       silence: this.#options.silence,
       now: this.#options.now,

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { Message } from "../../lib/dns/message.ts";
-import { composeQuery, essentialsOf, MAX_QUERY_FRAME } from "../../lib/dns/query.ts";
+import { type ClientSubnet, composeQuery, essentialsOf, MAX_QUERY_FRAME } from "../../lib/dns/query.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { hex, keepAlive, padding, query, type QueryFields, read } from "../support/packets.ts";
 import { captured, vector, written } from "./vectors.ts";
 
 /** The message composed for the upstream, without its length, which is checked. */
-function compose(client: Uint8Array, id = 0x4242): Uint8Array {
+function compose(client: Uint8Array, id = 0x4242, clientSubnet?: ClientSubnet): Uint8Array {
   const into = new Uint8Array(MAX_QUERY_FRAME).fill(0xee);
-  const end = composeQuery(Message.parse(client), id, into, 0);
+  const end = composeQuery(Message.parse(client), id, into, 0, clientSubnet);
   assertEquals(into[0]! << 8 | into[1]!, end - 2, "the length prefix (RFC 7766 §8)");
   assert(into.subarray(end).every((octet) => octet === 0xee), "something was written behind the end");
   return into.slice(2, end);
@@ -19,9 +19,8 @@ Deno.test("a query for the upstream, octet by octet", () => {
     4242 0120 0001 0000 0000 0001   # our ID; RD from the client, AD from us; one question, one additional record
     01 61 00 0001 0001              # the question as it stands
     00 0029 04d0 00 00 0000 0062    # OPT: 1232 octets, no DO, 98 octets of options
-    0008 0004 0001 00 00            # client subnet: IPv4, source prefix 0, scope 0, no address
     000b 0000                       # keep-alive without TIMEOUT
-    000c 0052 ${"00".repeat(82)}    # padding
+    000c 005a ${"00".repeat(90)}    # padding
   `);
   assertEquals(expected.length, 128);
   assertEquals(compose(hex("0001 0100 0001 0000 0000 0000 01 61 00 0001 0001")), expected);
@@ -34,18 +33,21 @@ Deno.test("a query is written where it is told to, over whatever was there", () 
   assertEquals(read(into.subarray(102, end)).id, 0xffff);
 });
 
-Deno.test("8310-8, 7871 §7.1.2: source prefix length 0 is sent, and nothing of the client's subnet", () => {
+Deno.test("8310-8, 7871 §7.1.2: with --client-subnet zero source prefix length 0 is sent, with none nothing", () => {
   const client = vector("captured/client-options.query.hex");
   assertEquals(read(client).edns!.options[0]!.value, hex("0001 18 00 c00002"), "what the client sent");
-  const { options } = read(compose(client)).edns!;
-  assertEquals(options.filter(({ code }) => code === 8), [{ code: 8, value: hex("0001 00 00") }]);
+  for (const [choice, codes] of [["zero", [8, 11, 12]], ["none", [11, 12]]] as const) {
+    const { options } = read(compose(client, 1, choice)).edns!;
+    assertEquals(options.map(({ code }) => code), [...codes]);
+    if (choice === "zero") assertEquals(options[0]?.value, hex("0001 00 00"));
+  }
 });
 
 Deno.test("6891-1: no option of a client leaves: cookies, keep-alive, padding, unknown ones", () => {
   const options = [{ code: 10, value: hex("0102030405060708") }, { code: 65001, value: hex("ff") }];
   const client = query("example", "A", { edns: { options: [...options, keepAlive(7), padding(9)] } });
   const sent = read(compose(client)).edns!;
-  assertEquals(sent.options.map(({ code }) => code), [8, 11, 12]);
+  assertEquals(sent.options.map(({ code }) => code), [11, 12]);
   assertEquals([sent.size, sent.version], [1232, 0], "nor its size and version");
 });
 
@@ -65,9 +67,9 @@ Deno.test("8467-1, 8467-2, 7830-1: padding of zeros is the last option and fills
     const sent = compose(query(labels.join("."), "AAAA"));
     assertEquals(sent.length % 128, 0, `${octets} octets of name`);
     const options = read(sent).edns!.options;
-    assertEquals(options.map(({ code }) => code), [8, 11, 12]);
+    assertEquals(options.map(({ code }) => code), [11, 12]);
     assert(
-      options[2]!.value.every((octet) => octet === 0) && options[2]!.value.length < 128,
+      options[1]!.value.every((octet) => octet === 0) && options[1]!.value.length < 128,
       "too much padding",
     );
   }

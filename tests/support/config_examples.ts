@@ -102,6 +102,12 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `workers = "auto"`,
     `FILE:1: workers: found the text "auto" in place of a number: 1 to 64`,
   ],
+  "client-subnet": [
+    `client-subnet = "zero"`,
+    ["--client-subnet=zero"],
+    `client-subnet = "all"`,
+    `FILE:1: client-subnet: "all" is not one of none, zero`,
+  ],
   "max-in-flight": [
     `max-in-flight = 9`,
     ["--max-in-flight=9"],

@@ -111,6 +111,7 @@ function inputsOf(
     maxTcpClients: 100,
     maxTcpClientsPerAddress: 100,
     maxInFlight: 4096,
+    clientSubnet: "none",
     ...modeConfig(),
     cacheSize: 0,
     minTtl: 0,
