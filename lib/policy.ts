@@ -16,6 +16,7 @@ import { type Hosts, parseHosts } from "./resolver/hosts.ts";
 import { type ListFile, readLists } from "./resolver/list_files.ts";
 import { Local } from "./resolver/local.ts";
 import { LocalNames, type LocalRecord } from "./resolver/local_names.ts";
+import { OtherClasses } from "./resolver/other_classes.ts";
 import { RebindingFilter } from "./resolver/rebinding.ts";
 import type { Resolver } from "./resolver/resolver.ts";
 import { addCanaryNames, addSpecialNames, isSpecial } from "./resolver/special_names.ts";
@@ -49,7 +50,7 @@ export interface PolicyOptions {
 }
 
 /**
- * The composition of who may ask, how much, and what is answered here. In the order of the chain: ANY, local names,
+ * The composition of who may ask, how much, and what is answered here. In the order of the chain: classes, ANY, local names,
  * block lists, filtered types, then cache and routes, and behind them, for what comes from strangers, protection against
  * rebinding. What the operator has said of a name comes before what he has said of names in general.
  */
@@ -90,7 +91,7 @@ export class Policy implements Disposable {
     if (names.size > 0 || this.#options.config.hosts.length > 0) {
       first = this.#local = new Local(names, first);
     }
-    return new AnyFilter(first);
+    return new OtherClasses(new AnyFilter(first), next);
   }
 
   /** What stands before the upstreams that no route leads to. */

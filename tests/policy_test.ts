@@ -167,6 +167,29 @@ Deno.test("private addresses from strangers pass unless protection is on", async
   assertEquals((await resolved(guarded, asked("www.corp.example"))).answers.length, 1);
 });
 
+Deno.test("of other classes than IN nothing is made up, filtered or blocked, nor an answer of IN let through (F13)", async () => {
+  using fixture = new Fixture();
+  const path = fixture.write("ads", "ads.example\n");
+  const { policy, first } = fixture.start({
+    lists: [{ label: "ads", path, allows: false }],
+    records: [parseRecord("nas.lan A 10.0.0.1")],
+    filterTypes: [28],
+    specialNames: "local",
+  });
+  await policy.loaded;
+  for (const qclass of [3, 1]) {
+    fixture.next.respond = ({ message: { name, bytes } }) =>
+      Message.parse(response(bytes, { answers: [{ ...aaaa(name, "2001:db8::1"), class: qclass }] }));
+    for (const name of ["ads.example", "nas.lan", "localhost", "example"]) {
+      for (const type of ["A", "AAAA", "ANY"] as const) {
+        const answer = await resolved(first, asked(name, type, { class: 3 }));
+        const found = [answer.rcode, answer.answers.map((record) => record.class), answer.authority];
+        assertEquals(found, qclass === 3 ? [0, [3], []] : [5, [], []], `${name} ${type}`);
+      }
+    }
+  }
+});
+
 Deno.test("protection against rebinding knows networks that are not public, and addresses within others (F9)", async () => {
   using fixture = new Fixture();
   const inside = [

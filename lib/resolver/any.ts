@@ -1,4 +1,4 @@
-import { Class, Rcode, Type } from "../dns/codes.ts";
+import { Rcode, Type } from "../dns/codes.ts";
 import type { Message } from "../dns/message.ts";
 import { composeRecord, composeResponse, QUESTION_NAME } from "../dns/response.ts";
 import type { Query, Resolver } from "./resolver.ts";
@@ -26,9 +26,7 @@ export class AnyFilter implements Resolver {
 
   resolve(query: Query): Message | Promise<Message> {
     const { message, client } = query;
-    if (message.type !== Type.ANY || message.class !== Class.IN || client.transport === "tcp") {
-      return this.#next.resolve(query);
-    }
+    if (message.type !== Type.ANY || client.transport === "tcp") return this.#next.resolve(query);
     query.trace.source = "filtered";
     return composeResponse(message, { rcode: Rcode.NOERROR, authoritative: false, answers: [HINFO] });
   }

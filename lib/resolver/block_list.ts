@@ -1,4 +1,4 @@
-import { Class, ExtendedError, Rcode, Type } from "../dns/codes.ts";
+import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
 import { expandName } from "../dns/expand.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, type Message } from "../dns/message.ts";
@@ -66,7 +66,6 @@ export class BlockList implements Resolver {
   }
 
   resolve(query: Query): Message | Promise<Message> {
-    if (query.message.class !== Class.IN) return this.#next.resolve(query);
     if (!this.#names) return this.#wait(query);
     const list = this.#names.findQuestion(query.message);
     if (list === ALLOWED) return this.#next.resolve(query);

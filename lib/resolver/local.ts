@@ -1,4 +1,4 @@
-import { Class, ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
+import { ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
 import { DNSSEC_OK } from "../dns/edns.ts";
 import { compressOwners } from "../dns/compress.ts";
 import { expandRecord } from "../dns/expand.ts";
@@ -57,7 +57,7 @@ export class Local implements Resolver {
   #resolve(query: Query, aliases: number): Message | Promise<Message> {
     const { message } = query;
     const found = this.names.find(message);
-    if (!found || message.class !== Class.IN) return this.#next.resolve(query);
+    if (!found) return this.#next.resolve(query);
     const { name, zone, isEmpty } = found;
     // The zone above has the DS records of one that begins here (RFC 4035 §3.1.4.1), and that zone is not here.
     const isApex = zone === undefined && name.below !== undefined && name.below !== "forwarded";

@@ -1,4 +1,4 @@
-import { Class, ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
+import { ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
 import { compressOwners } from "../dns/compress.ts";
 import { expandName, expandRecord } from "../dns/expand.ts";
 import { FormatError } from "../dns/format_error.ts";
@@ -48,7 +48,6 @@ export class TypeFilter implements Resolver {
 
   resolve(query: Query): Message | Promise<Message> {
     const response = this.#next.resolve(query);
-    if (query.message.class !== Class.IN) return response;
     if (response instanceof Promise) return response.then((response) => this.#filter(query, response));
     return this.#filter(query, response);
   }

@@ -1,10 +1,7 @@
 import { Message } from "../../lib/dns/message.ts";
 import { parseNetwork } from "../../lib/networks.ts";
-import { parseName } from "../../lib/dns/name_text.ts";
 import { AnyFilter } from "../../lib/resolver/any.ts";
-import { BlockList } from "../../lib/resolver/block_list.ts";
 import { DomainSet } from "../../lib/resolver/domain_set.ts";
-import { NameSet } from "../../lib/resolver/name_set.ts";
 import { RebindingFilter } from "../../lib/resolver/rebinding.ts";
 import { TypeFilter } from "../../lib/resolver/type_filter.ts";
 import { extendedErrors } from "../support/asking.ts";
@@ -138,20 +135,6 @@ Deno.test("signed answers to clients that ask for signatures stay, unless told o
   assertEquals(await count(true, true, answers), [0, false]);
   assertEquals(await count(false, false, answers), [0, false]);
   assertEquals(await count(false, true, answers.slice(0, 1)), [0, false], "not signed");
-});
-
-Deno.test("of other classes than IN nothing is filtered, blocked or made up (F13)", async () => {
-  const answers = [{ ...aaaa("www.example", "2001:db8::1"), class: 3 }];
-  const names = new NameSet();
-  names.add(parseName("www.example"), { withBelow: true, allows: false }, 0);
-  const blockList = new BlockList("null", answering({ answers }));
-  blockList.lists = { names, labels: ["ads"] };
-  const chain = new AnyFilter(new TypeFilter([28], false, blockList));
-  for (const type of ["AAAA", "ANY"] as const) {
-    const shown = await resolved(chain, asked("www.example", type, { class: 3 }));
-    assertEquals(shown.answers.map((record) => record.class), [3]);
-    assertEquals([shown.source, shown.authority], ["upstream", []]);
-  }
 });
 
 const own = ["10.0.0.0/8", "127.0.0.0/8", "fc00::/7", "::1"].map(parseNetwork);

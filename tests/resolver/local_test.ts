@@ -122,12 +122,6 @@ Deno.test("what a route covers goes on: a whole zone, what is above it, or a par
   }
 });
 
-Deno.test("other classes than IN are not ours", async () => {
-  const { local, next } = special();
-  await local.resolve(asked("localhost", "TXT", { class: 3 }));
-  assertEquals(next.asked.length, 1);
-});
-
 const RECORDS: [record: string, name: string, type: Type, answer: string][] = [
   ["nas.lan A 10.0.0.2", "NAS.lan", "A", "0 10.0.0.2"],
   ["nas.lan. 60 AAAA fd00::2", "nas.lan", "AAAA", "0 fd00::2"],
