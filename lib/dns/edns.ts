@@ -1,9 +1,13 @@
 import { Option } from "./codes.ts";
 import { FormatError } from "./format_error.ts";
-import { readUint16 } from "./records.ts";
+import { readUint16, writeUint16 } from "./records.ts";
 
 /** The DO bit, in the OPT record's last 16 bits of TTL (RFC 3225 §3). */
 export const DNSSEC_OK = 0x8000;
+
+/** Extended errors beyond so many, and bytes of their texts beyond so many, are left out: they come from strangers. */
+const MAX_REASONS = 4;
+const MAX_REASON_TEXT = 200;
 
 /** The OPT record of a message, read in place (RFC 6891 §6.1). Throws `FormatError` if its options do not add up. */
 export class Edns {
@@ -53,12 +57,12 @@ export class Edns {
     return timeout?.length === 2 ? readUint16(timeout, 0) * 100 : undefined;
   }
 
-  /** Each extended error as it stands, option header included (RFC 8914 §2: there may be several). */
+  /** The first extended errors, option headers included, with long texts cut (RFC 8914 §2: there may be several). */
   extendedErrors(): Uint8Array[] {
     const found: Uint8Array[] = [];
-    for (let at = this.#fixed + 10; at < this.#end; at = this.#after(at)) {
+    for (let at = this.#fixed + 10; at < this.#end && found.length < MAX_REASONS; at = this.#after(at)) {
       if (readUint16(this.#bytes, at) !== Option.EXTENDED_ERROR) continue;
-      if (this.#after(at) >= at + 6) found.push(this.#bytes.subarray(at, this.#after(at)));
+      if (this.#after(at) >= at + 6) found.push(cutReason(this.#bytes.subarray(at, this.#after(at))));
     }
     return found;
   }
@@ -67,3 +71,17 @@ export class Edns {
     return at + 4 + readUint16(this.#bytes, at + 2);
   }
 }
+
+/** An extended error, option header included; a copy with a shorter text where the text is long. */
+export function cutReason(option: Uint8Array): Uint8Array {
+  if (option.length <= REASON_HEADER + MAX_REASON_TEXT) return option;
+  let end = REASON_HEADER + MAX_REASON_TEXT;
+  // Not within a character of UTF-8: bytes that continue one begin with the bits 10.
+  while (end > REASON_HEADER && (option[end]! & 0xc0) === 0x80) end--;
+  const cut = option.slice(0, end);
+  writeUint16(cut, 2, end - 4);
+  return cut;
+}
+
+/** OPTION-CODE, OPTION-LENGTH and INFO-CODE, in bytes (RFC 8914 §2). */
+const REASON_HEADER = 6;

@@ -1,4 +1,5 @@
 import { ExtendedError, Flag } from "../dns/codes.ts";
+import { cutReason } from "../dns/edns.ts";
 import { Message } from "../dns/message.ts";
 import { composeOptRecord } from "../dns/opt.ts";
 import { writeUint16 } from "../dns/records.ts";
@@ -9,8 +10,10 @@ import { hashQuestion, tagOf } from "./question_key.ts";
 /** RFC 9520 §3.2: "MUST be cached for at least 1 second", "MUST NOT cache a resolution failure for longer than 5 minutes". */
 const LEAST = 1000;
 const MOST = 300_000;
-/** "The amount of storage used … MUST be bounded" (RFC 9520 §5): at most about four megabytes. */
-const MAX_FAILURES = 10_000;
+/** "The amount of storage used … MUST be bounded" (RFC 9520 §5). In bytes. */
+const MAX_BYTES = 4 << 20;
+/** What a failure takes beside its message: its objects, and its place in the table. In bytes. */
+const OVERHEAD = 320;
 
 interface Failed {
   /** What clients are told; its question is the one that failed. */
@@ -29,8 +32,11 @@ export class FailureCache {
   /** By hash of question and tag. Of two questions with the same hash the later one is kept: nothing is lost by that. */
   readonly #failed = new Map<number, Failed>();
 
-  get size(): number {
-    return this.#failed.size;
+  #bytes = 0;
+
+  /** What the failures take, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** What to tell a client whose question failed a moment ago. */
@@ -46,23 +52,28 @@ export class FailureCache {
     const before = this.#about(query);
     const isRepeated = before !== undefined && now < before.until + MOST;
     const duration = isRepeated && isAboutTheName(failure) ? Math.min(2 * before.duration, MOST) : LEAST;
-    this.#failed.delete(hash); // so that it counts as the latest
-    this.#failed.set(hash, {
-      message: composeFailure(query, failure),
-      tag: tagOf(query),
-      duration,
-      until: now + duration,
-    });
-    if (this.#failed.size > MAX_FAILURES) this.#failed.delete(this.#failed.keys().next().value!);
+    this.#delete(hash); // so that it counts as the latest
+    const message = composeFailure(query, failure);
+    this.#failed.set(hash, { message, tag: tagOf(query), duration, until: now + duration });
+    this.#bytes += bytesOf(message);
+    while (this.#bytes > MAX_BYTES) this.#delete(this.#failed.keys().next().value!);
   }
 
   /** The question has been answered. */
   forget(query: Message): void {
-    if (this.#failed.size > 0 && this.#about(query)) this.#failed.delete(hashQuestion(query, tagOf(query)));
+    if (this.#failed.size > 0 && this.#about(query)) this.#delete(hashQuestion(query, tagOf(query)));
   }
 
   clear(): void {
     this.#failed.clear();
+    this.#bytes = 0;
+  }
+
+  #delete(hash: number): void {
+    const failed = this.#failed.get(hash);
+    if (!failed) return;
+    this.#failed.delete(hash);
+    this.#bytes -= bytesOf(failed.message);
   }
 
   #about(query: Message): Failed | undefined {
@@ -70,6 +81,10 @@ export class FailureCache {
     const failed = this.#failed.get(hashQuestion(query, tag));
     return failed?.tag === tag && failed.message.sameQuestion(query) ? failed : undefined;
   }
+}
+
+function bytesOf({ bytes }: Message): number {
+  return OVERHEAD + bytes.length;
 }
 
 /** An upstream out of reach has its own pauses, and must not cost a name more than one second when it is back. */
@@ -82,7 +97,7 @@ function composeFailure(query: Message, failure: UpstreamError | Message): Messa
   const isResponse = failure instanceof Message;
   const reasons = isResponse
     ? failure.edns?.extendedErrors() ?? []
-    : [composeReason({ code: failure.extendedError, text: failure.message })];
+    : [cutReason(composeReason({ code: failure.extendedError, text: failure.message }))];
   const rcode = failure.rcode;
   const opt = composeOptRecord(rcode, [
     ...reasons,
