@@ -147,7 +147,7 @@ export class Cache implements Resolver, Disposable {
     query.trace.source = "cache";
     entries.use(ref);
     const age = toSeconds(now - entries.storedAt(ref));
-    const message = freshMessage(entries, ref, query.message, age);
+    const message = freshMessage(entries, ref, query.message, age, query.client.transport === "udp");
     const isDue = now >= entries.refreshAt(ref);
     this.#latest = isDue || this.isApart(query.message.type) ? undefined : message;
     this.#latestRef = ref;
@@ -218,7 +218,7 @@ export class Cache implements Resolver, Disposable {
     this.staleHits++;
     query.trace.source = "stale";
     this.store.entries.use(ref);
-    return staleMessage(this.store.entries, ref, query.message);
+    return staleMessage(this.store.entries, ref, query.message, query.client.transport === "udp");
   }
 
   /** Asks the upstream on nobody's behalf, and not again before `nextAt`, in ticks. */

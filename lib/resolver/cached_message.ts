@@ -1,5 +1,5 @@
 /** Messages made of entries: what the cache answers. */
-import { ExtendedError, Rcode, Type } from "../dns/codes.ts";
+import { ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
 import { HEADER, Message } from "../dns/message.ts";
 import { composeOptRecord } from "../dns/opt.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
@@ -12,12 +12,27 @@ const STALE_TTL = 30;
 /** As far as a compression pointer reaches (RFC 1035 §4.1.4). */
 const MAX_POINTER = 0x3fff;
 
-/** The entry as the answer to a query for its name, its TTLs counted down by its age in seconds. */
-export function freshMessage(entries: Entries, ref: Ref, query: Message, age: number): Message {
+/** No reply over UDP is longer, in bytes: the upper end of --max-udp-size. */
+const MAX_UDP = 4096;
+
+/**
+ * The entry as the answer to a query for its name, its TTLs counted down by its age in seconds. Over UDP records that no
+ * reply has room for are left out, so that a large answer costs no more than what is sent of it: see `leaveOut`.
+ */
+export function freshMessage(
+  entries: Entries,
+  ref: Ref,
+  query: Message,
+  age: number,
+  isUdp: boolean,
+): Message {
   const { questionEnd } = query;
-  const bytes = new Uint8Array(questionEnd + entries.recordsLength(ref));
+  const records = recordsFor(entries, ref, isUdp);
+  const length = lengthFor(entries, ref, records);
+  const bytes = new Uint8Array(questionEnd + length);
   startMessage(entries, ref, query, bytes);
-  entries.copyRecords(ref, bytes, questionEnd, age);
+  entries.copyRecords(ref, bytes, questionEnd, age, records, length);
+  leaveOut(bytes, entries.records(ref) - records);
   return Message.ofCheckedRecords(bytes, questionEnd);
 }
 
@@ -25,12 +40,15 @@ const STALE = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_ANS
 const STALE_NXDOMAIN = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_NXDOMAIN, text: "" })]);
 
 /** The same past its time, which it says (RFC 8767 §4, RFC 8914 §4.4 and §4.20). */
-export function staleMessage(entries: Entries, ref: Ref, query: Message): Message {
+export function staleMessage(entries: Entries, ref: Ref, query: Message, isUdp: boolean): Message {
   const opt = (entries.flags(ref) & 0xf) === Rcode.NXDOMAIN ? STALE_NXDOMAIN : STALE;
   const { questionEnd } = query;
-  const bytes = new Uint8Array(questionEnd + entries.recordsLength(ref) + opt.length);
+  const records = recordsFor(entries, ref, isUdp);
+  const length = lengthFor(entries, ref, records);
+  const bytes = new Uint8Array(questionEnd + length + opt.length);
   startMessage(entries, ref, query, bytes);
-  const end = entries.copyRecordsWithTtl(ref, bytes, questionEnd, STALE_TTL);
+  const end = entries.copyRecordsWithTtl(ref, bytes, questionEnd, STALE_TTL, records, length);
+  leaveOut(bytes, entries.records(ref) - records);
   bytes.set(opt, end);
   writeUint16(bytes, 10, readUint16(bytes, 10) + 1);
   return Message.parse(bytes);
@@ -42,7 +60,7 @@ export function staleMessage(entries: Entries, ref: Ref, query: Message): Messag
  * does not end within the message, or a pointer would reach too far.
  */
 export function messageBelow(entries: Entries, ref: Ref, query: Message, age: number): Message | undefined {
-  const message = freshMessage(entries, ref, query, age);
+  const message = freshMessage(entries, ref, query, age, false);
   const { bytes, questionEnd } = message;
   if (bytes.length > MAX_POINTER) return undefined;
   const longer = questionEnd - 4 - HEADER - (entries.nameEnd(ref) - entries.nameAt(ref));
@@ -60,6 +78,26 @@ export function messageBelow(entries: Entries, ref: Ref, query: Message, age: nu
     at = end;
   }
   return message;
+}
+
+/** Of a large entry over UDP: one more record than any reply has room for, so that whoever composes it truncates. */
+function recordsFor(entries: Entries, ref: Ref, isUdp: boolean): number {
+  const isLarge = isUdp && entries.recordsLength(ref) > MAX_UDP;
+  return isLarge ? entries.recordsBeyond(ref, MAX_UDP) : entries.records(ref);
+}
+
+function lengthFor(entries: Entries, ref: Ref, records: number): number {
+  return records < entries.records(ref) ? entries.lengthOf(ref, records) : entries.recordsLength(ref);
+}
+
+/** Takes so many records, the last ones, off the counts. TC is set where they are no additional data (RFC 2181 §9). */
+function leaveOut(bytes: Uint8Array, count: number): void {
+  for (let at = 10, left = count; left > 0 && at >= 6; at -= 2) {
+    const taken = Math.min(left, readUint16(bytes, at));
+    writeUint16(bytes, at, readUint16(bytes, at) - taken);
+    left -= taken;
+    if (taken > 0 && at < 10) bytes[2] = bytes[2]! | Flag.TC >> 8;
+  }
 }
 
 function startMessage(entries: Entries, ref: Ref, query: Message, into: Uint8Array): void {

@@ -68,6 +68,11 @@ export class Entries {
     words[at] = words[at]! & (1 << EPOCH_SHIFT) - 1 | epoch << EPOCH_SHIFT;
   }
 
+  /** How many records it has. */
+  records(ref: Ref): number {
+    return this.#word(ref, Word.MORE_COUNTS) & 0xffff;
+  }
+
   /** Octets of its records. */
   recordsLength(ref: Ref): number {
     return this.#word(ref, Word.LENGTHS) & 0xffff;
@@ -104,7 +109,7 @@ export class Entries {
 
   /** Offset of its name there. */
   nameAt(ref: Ref): number {
-    return this.#arena.byteOf(ref) + ENTRY_HEADER + 2 * this.#records(ref);
+    return this.#arena.byteOf(ref) + ENTRY_HEADER + 2 * this.records(ref);
   }
 
   nameEnd(ref: Ref): number {
@@ -115,7 +120,7 @@ export class Entries {
   octets(ref: Ref): Uint8Array {
     const lengths = this.#word(ref, Word.LENGTHS);
     const at = this.#arena.byteOf(ref);
-    const length = entryLength(this.#records(ref), lengths >>> 16, lengths & 0xffff);
+    const length = entryLength(this.records(ref), lengths >>> 16, lengths & 0xffff);
     return this.#arena.bytesOf(ref).subarray(at, at + length);
   }
 
@@ -128,12 +133,37 @@ export class Entries {
     writeUint16(into, at + 10, this.#word(ref, Word.MORE_COUNTS) >>> 16);
   }
 
-  /** Writes the records, `age` seconds taken off their TTLs, and returns the offset behind them. */
-  copyRecords(ref: Ref, into: Uint8Array, at: number, age: number): number {
-    const end = this.#copy(ref, into, at);
+  /** How many of the first records take more than `length` bytes together; all where they do not. */
+  recordsBeyond(ref: Ref, length: number): number {
+    const all = this.records(ref);
+    let count = 1;
+    while (count < all && this.lengthOf(ref, count) <= length) count++;
+    return Math.min(count, all);
+  }
+
+  /** Bytes of the first `count` records, of which there is one at least. */
+  lengthOf(ref: Ref, count: number): number {
+    const own = this.#arena.bytesOf(ref);
+    const ttl = readUint16(own, this.#arena.byteOf(ref) + ENTRY_HEADER + 2 * (count - 1));
+    return ttl + 6 + readUint16(own, this.nameEnd(ref) + ttl + 4);
+  }
+
+  /**
+   * Writes the records, `age` seconds taken off their TTLs, and returns the offset behind them; of a part of them where
+   * their number and bytes are given.
+   */
+  copyRecords(
+    ref: Ref,
+    into: Uint8Array,
+    at: number,
+    age: number,
+    records = this.records(ref),
+    recordsLength = this.recordsLength(ref),
+  ): number {
+    const end = this.#copy(ref, into, at, recordsLength);
     const own = this.#arena.bytesOf(ref);
     let offset = this.#arena.byteOf(ref) + ENTRY_HEADER;
-    for (let left = this.#records(ref); left > 0; left--, offset += 2) {
+    for (let left = records; left > 0; left--, offset += 2) {
       const ttl = at + readUint16(own, offset);
       writeTtl(into, ttl, Math.max(readTtl(into, ttl) - age, 0));
     }
@@ -141,27 +171,29 @@ export class Entries {
   }
 
   /** As `copyRecords`, with the same TTL for all of them. */
-  copyRecordsWithTtl(ref: Ref, into: Uint8Array, at: number, ttl: number): number {
-    const end = this.#copy(ref, into, at);
+  copyRecordsWithTtl(
+    ref: Ref,
+    into: Uint8Array,
+    at: number,
+    ttl: number,
+    records = this.records(ref),
+    recordsLength = this.recordsLength(ref),
+  ): number {
+    const end = this.#copy(ref, into, at, recordsLength);
     const own = this.#arena.bytesOf(ref);
     let offset = this.#arena.byteOf(ref) + ENTRY_HEADER;
-    for (let left = this.#records(ref); left > 0; left--, offset += 2) {
+    for (let left = records; left > 0; left--, offset += 2) {
       writeTtl(into, at + readUint16(own, offset), ttl);
     }
     return end;
   }
 
-  #copy(ref: Ref, into: Uint8Array, at: number): number {
+  #copy(ref: Ref, into: Uint8Array, at: number, length: number): number {
     const own = this.#arena.bytesOf(ref);
     const from = this.nameEnd(ref);
-    const length = this.recordsLength(ref);
     if (length > LONG) into.set(own.subarray(from, from + length), at);
     else for (let i = 0; i < length; i++) into[at + i] = own[from + i]!;
     return at + length;
-  }
-
-  #records(ref: Ref): number {
-    return this.#word(ref, Word.MORE_COUNTS) & 0xffff;
   }
 
   #word(ref: Ref, word: number): number {
