@@ -67,7 +67,7 @@ export class Forwarder implements Disposable {
     this.cache?.store.nextEpoch();
     const forgotten = outdated(previous.#options.config, this.#options.config);
     if (forgotten.length > 0) previous.cache?.keepNoMore();
-    for (const what of forgotten) this.cache?.flush(what);
+    for (const what of forgotten) this.cache?.forget(what);
   }
 
   /** For how long a query may wait here, in ms. */

@@ -104,13 +104,14 @@ export class Observation {
     const probe = () => subject.probe().finally(refresh);
     this.#admin = new AdminServer({
       ...config.admin,
-      guard: new Guard(token),
+      guard: new Guard(token, config.adminHosts),
       metrics: exposition,
       health: new Health({ ...watched, probe, now }),
       live: new Live({ ...watched, observers: this.#observers, detail: config.queryDetail, refresh, now }),
       report: () => report(watched),
       refresh,
       cacheControl: () => subject.cacheControl,
+      observe: this.observe,
     });
     return this.#admin.address;
   }

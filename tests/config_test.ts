@@ -49,6 +49,7 @@ Deno.test("without a word from anybody there is a complete configuration, on bot
     stateDir: undefined,
     admin: undefined,
     adminTokenFile: undefined,
+    adminHosts: [],
     queryLog: undefined,
     queryLogSize: 100_000_000,
     queryDetail: "full",
@@ -66,7 +67,18 @@ const LINE = [
   ...["--strategy", "sharded", "--route", "Corp.Example.=10.0.0.53#a.corp.example", "--opportunistic"],
   ...["--route", "lab=10.1.0.1", "--route=corp.example=10.0.0.54?weight=2", "--bootstrap", "9.9.9.9"],
   ...["--bootstrap=tls://[2620:fe::fe]#dns.quad9.net"],
-  ...["--admin-token-file", "token", "--query-log-size", "1GB", "--query-detail", "masked"],
+  ...[
+    "--admin-host",
+    "DNS.example.net",
+    "--admin-host",
+    "ns",
+    "--admin-token-file",
+    "token",
+    "--query-log-size",
+    "1GB",
+    "--query-detail",
+    "masked",
+  ],
 ];
 
 const ENVIRONMENT = {
@@ -94,6 +106,7 @@ const ENVIRONMENT = {
   DOT_PROXY_STATE_DIR: "state",
   DOT_PROXY_ADMIN: "[::]:9153",
   DOT_PROXY_ADMIN_TOKEN_FILE: "token",
+  DOT_PROXY_ADMIN_HOST: "DNS.example.net,ns",
   DOT_PROXY_QUERY_LOG: "-",
   DOT_PROXY_QUERY_LOG_SIZE: "1000MB",
   DOT_PROXY_QUERY_DETAIL: "masked",
@@ -147,6 +160,7 @@ Deno.test("the command line and the environment say the same things", () => {
     stateDir: "state",
     admin: { hostname: "::", port: 9153 },
     adminTokenFile: "token",
+    adminHosts: ["dns.example.net", "ns"],
     queryLog: "-",
     queryLogSize: 1e9,
     queryDetail: "masked",
@@ -249,6 +263,7 @@ const LINES_REFUSED: [args: string[], message: string][] = [
     "--admin: other hosts can reach 0.0.0.0:9153; protect it with --admin-token-file FILE, or use localhost",
   ],
   [["--admin", "192.0.2.1:80"], "other hosts can reach 192.0.2.1:80"],
+  [["--admin-host", "https://a/"], `--admin-host: "https://a/" is not a host name`],
   [["--admin", "example.net"], `--admin: "example.net" is not an address of this host`],
   [
     ["--query-log-size", "999kB"],

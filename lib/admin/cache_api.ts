@@ -5,9 +5,9 @@ import type { CachedAnswer } from "../resolver/inspect.ts";
 
 /** The cache, as far as the operator may look into it and take out of it. */
 export interface CacheControl {
-  /** Both throw, or reject with, a `TypeError` where the name is none. */
-  inspect(name: string): CachedAnswer[] | Promise<CachedAnswer[]>;
-  flush(what: Flush): number | Promise<number>;
+  /** Both reject with a `TypeError` where the name is none. */
+  inspect(name: string): Promise<CachedAnswer[]>;
+  flush(what: Flush): Promise<number>;
 }
 
 /** `GET /api/cache?name=example.com`: what is known of a name. */

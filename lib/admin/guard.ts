@@ -10,10 +10,16 @@ export interface Refusal {
 /** Who may ask: the operator, and not a web page that the operator's browser happens to show. */
 export class Guard {
   readonly #token: Uint8Array | undefined;
+  readonly #hosts: ReadonlySet<string>;
 
-  /** Without a token everybody who can connect is the operator: for loopback only. */
-  constructor(token: string | undefined) {
+  /**
+   * Without a token everybody who can connect is the operator: for loopback only.
+   *
+   * @param hosts names, in small letters, under which a reverse proxy shows this server to its operator
+   */
+  constructor(token: string | undefined, hosts: readonly string[] = []) {
     this.#token = token === undefined ? undefined : digest(token);
+    this.#hosts = new Set(hosts);
   }
 
   /** Undefined where nothing speaks against an answer. `isOpen`: to be told to those without the token, too. */
@@ -27,11 +33,26 @@ export class Guard {
     }
     // A page of a name that has been rebound to this address is of the same origin as we are, but has a name.
     const proved = this.#token && isKnown;
-    if (!proved && !isAddress(request.headers.get("host") ?? "")) {
-      return { status: 421, reason: "ask by IP address or as localhost" };
+    const host = hostOf(request.headers.get("host") ?? "");
+    if (!proved && !isAddress(host) && !this.#hosts.has(host)) {
+      return { status: 421, reason: "ask by IP address, as localhost, or by a name that --admin-host lists" };
     }
-    if (isFromElsewhere(request)) return { status: 403, reason: "another site's page sent this" };
+    if (this.#isFromElsewhere(request)) return { status: 403, reason: "another site's page sent this" };
     return undefined;
+  }
+
+  /** By what browsers say of a request, which pages cannot change. To follow a link to the page itself is no harm. */
+  #isFromElsewhere({ method, url, headers }: Request): boolean {
+    const origin = headers.get("origin");
+    if (origin !== null && !this.#isOwnOrigin(URL.parse(origin), new URL(url))) return true;
+    const site = headers.get("sec-fetch-site") ?? "none";
+    const isVisit = method === "GET" && headers.get("sec-fetch-mode") === "navigate";
+    return site !== "none" && site !== "same-origin" && !isVisit;
+  }
+
+  /** A reverse proxy may put its own name into the Host header; the origin is what the browser knows. */
+  #isOwnOrigin(origin: URL | null, { host }: URL): boolean {
+    return origin?.host === host || this.#hosts.has(origin?.hostname ?? "");
   }
 
   /** Compares digests, which takes the same time whatever is wrong. */
@@ -57,17 +78,11 @@ function digest(text: string): Uint8Array {
   return createHash("sha256").update(text).digest();
 }
 
-/** Whether a Host header names an IP address or localhost. */
-function isAddress(host: string): boolean {
-  const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-  return name === "localhost" || isIP(name) !== 0;
+/** A Host header without its port. */
+function hostOf(header: string): string {
+  return header.toLowerCase().replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }
 
-/** By what browsers say of a request, which pages cannot change. To follow a link to the page itself is no harm. */
-function isFromElsewhere({ method, url, headers }: Request): boolean {
-  const origin = headers.get("origin");
-  if (origin !== null && URL.parse(origin)?.host !== new URL(url).host) return true;
-  const site = headers.get("sec-fetch-site") ?? "none";
-  const isVisit = method === "GET" && headers.get("sec-fetch-mode") === "navigate";
-  return site !== "none" && site !== "same-origin" && !isVisit;
+function isAddress(host: string): boolean {
+  return host === "localhost" || isIP(host) !== 0;
 }

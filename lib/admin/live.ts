@@ -25,7 +25,8 @@ type Look = ReadableStreamDefaultController<Uint8Array>;
 /** Server-sent events: a report each second to everybody who looks, made once for all, and not at all for nobody. */
 export class Live implements Disposable {
   readonly #options: LiveOptions;
-  readonly #looking = new Set<Look>();
+  /** Each with the client's address, the eldest first. */
+  readonly #looking = new Map<Look, string>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #pace: Pace | undefined;
   #activity: Activity | undefined;
@@ -35,17 +36,14 @@ export class Live implements Disposable {
     this.#options = options;
   }
 
-  get isFull(): boolean {
-    return this.#looking.size >= MAX_LOOKING;
-  }
-
-  /** What to send to somebody who looks, until they or we have enough. */
-  stream(): ReadableStream<Uint8Array> {
+  /** Reports for a client, until it has enough or `MAX_LOOKING` others have come since and it gives way to the last. */
+  stream(address: string): ReadableStream<Uint8Array> {
+    if (this.#looking.size >= MAX_LOOKING) this.#end(this.#mostDispensable());
     let look: Look | undefined;
     return new ReadableStream({
       start: (controller) => {
         look = controller;
-        this.#looking.add(controller);
+        this.#looking.set(controller, address);
         if (this.#looking.size === 1) this.#begin();
         controller.enqueue(this.#message());
       },
@@ -54,10 +52,23 @@ export class Live implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const look of [...this.#looking]) {
-      this.#leave(look);
-      look.close();
-    }
+    for (const look of [...this.#looking.keys()]) this.#end(look);
+  }
+
+  #end(look: Look): void {
+    this.#leave(look);
+    look.close();
+  }
+
+  /** The eldest of the client that has the most: so that no client keeps the others out. */
+  #mostDispensable(): Look {
+    const byClient = Map.groupBy(this.#looking, ([, address]) => address);
+    const [[look]] = [...byClient.values()].reduce((most, each) =>
+      each.length > most.length ? each : most
+    ) as [
+      [Look, string],
+    ];
+    return look;
   }
 
   #begin(): void {
@@ -82,7 +93,7 @@ export class Live implements Disposable {
     if (++this.#looks % FADE_EVERY === 0) this.#activity.fade();
     const message = this.#message();
     // Who cannot follow misses one: the next is as good.
-    for (const look of this.#looking) if (look.desiredSize! > 0) look.enqueue(message);
+    for (const look of this.#looking.keys()) if (look.desiredSize! > 0) look.enqueue(message);
   }
 
   #message(): Uint8Array {

@@ -1,7 +1,9 @@
+import type { Observe } from "../observe/event.ts";
 import type { Exposition } from "../observe/exposition.ts";
 import { type CacheControl, flush, look } from "./cache_api.ts";
 import type { Guard, Refusal } from "./guard.ts";
 import type { Health } from "./health.ts";
+import { HttpServer } from "./http_server.ts";
 import type { Live } from "./live.ts";
 import { PAGE, PAGE_POLICY } from "./page.ts";
 import type { Report } from "./report.ts";
@@ -18,9 +20,10 @@ export interface AdminOptions {
   readonly refresh: () => Promise<void>;
   /** Undefined where there is no cache. */
   readonly cacheControl: () => CacheControl | undefined;
+  readonly observe: Observe;
 }
 
-type Route = (request: Request, url: URL) => Response | Promise<Response>;
+type Route = (request: Request, url: URL, address: string) => Response | Promise<Response>;
 
 /** For all that is no page: nothing in it is to be run, shown in a frame or kept. */
 const HEADERS = {
@@ -38,7 +41,8 @@ const OPEN = new Set(["/healthz", "/readyz"]);
 export class AdminServer {
   readonly address: Deno.NetAddr;
   readonly #options: AdminOptions;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #server: HttpServer;
+  #cacheWork: Promise<unknown> = Promise.resolve();
   /** By method and path. */
   readonly #routes: ReadonlyMap<string, Route> = new Map<string, Route>([
     ["GET /", () => this.#page()],
@@ -46,43 +50,41 @@ export class AdminServer {
     ["GET /healthz", () => Response.json({ alive: true })],
     ["GET /readyz", (request) => this.#ready(request)],
     ["GET /api/status", () => this.#status()],
-    ["GET /api/events", () => this.#events()],
+    ["GET /api/events", (_request, _url, address) => this.#events(address)],
     ["GET /api/cache", (_, url) => this.#withCache((cache) => look(cache, url.searchParams))],
     ["POST /api/cache/flush", (_, url) => this.#withCache((cache) => flush(cache, url.searchParams))],
   ]);
 
-  /** Throws what `Deno.serve` throws. */
+  /** Throws what `Deno.listen` throws. */
   constructor(options: AdminOptions) {
     this.#options = options;
-    const { hostname, port } = options;
-    this.#server = Deno.serve(
-      { hostname, port, onListen: () => {}, onError },
-      (request) => this.#answer(request),
-    );
-    this.address = this.#server.addr;
+    const { hostname, port, observe } = options;
+    const handler = (request: Request, address: string) => this.#answer(request, address);
+    this.#server = new HttpServer({ hostname, port, handler, observe });
+    this.address = this.#server.address;
   }
 
   async stop(): Promise<void> {
     this.#options.live[Symbol.dispose]();
-    await this.#server.shutdown();
+    await this.#server.stop();
   }
 
-  async #answer(request: Request): Promise<Response> {
-    const response = await this.#route(request);
+  async #answer(request: Request, address: string): Promise<Response> {
+    const response = await this.#route(request, address);
     for (const [name, value] of Object.entries(HEADERS)) {
       if (!response.headers.has(name)) response.headers.set(name, value);
     }
     return response;
   }
 
-  #route(request: Request): Response | Promise<Response> {
+  #route(request: Request, address: string): Response | Promise<Response> {
     const url = new URL(request.url);
     const { pathname } = url;
     const refusal = this.#options.guard.refusal(request, { isOpen: OPEN.has(pathname) });
     if (refusal) return refuse(refusal);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const route = this.#routes.get(`${method} ${pathname}`);
-    if (route) return route(request, url);
+    if (route) return route(request, url, address);
     const allowed = ["GET", "POST"].filter((each) => this.#routes.has(`${each} ${pathname}`));
     if (allowed.length === 0) return refuse({ status: 404, reason: "there is nothing here" });
     return refuse({ status: 405, reason: `use ${allowed.join()}` }, { allow: allowed.join() });
@@ -113,24 +115,26 @@ export class AdminServer {
     return Response.json(isOperator ? { ready, reasons } : { ready }, { status: ready ? 200 : 503 });
   }
 
-  #withCache(use: (cache: CacheControl) => Promise<Response>): Response | Promise<Response> {
-    const cache = this.#options.cacheControl();
-    return cache ? use(cache) : refuse({ status: 404, reason: "there is no cache" });
+  /** One after the other: each walks over the whole cache, a slice at a time. */
+  #withCache(use: (cache: CacheControl) => Promise<Response>): Promise<Response> {
+    const result = this.#cacheWork.then(() => {
+      const cache = this.#options.cacheControl();
+      return cache ? use(cache) : refuse({ status: 404, reason: "there is no cache" });
+    });
+    this.#cacheWork = result.catch(() => {});
+    return result;
   }
 
-  async #events(): Promise<Response> {
+  async #events(address: string): Promise<Response> {
     const { live, refresh } = this.#options;
     await refresh();
-    if (live.isFull) return refuse({ status: 503, reason: "too many are looking already" });
-    return new Response(live.stream(), { headers: { "content-type": "text/event-stream" } });
+    // A reverse proxy is not to gather events before it passes them on (nginx, "X-Accel-Buffering").
+    const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
+    return new Response(live.stream(address), { headers });
   }
 }
 
 function refuse({ status, reason }: Refusal, headers: Record<string, string> = {}): Response {
   const challenge = status === 401 ? { "www-authenticate": 'Basic realm="dot-proxy", charset="UTF-8"' } : {};
   return new Response(`${reason}\n`, { status, headers: { ...challenge, ...headers } });
-}
-
-function onError(error: unknown): Response {
-  return new Response(`${error}\n`, { status: 500, headers: HEADERS });
 }

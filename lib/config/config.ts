@@ -47,6 +47,8 @@ export interface Config {
   readonly policy: PolicyConfig;
   readonly admin: Value<"admin"> | undefined;
   readonly adminTokenFile: string | undefined;
+  /** In small letters. */
+  readonly adminHosts: readonly string[];
   /** A path, or "-" for standard output. */
   readonly queryLog: string | undefined;
   /** In octets. */
@@ -63,6 +65,7 @@ type Optional =
   | "state-dir"
   | "admin"
   | "admin-token-file"
+  | "admin-host"
   | "query-log";
 
 /** What was said of an option, by whoever comes first; nothing where its default holds. */
@@ -136,6 +139,7 @@ export function composeConfig(given: Sources): Config {
     stateDir: values("state-dir")[0],
     policy: composePolicy(values),
     ...admin(values("admin")[0], values("admin-token-file")[0]),
+    adminHosts: values("admin-host"),
     queryLog: values("query-log")[0],
     queryLogSize: value("query-log-size"),
     queryDetail: value("query-detail"),

@@ -2,6 +2,13 @@
 import { oneOf, size } from "./option_kinds.ts";
 import { parseAdmin } from "../own_address.ts";
 
+function parseHostName(text: string): string[] {
+  if (/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(text)) return [text.toLowerCase()];
+  throw new TypeError(
+    `"${text}" is not a host name; write it as in dns.example.net, without scheme, port or path`,
+  );
+}
+
 export const OPERATION_OPTIONS = {
   "log-level": {
     placeholder: "LEVEL",
@@ -31,6 +38,15 @@ export const OPERATION_OPTIONS = {
     fallback: undefined,
     restart: true,
     meaning: "Holds the token that --admin asks for: needed where other hosts can reach it.",
+  },
+  "admin-host": {
+    placeholder: "NAME",
+    accepts: "a host name without a port",
+    parse: parseHostName,
+    fallback: undefined,
+    repeatable: true,
+    restart: true,
+    meaning: "Name under which a reverse proxy shows --admin to its users; else it is found by address only.",
   },
   "query-log": {
     placeholder: "FILE",

@@ -66,6 +66,11 @@ export class Arena {
     return this.#bytes.length;
   }
 
+  /** The one that is being written. */
+  get newestSegment(): number {
+    return this.#written;
+  }
+
   /** The segment that a block is in, as words; it begins at `wordOf`. */
   wordsOf(ref: Ref): Int32Array {
     return this.#words[ref >> this.#shift]!;

@@ -7,7 +7,7 @@ import { isAnswer, type TtlLimits } from "./appraisal.ts";
 import { freshMessage, messageBelow, staleMessage } from "./cached_message.ts";
 import { Coalescer } from "./coalesce.ts";
 import { FailureCache } from "./failure_cache.ts";
-import { type Flush, flush } from "./flush.ts";
+import { type Flush, flush, flushNow } from "./flush.ts";
 import { NONE, type Ref } from "./hash_index.ts";
 import { type CachedAnswer, inspect } from "./inspect.ts";
 import { entryTag, findAnswer, findCut, ticks } from "./lookup.ts";
@@ -121,15 +121,21 @@ export class Cache implements Resolver, Disposable {
     return this.#options.apart?.has(type) ?? false;
   }
 
-  /** All that is known of a name. Throws a `TypeError` where the name is none. */
-  inspect(name: string): CachedAnswer[] {
+  /** All that is known of a name. Rejects with a `TypeError` where the name is none. */
+  inspect(name: string): Promise<CachedAnswer[]> {
     return inspect(this.store, name, ticks(this.#options.now()));
   }
 
-  /** Forgets answers, and all failures; returns how many answers. Throws a `TypeError` where the name is none. */
-  flush(what: Flush): number {
+  /** Forgets answers, and all failures; returns how many answers. Rejects with a `TypeError` where the name is none. */
+  flush(what: Flush): Promise<number> {
     this.#failures.clear();
     return flush(this.store, what);
+  }
+
+  /** Likewise at once, for what must not be given out any more. */
+  forget(what: Flush): void {
+    this.#failures.clear();
+    flushNow(this.store, what);
   }
 
   /** Queries under way are answered, but what comes of them is not kept: they were asked under other conditions. */

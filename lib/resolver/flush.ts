@@ -5,21 +5,38 @@ import type { Store } from "./store.ts";
 /** What to forget: all of one name, or of one and all below, as people write them; or everything. */
 export type Flush = { readonly name: string } | { readonly suffix: string } | "all";
 
-/** Forgets entries and returns how many. Throws a `TypeError` where the name is none. */
-export function flush(store: Store, what: Flush): number {
-  const before = store.size;
-  if (what === "all") {
-    store.clear();
-    return before;
-  }
-  const isSuffix = "suffix" in what;
-  const name = parseName(isSuffix ? what.suffix : what.name);
+/** Forgets entries at once: for those that must not be given out any more. Throws a `TypeError` where the name is none. */
+export function flushNow(store: Store, what: Flush): void {
+  if (what === "all") return store.clear();
+  const isMeant = matcher(store, what);
   for (let segment = 0; segment < store.segments; segment++) {
     store.visit(segment, (ref) => {
-      if (isWithin(store, ref, name, isSuffix)) store.remove(ref);
+      if (isMeant(ref)) store.remove(ref);
     });
   }
-  return before - store.size;
+}
+
+/** Forgets entries, some at a time, and returns how many. Rejects with a `TypeError` where the name is none. */
+export async function flush(store: Store, what: Flush): Promise<number> {
+  let count = 0;
+  if (what === "all") {
+    count = store.size;
+    store.clear();
+    return count;
+  }
+  const isMeant = matcher(store, what);
+  await store.visitAll((ref) => {
+    if (!isMeant(ref)) return;
+    store.remove(ref);
+    count++;
+  });
+  return count;
+}
+
+function matcher(store: Store, what: Exclude<Flush, "all">): (ref: Ref) => boolean {
+  const isSuffix = "suffix" in what;
+  const name = parseName(isSuffix ? what.suffix : what.name);
+  return (ref) => isWithin(store, ref, name, isSuffix);
 }
 
 /** Whether an entry is about a plain name in small letters, or where it is a suffix about one that ends with it. */

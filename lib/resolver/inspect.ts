@@ -14,22 +14,20 @@ export interface CachedAnswer {
   readonly secondsLeft: number;
 }
 
-/** All that is known of a name; `now` in ticks. Throws a `TypeError` where the name is none. */
-export function inspect(store: Store, name: string, now: number): CachedAnswer[] {
+/** All that is known of a name; `now` in ticks. Rejects with a `TypeError` where the name is none. */
+export async function inspect(store: Store, name: string, now: number): Promise<CachedAnswer[]> {
   const plain = parseName(name);
   const found: CachedAnswer[] = [];
-  for (let segment = 0; segment < store.segments; segment++) {
-    store.visit(segment, (ref) => {
-      if (!isWithin(store, ref, plain, false)) return;
-      const { entries } = store;
-      const header = new Int32Array(entries.octets(ref).slice(0, ENTRY_HEADER).buffer);
-      found.push({
-        type: header[Word.TYPE_AND_CLASS]! >>> 16,
-        rcode: entries.flags(ref) & 0xf,
-        answers: header[Word.COUNTS]! >>> 16,
-        secondsLeft: Math.floor((entries.expiresAt(ref) - now) / TICKS_PER_SECOND),
-      });
+  await store.visitAll((ref) => {
+    if (!isWithin(store, ref, plain, false)) return;
+    const { entries } = store;
+    const header = new Int32Array(entries.octets(ref).slice(0, ENTRY_HEADER).buffer);
+    found.push({
+      type: header[Word.TYPE_AND_CLASS]! >>> 16,
+      rcode: entries.flags(ref) & 0xf,
+      answers: header[Word.COUNTS]! >>> 16,
+      secondsLeft: Math.floor((entries.expiresAt(ref) - now) / TICKS_PER_SECOND),
     });
-  }
+  });
   return found;
 }

@@ -134,6 +134,19 @@ export class Store {
     return this.#arena.segments;
   }
 
+  /**
+   * Visits all entries, those that are moved meanwhile too, a segment at a time with a turn of the event loop in between:
+   * from the oldest to the newest, the way in which they move.
+   */
+  async visitAll(visitor: (ref: Ref) => void): Promise<void> {
+    let segment = this.#arena.newestSegment;
+    do {
+      segment = (segment + 1) % this.segments;
+      this.visit(segment, visitor);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    } while (segment !== this.#arena.newestSegment);
+  }
+
   /** Visits the entries of one segment; nothing may be put meanwhile. */
   visit(segment: number, visitor: (ref: Ref) => void): void {
     this.#arena.visit(segment, (ref) => {

@@ -74,3 +74,15 @@ Deno.test("another site's page can link to ours, and nothing else", () => {
     assertEquals(status(guard, { ...headers, host }, method), expected, JSON.stringify([headers, method]));
   }
 });
+
+Deno.test("behind a reverse proxy its name is as good as ours, as Host and as origin", () => {
+  const [host, origin] = ["dns.example.net", "https://dns.example.net"];
+  const known = new Guard(undefined, [host]);
+  assertEquals(status(known, { host: "DNS.example.net:443" }), 200);
+  assertEquals(status(known, { host, origin }, "POST"), 200);
+  assertEquals(status(known, { host: "127.0.0.1:9153", origin }, "POST"), 200, "nginx' default Host header");
+  assertEquals(status(known, { host: "other.example.net" }), 421);
+  assertEquals(status(known, { host, origin: "https://other.example.net" }, "POST"), 403);
+  assertEquals(status(known, { host, origin: "null" }, "POST"), 403);
+  assertEquals(status(new Guard(undefined), { host }), 421);
+});

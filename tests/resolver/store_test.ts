@@ -188,3 +188,29 @@ Deno.test("what is read back is what was written, with its times moved; what doe
     assertEquals(new Store(MIB).restore(octets.subarray(0, length), 0), false, `${length} octets`);
   }
 });
+
+Deno.test("a walk in slices visits all that was there, though entries move and others come meanwhile (S22)", async () => {
+  const store = new Store(4 * MIB);
+  const name = (i: number) => `name${i}.test`;
+  const fields = (i: number) => answer(name(i), ["x".repeat(200)]);
+  let next = 0;
+  while (store.evictions === 0) put(store, name(next), fields(next++));
+  const lasting = Array.from({ length: 1000 }, (_, i) => i + 500).filter((i) =>
+    find(store, name(i)) !== NONE
+  );
+  for (const i of lasting) store.entries.use(find(store, name(i))); // so that they are spared, and move
+  const seen = new Set<number>();
+  let slices = 0;
+  const walk = store.visitAll((ref) => void seen.add(store.entries.hash(ref)));
+  const churn = async () => {
+    for (; slices < 20; slices++) {
+      for (let i = 0; i < 200; i++) put(store, name(next), fields(next++));
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  };
+  await Promise.all([walk, churn()]);
+  assert(slices > 1, "others had their turn");
+  const left = lasting.filter((i) => find(store, name(i)) !== NONE);
+  assert(left.length > 0);
+  assertEquals(left.filter((i) => !seen.has(store.entries.hash(find(store, name(i))))), []);
+});

@@ -241,6 +241,12 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `admin = "example.net"`,
     `FILE:1: admin: "example.net" is not an address of this host`,
   ],
+  "admin-host": [
+    `admin-host = ["dns.example.net", "ns"]`,
+    ["--admin-host=dns.example.net", "--admin-host=ns"],
+    `admin-host = ["dns.example.net:443"]`,
+    `FILE:1: admin-host: "dns.example.net:443" is not a host name`,
+  ],
   "admin-token-file": [
     `admin-token-file = "token"`,
     ["--admin-token-file=token"],

@@ -121,6 +121,7 @@ function inputsOf(
     policy: OPEN,
     admin: undefined,
     adminTokenFile: undefined,
+    adminHosts: [],
     queryLog: undefined,
     queryLogSize: 100_000_000,
     queryDetail: "full",

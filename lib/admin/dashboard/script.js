@@ -15,7 +15,7 @@ const numbers = new Intl.NumberFormat("en");
 const times = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 let paused = false;
 
-const source = new EventSource("/api/events");
+const source = new EventSource("api/events");
 source.onopen = () => say("link", "live");
 source.onerror = () => say("link", "connection lost, trying again …");
 source.onmessage = ({ data }) => {
@@ -33,7 +33,7 @@ byId("flush").onsubmit = async (event) => {
   event.preventDefault();
   const how = event.submitter?.value ?? "name";
   const query = new URLSearchParams({ [how]: byId("flush-name").value });
-  const response = await fetch(`/api/cache/flush?${query}`, { method: "POST" });
+  const response = await fetch(`api/cache/flush?${query}`, { method: "POST" });
   say("flushed", response.ok ? `${(await response.json()).flushed} forgotten` : await response.text());
 };
 

@@ -1,0 +1,148 @@
+/** What the admin address does with clients that are slow, many or wrong, and with a host that is short of descriptors. */
+import { type Handler, HttpServer } from "../../lib/admin/http_server.ts";
+import type { Event } from "../../lib/observe/event.ts";
+import { assert, assertEquals, assertMatch } from "../support/assert.ts";
+import { FakeTime } from "../support/fake_time.ts";
+
+class Rig implements AsyncDisposable {
+  readonly events: Event[] = [];
+  readonly server: HttpServer;
+
+  constructor(handler: Handler = (request) => new Response(`${request.method} ${request.url}\n`)) {
+    const observe = (event: Event) => void this.events.push(event);
+    this.server = new HttpServer({ hostname: "127.0.0.1", port: 0, handler, observe });
+  }
+
+  connect(): Promise<Deno.TcpConn> {
+    return Deno.connect({ ...this.server.address, transport: "tcp" });
+  }
+
+  /** Sends this text and returns all that comes back until the server closes. */
+  async send(text: string): Promise<string> {
+    using connection = await this.connect();
+    await connection.write(new TextEncoder().encode(text));
+    return await rest(connection);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.stop();
+  }
+}
+
+/** All that comes until the other side closes. */
+async function rest({ readable }: Deno.TcpConn): Promise<string> {
+  let text = "";
+  for await (const piece of readable.pipeThrough(new TextDecoderStream())) text += piece;
+  return text;
+}
+
+const GET = "GET /x HTTP/1.1\r\nHost: localhost:9153\r\n\r\n";
+
+Deno.test("a request is answered and its connection closed", async () => {
+  await using rig = new Rig();
+  const response = await rig.send(GET);
+  assertMatch(response, /^HTTP\/1\.1 200 OK\r\n/);
+  assertMatch(response, /\r\nconnection: close\r\n/);
+  assertMatch(response, /\r\ncontent-length: 28\r\n/);
+  assertMatch(response, /\r\n\r\nGET http:\/\/localhost:9153\/x\n$/);
+});
+
+Deno.test("requests that are not understood are refused by name, and none is a defect (S23)", async () => {
+  await using rig = new Rig();
+  const cases: [text: string, status: number][] = [
+    [GET.replaceAll("\r", ""), 200],
+    ["GET / HTTP/1.0\r\n\r\n", 200],
+    ["GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 200],
+    ["POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", 200],
+    ["GET / HTTP/1.1\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: [::1%25x]\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400],
+    ["GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400],
+    ["GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["\x16\x03\x01\x02\0\n\n", 400],
+    ["TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 501],
+    [`GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  ];
+  for (const [text, status] of cases) {
+    assertEquals((await rig.send(text)).slice(9, 12), `${status}`, JSON.stringify(text.slice(0, 60)));
+  }
+  assertEquals(rig.events, []);
+});
+
+Deno.test("a defect of a handler is reported and is 500, without its words", async () => {
+  await using rig = new Rig(() => {
+    throw new Error("secret");
+  });
+  const response = await rig.send(GET);
+  assertMatch(response, /^HTTP\/1\.1 500 /);
+  assert(!response.includes("secret"));
+  assertEquals(rig.events.map(({ kind }) => kind), ["defect"]);
+});
+
+Deno.test("half a request is closed when its time is up (S10)", async () => {
+  const time = new FakeTime();
+  using _time = time;
+  await using rig = new Rig();
+  using connection = await rig.connect();
+  await connection.write(new TextEncoder().encode("GET / HT"));
+  while (time.waiting === 0) await new Promise((resolve) => setImmediate(resolve));
+  await time.pass(9_999);
+  const end = rest(connection);
+  await time.pass(1);
+  assertEquals(await end, "");
+});
+
+Deno.test("a hundred connections that ask nothing keep nobody out, and no more are open at a time (S10)", async () => {
+  await using rig = new Rig();
+  const idle: Deno.TcpConn[] = [];
+  for (let i = 0; i < 150; i++) idle.push(await rig.connect());
+  assertMatch(await rig.send(GET), /^HTTP\/1\.1 200 /);
+  const ends = await Promise.all(idle.slice(0, 50).map(rest));
+  assertEquals(ends, Array(50).fill(""), "the eldest have been closed");
+  for (const each of idle.slice(50)) each.close();
+});
+
+Deno.test("connections that wait for a response are never closed for a newcomer, which is refused", async () => {
+  const [answer, full] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let asked = 0;
+  await using rig = new Rig(async () => {
+    if (++asked === 100) full.resolve();
+    await answer.promise;
+    return new Response("done");
+  });
+  const waiting = Array.from({ length: 100 }, () => rig.send(GET));
+  await full.promise;
+  using newcomer = await rig.connect();
+  assertEquals(await rest(newcomer), "");
+  assertEquals(rig.events[0], {
+    kind: "client refused",
+    address: "127.0.0.1",
+    reason: "the admin address has 100 connections already",
+  });
+  answer.resolve();
+  assert((await Promise.all(waiting)).every((each) => each.endsWith("done")));
+});
+
+Deno.test("accept errors are reported and do not end the server (part 4, row 2)", async () => {
+  const error = Object.assign(new Error("os error 24"), { code: "EMFILE" });
+  const { listen } = Deno;
+  let failures = 3;
+  Deno.listen = ((options: Deno.TcpListenOptions) => {
+    const listener = listen(options);
+    const accept = listener.accept.bind(listener);
+    listener.accept = () => failures-- > 0 ? Promise.reject(error) : accept();
+    return listener;
+  }) as typeof Deno.listen;
+  await using rig = new Rig();
+  Deno.listen = listen;
+  assertMatch(await rig.send(GET), /^HTTP\/1\.1 200 /);
+  assertEquals(rig.events.map((event) => "error" in event && event.error), [error, error, error]);
+});
