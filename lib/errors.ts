@@ -43,6 +43,7 @@ const FAILURES = {
   "closed": again(ExtendedError.NETWORK_ERROR, "it closed the connection without answering"),
   "silent": again(ExtendedError.NO_REACHABLE_AUTHORITY, "it does not answer on an open connection"),
   "wrong answer": again(ExtendedError.NETWORK_ERROR, "it answered another question"),
+  "unsolicited": again(ExtendedError.NETWORK_ERROR, "it sends message after message that answers no query"),
   "malformed": again(ExtendedError.NETWORK_ERROR, "its answer is malformed"),
   "no EDNS": fatal(ExtendedError.NETWORK_ERROR, "it refuses EDNS, without which queries have no padding"),
   "overloaded": fatal(ExtendedError.OTHER, "too many queries are waiting already"),

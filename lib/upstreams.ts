@@ -17,8 +17,8 @@ import { UpstreamPool } from "./upstream_pool.ts";
 const DIAL_TIMEOUT = 5000;
 /** An idle connection is closed after this long, in ms, where the server does not say how long it keeps one. */
 const IDLE_TIMEOUT = 30_000;
-/** In ms; short enough for a second try before a stub resolver gives up, long enough for a name slow to resolve. */
-const SILENCE = 1500;
+/** How long a server may take to answer our own query, in ms; longer than clients wait, so that slow is not away. */
+const PROBE_TIMEOUT = 5000;
 
 /** Connections to upstreams then outlive a move to another network until they are found dead. */
 const ADDRESSES_UNKNOWN =
@@ -113,7 +113,7 @@ export class Upstreams implements Disposable {
       makeRoom,
     });
     const { maxInFlight, clientSubnet } = config;
-    const times = { idleTimeout: IDLE_TIMEOUT, silence: SILENCE, now };
+    const times = { idleTimeout: IDLE_TIMEOUT, probeTimeout: PROBE_TIMEOUT, now };
     return new Upstream({ label, weight, dial, maxInFlight, clientSubnet, observe, ...times });
   }
 

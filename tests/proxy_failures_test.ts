@@ -32,7 +32,10 @@ const TIMEOUT = 600;
 /** Waiting queries are looked through every 100 ms; the rest is for a busy machine. */
 const LATEST = TIMEOUT + 400;
 
-/** EDE 22 "No Reachable Authority" or 23 "Network Error" (RFC 8914 §4.23, §4.24), phase and cause, times sent. */
+/**
+ * EDE 22 "No Reachable Authority" or 23 "Network Error" (RFC 8914 §4.23, §4.24), phase and cause, and how often the query
+ * is sent at most; the last time is left out where the upstream has been found useless meanwhile.
+ */
 type Expected = readonly [code: number, phase: string, cause: RegExp, sent: number];
 
 async function assertTold(server: DotServer, [code, phase, cause, sent]: Expected): Promise<void> {
@@ -47,7 +50,10 @@ async function assertTold(server: DotServer, [code, phase, cause, sent]: Expecte
     code,
     new RegExp(`^${RegExp.escape(written(server.address))}: ${phase}: ${cause.source}`),
   );
-  for (const name of names(20)) assertEquals(server.receivedFor(name), sent, name);
+  for (const name of names(20)) {
+    const received = server.receivedFor(name);
+    assert(received <= sent && received >= Math.min(sent, 2), `${name} was sent ${received} times`);
+  }
 }
 
 const CLOSED = [23, "read", /it closed the connection without answering/, 3] as const;

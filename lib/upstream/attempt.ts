@@ -1,19 +1,17 @@
 import type { Message } from "../dns/message.ts";
-import { UpstreamError } from "../errors.ts";
+import type { UpstreamError } from "../errors.ts";
 import type { Asker } from "../resolver/candidate.ts";
 import type { Query } from "../resolver/resolver.ts";
-import { ednsRefusal } from "./edns_refusal.ts";
 import type { Pending } from "./pending.ts";
 
 /** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
-const MAX_ATTEMPTS = 3;
+const MAX_SENT = 3;
 
 /** What there is to be done when an attempt has failed. */
 export type Again = (attempt: Attempt, error: UpstreamError) => void;
 
 /** One query's way to its answer, over as many connections as it takes, with a single promise at the end of it. */
 export class Attempt implements Pending {
-  #failures = 0;
   sentAt = 0;
   slowAt = 0;
   lateAt = 0;
@@ -21,27 +19,38 @@ export class Attempt implements Pending {
   older: Pending | undefined;
   younger: Pending | undefined;
   readonly query: Query;
+  /** When the query came, in ms. */
+  readonly begunAt: number;
   /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
   readonly asked: Asker | undefined;
   asker: Asker | undefined;
+  /** Whether the next try is on a connection of its own: this query may be what ends the connections it is sent on. */
+  isSuspect = false;
   readonly #resolve: (response: Message) => void;
-  /** Ends it. */
-  readonly giveUp: (error: unknown) => void;
+  readonly #reject: (error: unknown) => void;
   readonly #again: Again;
+  /** How often the query was sent without success. */
+  #failures = 0;
+  /** The attempt that this one is a copy of. */
+  #original: Attempt | undefined;
+  /** Of an original: how many places its query waits in, itself and copies. The last one to fail fails the query. */
+  #places = 1;
 
   constructor(
     query: Query,
     asker: Asker | undefined,
-    { resolve, reject, again }: {
+    { begunAt, resolve, reject, again }: {
+      begunAt: number;
       resolve: (response: Message) => void;
       reject: (error: unknown) => void;
       again: Again;
     },
   ) {
     this.query = query;
+    this.begunAt = begunAt;
     this.asked = this.asker = asker;
     this.#resolve = resolve;
-    this.giveUp = reject;
+    this.#reject = reject;
     this.#again = again;
   }
 
@@ -53,22 +62,53 @@ export class Attempt implements Pending {
     return this.query.deadline;
   }
 
+  /** The first of the copies to be answered answers the query. */
   resolve(response: Message): void {
-    const detail = ednsRefusal(response);
-    if (detail === undefined) return this.#resolve(response);
-    const upstream = this.query.trace.upstream ?? "";
-    this.giveUp(new UpstreamError("no EDNS", { upstream, phase: "read", detail }));
-  }
-
-  /** Whether another attempt may follow one that has failed like this. */
-  mayFollow(error: UpstreamError, now: number): boolean {
-    // Whoever asks several upstreams turns to another one himself.
-    if (!error.again || this.asked && error.failure !== "closed") return false;
-    if (error.sent) this.#failures++;
-    return this.#failures < MAX_ATTEMPTS && now < this.deadline;
+    this.#resolve(response);
   }
 
   reject(error: UpstreamError): void {
     this.#again(this, error);
+  }
+
+  /** Ends this attempt; the query fails unless a copy of it still waits elsewhere. */
+  giveUp(error: unknown): void {
+    const original = this.#original ?? this;
+    if (--original.#places === 0) original.#reject(error);
+  }
+
+  /**
+   * Counts a failure and decides whether another attempt may follow.
+   *
+   * @param isExplained whether the upstream is known to close connections after so many answers
+   */
+  mayFollow(error: UpstreamError, now: number, isExplained: boolean): boolean {
+    // A query with an asker turns to another upstream, unless only its connection was closed.
+    if (!error.again || this.asked && error.failure !== "closed") return false;
+    if (error.sent) this.#failures++;
+    if (this.#failures === MAX_SENT - 1) this.isSuspect = error.failure === "closed" && !isExplained;
+    return this.#failures < MAX_SENT && now < this.deadline;
+  }
+
+  /**
+   * The same query for another connection, while this one still waits: both can answer it. Undefined where the query has
+   * been sent as often as it may.
+   */
+  copy(now: number): Attempt | undefined {
+    if (this.#failures + 1 >= MAX_SENT || now >= this.deadline) return undefined;
+    const { query, begunAt, asked } = this;
+    const original = this.#original ?? this;
+    const copy = new Attempt(query, asked, {
+      begunAt,
+      resolve: this.#resolve,
+      reject: this.#reject,
+      again: this.#again,
+    });
+    copy.#original = original;
+    copy.#failures = this.#failures + 1;
+    copy.isSuspect = copy.#failures === MAX_SENT - 1;
+    original.#places++;
+    this.asker = undefined; // the copy reminds it from now on
+    return copy;
   }
 }

@@ -5,12 +5,21 @@ import { type ClientSubnet, composeQuery, MAX_QUERY_FRAME } from "../dns/query.t
 import { readUint16 } from "../dns/records.ts";
 import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../errors.ts";
 import { type Channel, ChannelError, type Dial } from "./channel.ts";
+import { Conduct } from "./conduct.ts";
+import { ednsRefusal } from "./edns_refusal.ts";
 import { Outbox } from "./outbox.ts";
 import { type Pending, PendingQueries } from "./pending.ts";
+import { Probe } from "./probe.ts";
 import { SweepTimer } from "./sweep_timer.ts";
 
 /** With this many queries given up, a connection is worn out. */
 const MAX_ABANDONED = 4096;
+/** A connection on trial keeps its queries back for this long, in ms: a server that answers at all has done so by then. */
+const TRIAL_HOLD = 250;
+/** A connection that stays stalled for so long is probed: a name that is merely slow is answered by then. In ms. */
+const PROBE_AFTER = 500;
+/** It is given at least this long, in ms, to answer the probe before it is doubted. */
+const LEAST_PATIENCE = 250;
 
 export interface ConnectionOptions {
   /** The upstream's label, for errors. */
@@ -18,21 +27,30 @@ export interface ConnectionOptions {
   /** How many queries to send before closing; some servers close after a fixed number. */
   readonly budget: number;
   readonly clientSubnet?: ClientSubnet | undefined;
+  /** How many queries may wait for an answer at once; others wait to be sent. */
+  readonly window: number;
+  /** Whether it begins with a probe and keeps its queries back until there is a sign of life. */
+  readonly onTrial: boolean;
   /** After this long without a query, in ms, `onIdle` is called, unless the server says otherwise. */
   readonly idleTimeout: number;
-  /** Give the connection up when its oldest query has seen no answer to any query for this long, in ms. */
-  readonly silence: number;
+  /** How long the answer to a probe is waited for, in ms. */
+  readonly probeTimeout: number;
+  /** When an unanswered query counts as slow, in ms. */
+  readonly slowAfter: () => number;
   readonly now: () => number;
-  /** Told of each answer how long it took, in ms. */
-  readonly onAnswer: (latency: number) => void;
+  /** Called with each answer that a client can be given, late ones included: how long it took, and when it came, in ms. */
+  readonly onAnswer: (latency: number, now: number) => void;
+  /** Its queries wait, and a probe has brought no sign of life. Another connection can find out whether it is dead. */
+  readonly onDoubt: (connection: Connection) => void;
+  /** The outcome of a probe: an answer, or the reason why there is none. */
+  readonly onProbed: (connection: Connection, error?: UpstreamError) => void;
   /** It is time to close; whoever wants a successor opens that first, then drains this one. */
   readonly onIdle: (connection: Connection) => void;
   /** By the server's own words a connection may be idle for this long, in ms; the margin is taken off. */
   readonly onKeepAlive: (idleTimeout: number) => void;
 }
 
-/** connecting → open → draining → closed; every state can go to closed at once. */
-export type ConnectionState = "connecting" | "open" | "draining" | "closed";
+export type ConnectionState = "connecting" | "on trial" | "open" | "doubted" | "draining" | "closed";
 
 /** How a connection came to its end. */
 export interface Ending {
@@ -42,7 +60,21 @@ export interface Ending {
   readonly idle?: number;
 }
 
-/** One pipelined connection: answers come in any order (RFC 7766 §6.2.1.1). It takes queries while it connects. */
+/**
+ * One pipelined connection: answers come in any order (RFC 7766 §6.2.1.1). It takes queries while it connects.
+ *
+ *     connecting ──▶ open ──────────────── drain ─────────────▶ draining ──▶ closed
+ *         │           ▲ ▲ │ stalled, and the probe               ▲ ▲
+ *         │   answer  │ │ │ brings no sign of life               │ │
+ *         ▼           │ │ ▼                                      │ │
+ *     on trial ───────┘ doubted ── another one proves it dead ───┘ │
+ *         └──────────────── its probe fails ───────────────────────┘
+ *
+ *     Every state can go to closed at once.
+ *
+ * A doubted connection still takes queries where nothing better is there, and any answer lifts the doubt. A draining one
+ * takes none, but may still answer those that it has.
+ */
 export class Connection implements Disposable {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<Ending>;
@@ -53,19 +85,25 @@ export class Connection implements Disposable {
   readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
   readonly #outbox = new Outbox();
   readonly #frames = new FrameSplitter();
+  readonly #conduct = new Conduct();
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
+  #openedAt = 0;
   #usedAt = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
   #sentCount = 0;
-  #answered = 0;
+  /** Our own query that waits for its answer. */
+  #probe: Probe | undefined;
+  #stalledAt: number | undefined;
+  /** Why it is draining, where the upstream is to blame. */
+  #fault: UpstreamError | undefined;
 
   constructor(dial: Dial, options: ConnectionOptions) {
     this.#options = options;
     this.#timer = new SweepTimer({
       sweep: () => this.#sweep(),
-      onIdle: () => this.#state === "open" && options.onIdle(this),
+      onIdle: () => this.#isOpen && options.onIdle(this),
       idleTimeout: options.idleTimeout,
     });
     this.closed = this.#ending.promise;
@@ -76,19 +114,33 @@ export class Connection implements Disposable {
     return this.#state;
   }
 
-  /** Queries without an answer yet. */
+  /** Clients' queries without an answer yet. */
   get inFlight(): number {
-    return this.#pending.size;
+    return this.#pending.size - (this.#probe ? 1 : 0);
   }
 
-  /** How many queries it has answered. */
+  /** How many queries it has answered, with answers that are of use. */
   get answered(): number {
-    return this.#answered;
+    return this.#conduct.answered;
   }
 
   /** How long it may be without queries, in ms. */
   get idleTimeout(): number {
     return this.#timer.idleTimeout;
+  }
+
+  get takesQueries(): boolean {
+    return this.#state === "connecting" || this.#isOpen;
+  }
+
+  /** Whether it was opened for one query at a time. */
+  get isIsolated(): boolean {
+    return this.#options.window === 1;
+  }
+
+  /** Whether it was opened to find out whether the upstream answers. */
+  get isTrial(): boolean {
+    return this.#options.onTrial;
   }
 
   /** Whether it has sent as many queries as it may: what it is given now waits for its end, and then goes elsewhere. */
@@ -111,24 +163,58 @@ export class Connection implements Disposable {
     }
     pending.lateAt = now + (pending.deadline - now) / 2;
     pending.slowAt = Math.min(now + slowAfter, pending.lateAt);
-    if (this.#state === "open" && !this.isSpent) this.#write(pending, now);
+    if (this.#maySend(now)) this.#write(pending, now);
     else this.#pending.add(pending);
     this.#timer.wake();
   }
 
+  /** Asks whether it is of any use, unless that is being asked already; `onProbed` gets the outcome. */
+  probe(): void {
+    if (this.#probe || !this.#isOpen) return;
+    const now = this.#options.now();
+    const { probeTimeout } = this.#options;
+    this.#probe = new Probe(
+      { deadline: now + probeTimeout, slowAt: now + this.#patience },
+      (error) => this.#probed(error),
+    );
+    this.#write(this.#probe, now);
+    this.#timer.wake();
+  }
+
   /** Takes no more queries, finishes those that were sent, then closes. */
-  drain(): void {
+  drain(fault?: UpstreamError): void {
     if (this.#state === "connecting") return this[Symbol.dispose]();
-    if (this.#state !== "open") return;
+    if (!this.#isOpen) return;
     this.#state = "draining";
+    this.#fault = fault;
     this.#pending.rejectUnsent(this.#error("closed", { sent: false }));
     this.#endIfDrained();
+  }
+
+  /**
+   * Another connection has shown that this one is dead: it drains, for it may still answer. The queries that were sent and
+   * wait, the oldest first, which are to be sent elsewhere as well.
+   */
+  presumeDead(): Pending[] {
+    const waiting = [...this.#pending.waiting()].filter((pending) => pending !== this.#probe);
+    this.drain(this.#error("silent"));
+    return waiting;
   }
 
   /** Closes now; what is under way is rejected as if the server had closed it, also where it was not open yet. */
   [Symbol.dispose](): void {
     this.#phase = "read";
+    this.#probe?.forget();
     this.#end(this.#error("closed"));
+  }
+
+  get #isOpen(): boolean {
+    return this.#state === "open" || this.#state === "doubted" || this.#state === "on trial";
+  }
+
+  /** How long it may take to answer a probe before that is suspicious, in ms. */
+  get #patience(): number {
+    return Math.max(this.#options.slowAfter(), LEAST_PATIENCE);
   }
 
   async #open(dial: Dial): Promise<void> {
@@ -141,16 +227,22 @@ export class Connection implements Disposable {
       return this.#end(error as UpstreamError);
     }
     this.#phase = "read";
-    this.#state = "open";
-    this.#usedAt = this.#options.now();
+    this.#openedAt = this.#usedAt = this.#options.now();
+    this.#state = this.#options.onTrial ? "on trial" : "open";
+    if (this.#state === "on trial") this.probe();
     this.#sendUnsent();
     this.#timer.wake();
     this.#channel.start({ received: this.#received, ended: this.#ended });
   }
 
+  #maySend(now: number): boolean {
+    if (!this.#isOpen || this.isSpent || this.#pending.sent >= this.#options.window) return false;
+    return this.#state !== "on trial" || now - this.#openedAt >= TRIAL_HOLD;
+  }
+
   #sendUnsent(): void {
     const now = this.#options.now();
-    while (!this.isSpent && this.#pending.hasUnsent) this.#write(this.#pending.takeUnsent(), now);
+    while (this.#pending.hasUnsent && this.#maySend(now)) this.#write(this.#pending.takeUnsent(), now);
   }
 
   #write(pending: Pending, now: number): void {
@@ -164,12 +256,12 @@ export class Connection implements Disposable {
   }
 
   readonly #received = (octets: Uint8Array): void => {
-    this.#heardAt = this.#options.now();
+    this.#receivedAt = this.#options.now();
     this.#frames.push(octets, this.#receive);
   };
 
   readonly #ended = (cause?: Error): void => {
-    const isIdle = this.#state === "open" && this.inFlight === 0;
+    const isIdle = this.#isOpen && this.inFlight === 0;
     const error = cause instanceof ChannelError
       ? this.#error(cause.failure, { cause, detail: cause.message })
       : this.#error("closed", { cause });
@@ -182,33 +274,72 @@ export class Connection implements Disposable {
     const pending = this.#pending.peek(id);
     try {
       const response = Message.parse(frame);
-      // Late or repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
-      if (!pending) return this.#pending.late(id);
+      if (!pending) return this.#receiveUnawaited(id);
       const keepAlive = response.edns?.keepAlive;
-      if (!response.answers(pending.message)) return this.#distrust(id, this.#error("wrong answer"));
+      if (!response.answers(pending.message)) return this.#receiveBad(pending, this.#error("wrong answer"));
+      const detail = ednsRefusal(response);
+      if (detail !== undefined) return this.#receiveBad(pending, this.#error("no EDNS", { detail }));
       this.#complete(pending, response);
       if (keepAlive !== undefined) this.#heedKeepAlive(keepAlive);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      this.#distrust(id, this.#error("malformed", { detail: error.message }));
+      if (!pending && this.#pending.late(id, this.#receivedAt) !== undefined) return;
+      this.#receiveBad(pending, this.#error("malformed", { detail: error.message }));
     }
     this.#endIfDrained();
   };
 
-  /** One bad answer: its query goes to another connection, and so does all that comes; what was sent may finish here. */
-  #distrust(id: number, error: UpstreamError): void {
-    if (!this.#pending.has(id)) return this.#end(error);
-    const pending = this.#pending.peek(id);
-    if (pending) this.#pending.abandon(pending, error);
-    this.drain();
+  #complete(pending: Pending, response: Message): void {
+    const now = this.#usedAt = this.#receivedAt;
+    this.#pending.remove(pending, now);
+    this.#conduct.answered++;
+    pending.resolve(response); // first, for nobody else completes it any more
+    this.#proveUseful(now - pending.sentAt);
   }
 
-  #complete(pending: Pending, response: Message): void {
-    const now = this.#usedAt = this.#heardAt;
-    this.#pending.answered(pending, now);
-    this.#answered++;
-    pending.resolve(response); // first, for nobody else completes it any more
-    this.#options.onAnswer(now - pending.sentAt);
+  #proveUseful(latency: number): void {
+    this.#conduct.useful();
+    if (this.#state === "on trial" || this.#state === "doubted") this.#state = "open";
+    if (this.#pending.hasUnsent) this.#sendUnsent();
+    this.#options.onAnswer(latency, this.#receivedAt);
+  }
+
+  /** A late answer shows that the upstream is there, and how slow; any other message nobody waits for shows nothing. */
+  #receiveUnawaited(id: number): void {
+    const sentAt = this.#pending.late(id, this.#receivedAt);
+    if (sentAt !== undefined) this.#proveUseful(this.#receivedAt - sentAt);
+    // Repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
+    else this.#countUnsolicited();
+  }
+
+  /** Without a bound, a hostile upstream could take all of this thread's time. */
+  #countUnsolicited(): void {
+    if (this.#conduct.unsolicited()) this.#end(this.#fault = this.#error("unsolicited"));
+  }
+
+  /**
+   * A bad answer is its own query's failure. The connection goes on if it has been of use, and is asked now and then
+   * whether it still is; if it has not, all that comes goes elsewhere, and the queries that were sent may finish here.
+   */
+  #receiveBad(pending: Pending | undefined, error: UpstreamError): void {
+    const verdict = this.#conduct.bad();
+    const isUnsolicited = this.#pending.sent === 0;
+    if (pending) {
+      this.#pending.remove(pending, this.#receivedAt);
+      pending.reject(error);
+    } else if (this.#conduct.unreadable(this.#pending.sent)) {
+      this.#pending.rejectSent(error);
+    }
+    if (verdict === "useless") this.drain(error);
+    else if (verdict === "worth a probe") this.probe();
+    if (isUnsolicited) this.#countUnsolicited();
+    this.#sendUnsent();
+  }
+
+  #probed(error?: UpstreamError): void {
+    this.#probe = undefined;
+    if (error && this.#isOpen && this.#pending.stalled) this.drain(this.#error("silent"));
+    this.#options.onProbed(this, error);
   }
 
   /** RFC 7828 §3.2.2: close a little before the time is over, at once after outstanding answers if it is 0. */
@@ -218,34 +349,49 @@ export class Connection implements Disposable {
   }
 
   #endIfDrained(): void {
-    if (this.#pending.sent > 0) return;
-    if (this.#state === "draining") this.#end();
-    else if (this.isSpent) this.drain();
+    if (this.#pending.sent > (this.#probe ? 1 : 0)) return;
+    if (this.#state !== "draining") return this.isSpent ? this.drain() : undefined;
+    this.#probe?.forget();
+    this.#end(this.#fault);
   }
 
   /** Returns whether queries still wait. */
   #sweep(): boolean {
-    const silence = this.#pending.lookThrough(this.#options.now());
-    if (silence >= this.#options.silence) this.#end(this.#error("silent"));
+    const now = this.#options.now();
+    this.#pending.lookThrough(now, this.#options.slowAfter());
+    if (this.#pending.stalled) this.#doubt(now);
+    else this.#stalledAt = undefined;
+    if (this.#pending.hasUnsent) this.#sendUnsent();
     if (this.#pending.abandoned > MAX_ABANDONED) this.drain();
     this.#endIfDrained();
-    return this.inFlight > 0;
+    return this.#pending.size > 0;
+  }
+
+  /** A stalled connection is probed; one that leaves the probe without an answer as well is doubted. */
+  #doubt(now: number): void {
+    if (this.#state !== "open") return;
+    this.#stalledAt ??= now;
+    const silence = now - this.#stalledAt;
+    if (silence >= PROBE_AFTER) this.probe();
+    if (silence < PROBE_AFTER + this.#patience) return;
+    this.#state = "doubted";
+    this.#options.onDoubt(this);
   }
 
   #end(error?: UpstreamError, idle?: number): void {
     if (this.#state === "closed") return;
-    const lost = this.inFlight > 0 || this.#state === "connecting";
+    const tells = this.inFlight > 0 || this.#state === "connecting" || error === this.#fault;
     this.#state = "closed";
     this.#timer.stop();
     this.#abort.abort();
     this.#channel?.close();
-
     // First, so that whoever opens connections knows before the queries ask for the next one.
-    this.#ending.resolve({ ...lost && error && { error }, ...idle !== undefined && { idle } });
+    this.#ending.resolve({ ...tells && error && { error }, ...idle !== undefined && { idle } });
     const reason = error ?? this.#error("closed");
     // A connection that has answered nothing has cost everyone an attempt, or they would try for ever.
-    this.#pending.rejectUnsent(this.#answered > 0 ? this.#error("closed", { sent: false }) : reason);
+    this.#pending.rejectUnsent(this.answered > 0 ? this.#error("closed", { sent: false }) : reason);
     this.#pending.rejectSent(reason);
+    this.#probe = undefined;
   }
 
   #error(failure: Failure, facts: Partial<FailureFacts> = {}): UpstreamError {

@@ -8,6 +8,8 @@ import { MessageIds } from "./message_ids.ts";
 const YOUNG = 40;
 /** One name's few queries can be slow; this many at once, with nothing heard, are slow because the connection is. */
 const PROOF = 8;
+/** Where older queries wait and nothing was sent since the last sign of life, silence is noticed after this, in ms. */
+const LONG_SILENCE = 1000;
 
 /** A query that waits for its answer. Times are in ms on the one clock. */
 export interface Pending extends Waiting<Pending> {
@@ -29,15 +31,17 @@ export type Reject = (failure: Failure, facts: { readonly sent: boolean }) => Up
 
 /** The queries of one connection that have no answer yet. Whoever removes one completes it. */
 export class PendingQueries {
-  /** Whether a query is slow and nothing has been heard since it was sent: others had better go elsewhere. */
+  /** Whether queries wait, one of them is slow, and no sign of life has come since: others had better go elsewhere. */
   stalled = false;
   readonly #error: Reject;
   readonly #ids = new MessageIds();
   readonly #sent = new InFlight<Pending>();
   #unsent: Pending[] = [];
-  /** Since when a query waits and nothing is heard, in ms; given-up queries count on. */
+  /** When queries that were given up had been sent, by their IDs: their answers still tell how slow the upstream is. */
+  readonly #abandonedSentAt = new Map<number, number>();
+  /** Since when queries wait without a sign of life, in ms; given-up queries count on. */
   #silentSince: number | undefined;
-  /** The first query sent since an answer was heard: older ones can be slow on a connection that is alive. */
+  /** The first query sent since the last sign of life: older ones can be slow on a connection that is alive. */
   #unheard: Pending | undefined;
 
   constructor(error: Reject) {
@@ -80,42 +84,44 @@ export class PendingQueries {
     return id;
   }
 
-  /** Whether an ID is in use. */
-  has(id: number): boolean {
-    return this.#sent.has(id);
-  }
-
   peek(id: number): Pending | undefined {
     return this.#sent.get(id);
   }
 
-  /** Removes a query whose answer has come. */
-  answered(pending: Pending, now: number): void {
+  /** Removes a query whose answer has come, good or bad: its ID is free again, and the connection is alive. */
+  remove(pending: Pending, now: number): void {
     this.#sent.remove(pending);
-    this.#silentSince = this.#sent.size > 0 ? now : undefined;
-    this.#unheard = undefined;
-    this.stalled = false;
+    this.#heard(now);
   }
 
-  /** Gives a query up whose answer is of no use. */
+  /** Gives a query up that has waited too long. Its ID stays in use, for the answer may still come. */
   abandon(pending: Pending, error: UpstreamError): void {
     this.#sent.abandon(pending);
+    this.#abandonedSentAt.set(pending.id, pending.sentAt);
     pending.reject(error);
   }
 
-  /** An answer has come to nothing that waits; if it was given up, its ID is free again. */
-  late(id: number): void {
+  /**
+   * Notes the answer to a query that was given up, which is a sign of life: when the query was sent. Undefined where the
+   * ID belongs to no such query.
+   */
+  late(id: number, now: number): number | undefined {
+    const sentAt = this.#abandonedSentAt.get(id);
+    if (sentAt === undefined) return undefined;
+    this.#abandonedSentAt.delete(id);
     this.#sent.release(id);
+    this.#heard(now);
+    return sentAt;
   }
 
   /**
-   * Rejects what is too late, tells the askers of what is slow, and returns for how long queries have waited without an
-   * answer to any of them, in ms: liveness follows that, whatever has been written since.
+   * Rejects what is too late, reminds the askers of what is slow, and notices silence.
+   *
+   * @param slowAfter when a query that has been sent counts as slow, in ms
    */
-  lookThrough(now: number): number {
-    // First, because to tell an asker moves `slowAt`.
-    const first = this.#unheard;
-    if (first && now >= first.slowAt && now - first.sentAt >= YOUNG) this.stalled = true;
+  lookThrough(now: number, slowAfter: number): void {
+    if (now - (this.#unheard?.sentAt ?? now) >= slowAfter) this.stalled = true;
+    if (now - (this.#silentSince ?? now) >= LONG_SILENCE) this.stalled = true;
     const isDead = this.stalled && this.#sent.size >= PROOF;
     for (let pending = this.#sent.oldest; pending && pending.sentAt <= now - YOUNG;) {
       const { younger } = pending;
@@ -123,8 +129,13 @@ export class PendingQueries {
       else this.abandon(pending, this.#error("timed out", { sent: true }));
       pending = younger;
     }
+    if (this.#sent.size === 0 && !this.stalled) this.#silentSince = undefined;
     if (this.#unsent.length > 0) this.#lookThroughUnsent(now);
-    return now - (this.#silentSince ?? now);
+  }
+
+  /** The queries that were sent and have no answer yet, the oldest first. */
+  *waiting(): Generator<Pending> {
+    for (let pending = this.#sent.oldest; pending; pending = pending.younger) yield pending;
   }
 
   rejectUnsent(error: UpstreamError): void {
@@ -136,6 +147,14 @@ export class PendingQueries {
       this.#sent.remove(pending);
       pending.reject(error);
     }
+    this.#silentSince = this.#unheard = undefined;
+    this.stalled = false;
+  }
+
+  #heard(now: number): void {
+    this.#silentSince = this.#sent.size > 0 ? now : undefined;
+    this.#unheard = undefined;
+    this.stalled = false;
   }
 
   #lookThroughUnsent(now: number): void {

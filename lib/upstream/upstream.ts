@@ -7,18 +7,20 @@ import type { Asker, Candidate } from "../resolver/candidate.ts";
 import type { Query, Resolver } from "../resolver/resolver.ts";
 import { Attempt } from "./attempt.ts";
 import type { Channel, Dial, DialOptions } from "./channel.ts";
-import { Company } from "./company.ts";
-import { Connection, type Ending } from "./connection.ts";
-import { Health } from "./health.ts";
+import { Connection, type ConnectionOptions, type Ending } from "./connection.ts";
+import { Latency } from "./latency.ts";
 import { LearnedLimits } from "./learned_limits.ts";
-import { leastBusy } from "./least_busy.ts";
+import { pick, PoolPolicy } from "./pool_policy.ts";
 import { Reachability } from "./reachability.ts";
-import { Renewals } from "./renewals.ts";
 
-/** With this many connections in a row that answered nothing, the upstream counts as away. */
-const MAX_BARREN = 3;
 /** What a handshake is taken to cost until one has been seen, in ms. */
 const FIRST_HANDSHAKE = 50;
+/** How many queries may wait for a connection that takes one at a time. */
+const MAX_ISOLATED = 16;
+/** How long a connection for one query at a time is kept without any, in ms. */
+const ISOLATED_IDLE_TIMEOUT = 1000;
+/** After so many connections in a row that had to be closed because of unsolicited messages, the upstream is away. */
+const MAX_FLOODS = 2;
 
 export interface UpstreamOptions {
   readonly label: string;
@@ -29,35 +31,52 @@ export interface UpstreamOptions {
   readonly maxInFlight: number;
   /** How long to keep a connection without queries, in ms, while the server's own limit is not known. */
   readonly idleTimeout: number;
-  /** How long a connection may leave its queries without any answer, in ms. */
-  readonly silence: number;
+  /** How long the answer to a query of our own is waited for, in ms. */
+  readonly probeTimeout: number;
   readonly observe: Observe;
   readonly now: () => number;
 }
 
 /**
- * One DNS-over-TLS server, reached over one connection that is opened when a query wants it. A close with queries in
- * flight is normal life: they are sent again on a new connection (RFC 7766 §6.2.4), within their deadlines.
+ * One DNS-over-TLS server, reached over a connection that is opened when a query wants it. A close with queries in flight
+ * is normal life: they are sent again on a new connection (RFC 7766 §6.2.4), within their deadlines.
+ *
+ * One name's trouble stays its own. Doubts are settled by our own query for `. NS`, never by how a name is answered:
+ *
+ *     a connection is doubted: its queries wait,     a query has failed for good, and no useful
+ *     and so does the probe on it                    answer to any query has come meanwhile
+ *                    │                                         │
+ *                    └────────────────────┬────────────────────┘
+ *                                         ▼
+ *                          is another connection open? ── yes ──▶ probe there ── answered ──┐
+ *                                         │ no                        │ failed              │
+ *                                         ▼                           │                     │
+ *            trial: another connection, which begins with a probe ◀───┘                     │
+ *                  │ failed                            │ answered                           │
+ *                  ▼                                   ▼                                    ▼
+ *     the upstream backs off (`Reachability`);    the upstream is up; doubted connections are dead, and
+ *     meanwhile each connection is a trial        their queries are sent over this connection as well
  */
 export class Upstream implements Resolver, Candidate, Disposable {
   readonly label: string;
   readonly weight: number;
   askedAt = 0;
   readonly #options: UpstreamOptions;
-  readonly #health = new Health();
+  readonly #latency = new Latency();
   readonly #limits = new LearnedLimits();
   readonly #connections = new Set<Connection>();
   /** One for all: in a flood, to note where each one was made would cost more than to answer it. */
   readonly #overloaded: UpstreamError;
   #handshake = FIRST_HANDSHAKE;
   readonly #reachability: Reachability;
+  readonly #policy = new PoolPolicy();
   #certificateExpires: number | undefined;
   /** An idle connection that is closed as soon as its successor is open. */
   #retiring: Connection | undefined;
+  /** When the last useful answer came. */
+  #usefulAt = -Infinity;
+  #floods = 0;
   #disposed = false;
-  #barren = 0;
-  readonly #renewals = new Renewals();
-  readonly #company = new Company();
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -71,48 +90,48 @@ export class Upstream implements Resolver, Candidate, Disposable {
   }
 
   get usable(): boolean {
-    if (this.#reachability.isRuledOut) return false;
-    return this.#health.isDue(this.#options.now()) && !this.#best()?.stalled;
+    if (!this.#reachability.isDue(this.#options.now())) return false;
+    const best = this.#best();
+    return !best || !best.stalled && best.state !== "doubted";
   }
 
   get expectedLatency(): number {
-    return this.#health.latency + (this.#best()?.state === "open" ? 0 : this.#handshake);
+    return this.#latency.smoothed + (this.#best()?.state === "open" ? 0 : this.#handshake);
   }
 
   resolve(query: Query, asker?: Asker): Promise<Message> {
     query.trace.upstream = this.label;
     const now = this.askedAt = this.#options.now();
-    this.#renewals.asked(now);
+    this.#policy.asked(now);
     return new Promise((resolve, reject) => {
-      this.#send(new Attempt(query, asker, { resolve, reject, again: this.#again }), now);
+      this.#send(new Attempt(query, asker, { begunAt: now, resolve, reject, again: this.#again }), now);
     });
   }
 
   #send(attempt: Attempt, now: number): void {
     try {
-      const connection = this.#connection();
+      const connection = attempt.isSuspect ? this.#isolated(now) : this.#connection(now);
       attempt.query.trace.attempts++;
       attempt.asker = attempt.asked;
-      connection.send(attempt, now, this.#health.slowAfter);
+      connection.send(attempt, now, this.#latency.slowAfter);
     } catch (error) {
-      if (error instanceof UpstreamError) this.#again(attempt, error);
-      else attempt.giveUp(error);
+      attempt.giveUp(error);
     }
   }
 
-  /** Whoever loses its queries says first that it has ended, hence a microtask later. */
+  /** A connection that loses its queries reports its end first, hence a microtask later. */
   readonly #again = (attempt: Attempt, error: UpstreamError): void => {
     queueMicrotask(() => {
       const now = this.#options.now();
-      if (attempt.mayFollow(error, now)) this.#send(attempt, now);
-      else attempt.giveUp(error);
+      if (attempt.mayFollow(error, now, this.#limits.budget(now) < Infinity)) return this.#send(attempt, now);
+      attempt.giveUp(error);
+      if (error.sent && error.phase === "read" && this.#usefulAt <= attempt.begunAt) this.#doubt(now);
     });
   };
 
   /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
   reset(): void {
-    this.#health.reached();
-    this.#reachability.forget();
+    this.#reachability.reset();
     for (const connection of this.#connections) connection[Symbol.dispose]();
   }
 
@@ -127,7 +146,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       label: this.label,
       state,
       lastError: lastError?.message,
-      latency: this.#health.latency || undefined,
+      latency: this.#latency.smoothed || undefined,
       inFlight: this.#inFlight,
       connections: this.#connections.size,
       certificateExpires: this.#certificateExpires,
@@ -140,43 +159,97 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return inFlight;
   }
 
-  /** The connection to use; throws the reason if there is none and the upstream is better left alone for now. */
-  #connection(): Connection {
+  /** The connection to use. Throws the reason if there is none and the upstream is better left alone for now. */
+  #connection(now: number): Connection {
     const best = this.#best();
-    if (!best) return this.#connect();
+    if (!best) return this.#connect(now);
     if (this.#inFlight >= this.#options.maxInFlight) throw this.#overloaded;
-    const wantsCompany = this.#company.isWanted(best, this.#connections, this.#options.now);
-    return wantsCompany && this.#tryToConnect() ? this.#best()! : best;
+    if (best.state === "doubted") this.#startTrial(now);
+    else if (!this.#policy.isSaturated(best, this.#connections, this.#options.now)) return best;
+    else this.#tryToConnect(now);
+    return this.#best() ?? best;
+  }
+
+  /**
+   * A connection for queries that may be what ends the connections they are sent on: one query at a time. Where many are
+   * lost together it is not one of them that is to blame, and one at a time would take too long.
+   */
+  #isolated(now: number): Connection {
+    for (const each of this.#connections) {
+      if (each.isIsolated && each.takesQueries) {
+        return each.inFlight < MAX_ISOLATED ? each : this.#connection(now);
+      }
+    }
+    return this.#connect(now, { window: 1, idleTimeout: ISOLATED_IDLE_TIMEOUT });
   }
 
   #best(): Connection | undefined {
-    return leastBusy(this.#connections);
+    return pick(this.#connections);
   }
 
-  #connect(): Connection {
-    const now = this.#options.now();
+  #connect(now: number, fields: Partial<ConnectionOptions> = {}): Connection {
     if (this.#disposed) throw new UpstreamError("closed", { upstream: this.label, phase: "connect" });
-    const { lastError, isRuledOut } = this.#reachability;
-    if (lastError && (isRuledOut || !this.#health.isDueAsLastResort(now))) throw lastError;
+    const { lastError } = this.#reachability;
+    if (lastError && !this.#reachability.isDueAsLastResort(now)) throw lastError;
+    this.#reachability.tried(now);
     const connection = new Connection((options) => this.#dial(options), {
       upstream: this.label,
       budget: this.#limits.budget(now),
       clientSubnet: this.#options.clientSubnet,
+      window: Infinity,
+      onTrial: lastError !== undefined,
       idleTimeout: this.#limits.idleTimeout(this.#options.idleTimeout),
-      silence: this.#options.silence,
+      probeTimeout: this.#options.probeTimeout,
+      slowAfter: () => this.#latency.slowAfter,
       now: this.#options.now,
-      onAnswer: (latency) => this.#answered(latency),
+      onAnswer: (latency, now) => this.#answered(latency, now),
+      onDoubt: () => this.#doubt(this.#options.now()),
+      onProbed: (connection, error) => this.#probed(connection, error),
       onIdle: (idle) => this.#onIdle(idle),
       onKeepAlive: (timeout) => this.#limits.toldIdle(timeout),
+      ...fields,
     });
     this.#connections.add(connection);
     void connection.closed.then((ending) => this.#closed(connection, ending));
     return connection;
   }
 
-  #answered(milliseconds: number): void {
-    this.#health.answered(milliseconds);
+  #answered(milliseconds: number, now: number): void {
+    this.#usefulAt = now;
+    this.#latency.add(milliseconds);
+    this.#reachability.answered();
     this.#options.observe({ kind: "exchanged", upstream: this.label, milliseconds });
+  }
+
+  /** Asks whether the upstream is of any use, over a connection that is not in doubt. */
+  #doubt(now: number): void {
+    const best = this.#best();
+    if (best?.state === "open" && !best.stalled) best.probe();
+    else this.#startTrial(now);
+  }
+
+  /** Opens another connection that begins with a probe, unless one is on its way, or must not be opened now. */
+  #startTrial(now: number): void {
+    if (this.#policy.hasRoom(this.#connections)) this.#tryToConnect(now, { onTrial: true });
+  }
+
+  #probed(connection: Connection, error?: UpstreamError): void {
+    const now = this.#options.now();
+    if (!error) return this.#moveFromDoubted(now);
+    if (connection.isTrial && connection.answered === 0) this.#reachability.failed(asUnanswered(error), now);
+    else this.#startTrial(now);
+  }
+
+  /** A probe was answered, so that connections that leave theirs without an answer are dead. */
+  #moveFromDoubted(now: number): void {
+    for (const each of this.#connections) {
+      if (each.state !== "doubted") continue;
+      const copies = each.presumeDead().map((pending) => (pending as Attempt).copy(now));
+      const [first] = copies;
+      // All that came after it waits behind it: it may be the cause.
+      if (first) first.isSuspect = true;
+      for (const copy of copies) if (copy) this.#send(copy, now);
+    }
   }
 
   async #dial(options: DialOptions): Promise<Channel> {
@@ -186,7 +259,6 @@ export class Upstream implements Resolver, Candidate, Disposable {
       this.#certificateExpires = channel.certificateExpires;
       const milliseconds = this.#handshake = this.#options.now() - start;
       this.#options.observe({ kind: "connection opened", upstream: this.label, milliseconds });
-      if (this.#barren < MAX_BARREN) this.#reached();
       return channel;
     } catch (error) {
       if (error instanceof UpstreamError && !options.signal.aborted) this.#unreached(error, start);
@@ -199,20 +271,20 @@ export class Upstream implements Resolver, Candidate, Disposable {
 
   /** Make before break: a successor is open before this one is closed, if one is worth it. */
   #onIdle(connection: Connection): void {
-    if (!this.#renew(connection.idleTimeout)) return connection.drain();
+    if (connection.isIsolated || !this.#renew(connection.idleTimeout)) return connection.drain();
     this.#retiring = connection;
   }
 
   #renew(idleTimeout: number): boolean {
     const isShort = idleTimeout < this.#options.idleTimeout;
-    return isShort && this.#connections.size <= 1 && this.#renewals.allow(idleTimeout) &&
-      this.#tryToConnect();
+    return isShort && this.#connections.size <= 1 && this.#policy.renew(idleTimeout) &&
+      this.#tryToConnect(this.#options.now());
   }
 
   /** Where no query depends on it, a reason not to connect is no error. */
-  #tryToConnect(): boolean {
+  #tryToConnect(now: number, fields?: Partial<ConnectionOptions>): boolean {
     try {
-      return this.#connect() !== undefined;
+      return this.#connect(now, fields) !== undefined;
     } catch {
       return false;
     }
@@ -224,30 +296,23 @@ export class Upstream implements Resolver, Candidate, Disposable {
     const { answered } = connection;
     observe({ kind: "connection closed", upstream: this.label, answered, ...error && { error } });
     if (idle !== undefined) this.#limits.closedIdle(idle);
-    if (answered > 0) {
-      this.#barren = 0;
-      this.#reached();
-      if (error) this.#limits.cutAfter(answered, now());
-    } else if (error?.phase === "read" && ++this.#barren >= MAX_BARREN) {
-      this.#away(error, now());
-    }
-  }
-
-  #reached(): void {
-    this.#health.reached();
-    this.#reachability.reached();
+    if (answered > 0 && error?.failure === "closed") this.#limits.cutAfter(answered, now());
+    this.#floods = error?.failure === "unsolicited" ? this.#floods + 1 : 0;
+    if (error && this.#floods >= MAX_FLOODS) this.#reachability.failed(error, now());
   }
 
   /** A connection that answers is better proof than one that cannot be had in addition, but for a wrong pin. */
   #unreached(error: UpstreamError, since: number): void {
+    const best = this.#best();
     // A stalled one comes behind the one that is being given up.
-    const isReached = this.#best()?.state === "open" && !this.#retiring;
-    if (isReached && error.failure !== "pin mismatch") this.#company.failed(this.#options.now());
-    else this.#away(error, since);
+    const isReached = best?.state === "open" && !best.stalled && !this.#retiring;
+    if (isReached && error.failure !== "pin mismatch") this.#policy.failed(this.#options.now());
+    else this.#reachability.failed(error, since);
   }
+}
 
-  #away(error: UpstreamError, since: number): void {
-    this.#health.failed(since);
-    this.#reachability.away(error);
-  }
+/** A probe that has timed out has waited for nothing on an open connection. */
+function asUnanswered(error: UpstreamError): UpstreamError {
+  const { failure, upstream, phase } = error;
+  return failure === "timed out" ? new UpstreamError("silent", { upstream, phase }) : error;
 }

@@ -1,0 +1,31 @@
+/** An answer is not called slow before this, in ms … */
+const LEAST_SLOW = 50;
+/** … nor, while there is nothing to compare it with, before this. */
+const FIRST_SLOW = 250;
+/** Latencies kept for the 95th percentile, and how often it is computed anew. */
+const SAMPLES = 128;
+const RECOMPUTE = 64;
+/** And while there are few. */
+const RECOMPUTE_AT_FIRST = 16;
+
+/** How fast one upstream answers, learned from its answers, late ones included. Times are in ms. */
+export class Latency {
+  /** Smoothed time from query to answer; 0 before the first. */
+  smoothed = 0;
+  /** When an unanswered query counts as slow: longer than 95 % of the latest answers took. */
+  slowAfter = FIRST_SLOW;
+  readonly #samples = new Float64Array(SAMPLES);
+  #count = 0;
+
+  add(latency: number): void {
+    this.smoothed = this.#count === 0 ? latency : this.smoothed + (latency - this.smoothed) / 8;
+    this.#samples[this.#count++ % SAMPLES] = latency;
+    const recompute = this.#count < SAMPLES ? RECOMPUTE_AT_FIRST : RECOMPUTE;
+    if (this.#count % recompute === 0) this.slowAfter = Math.max(this.#percentile95(), LEAST_SLOW);
+  }
+
+  #percentile95(): number {
+    const sorted = this.#samples.slice(0, Math.min(this.#count, SAMPLES)).sort();
+    return sorted[Math.floor(sorted.length * 0.95)]!;
+  }
+}
