@@ -1,17 +1,20 @@
-# Runs on the builder's own processor and compiles for the image's: no emulation.
+# Runs on the builder's own processor and compiles for the image's: no emulation. Both base images are named by tag: no
+# registry of images can be asked for a digest where this is maintained. The release's provenance names the digests.
 FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6 AS build
 ARG TARGETARCH
+# What --version names: git is not here.
+ARG COMMIT
 RUN mkdir /state
 WORKDIR /src
 COPY deno.json deno.lock main.ts ./
+COPY deploy/bundle.ts deploy/program.ts deploy/
 COPY lib lib
 # The mount keeps packages and Deno's runtimes from one build to the next.
 RUN --mount=type=cache,target=/deno-dir \
   case "$TARGETARCH" in amd64) cpu=x86_64 ;; arm64) cpu=aarch64 ;; *) echo "not for $TARGETARCH" && exit 1 ;; esac && \
-  COMPILE_FLAGS="--target=$cpu-unknown-linux-gnu" deno task compile
+  COMMIT="$COMMIT" COMPILE_FLAGS="--target=$cpu-unknown-linux-gnu" deno task compile
 
-# The variant with glibc, libgcc and libstdc++, which the binary is linked against. distroless has no tags of versions; the
-# release's provenance names the digest.
+# The variant with glibc, libgcc and libstdc++, which the binary is linked against. distroless has no tags of versions.
 FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /src/dot-proxy /usr/local/bin/dot-proxy
 # A volume that is mounted here for DOT_PROXY_STATE_DIR begins with the owner of this directory.

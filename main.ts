@@ -18,6 +18,7 @@ import { log } from "./lib/observe/log.ts";
 import { openResolverWarning } from "./lib/open_resolver.ts";
 import { Proxy } from "./lib/proxy.ts";
 import { Reloader } from "./lib/reload.ts";
+import { versionText } from "./lib/version.ts";
 import { isWorker, serveAsWorker } from "./lib/workers/serve.ts";
 import { Threads } from "./lib/workers/threads.ts";
 
@@ -38,7 +39,7 @@ async function main(args: string[]): Promise<number> {
     const isCommand = command === "healthcheck" || command === "check-config";
     const sources = readSources(isCommand ? args.slice(1) : args, Deno.env.toObject());
     if (sources === "help") return say(helpText());
-    if (sources === "version") return say(`dot-proxy ${metadata.version}\n`);
+    if (sources === "version") return say(versionText(metadata.version));
     const config = composeConfig(sources);
     if (command === "healthcheck") return await checkHealth(config);
     if (command === "check-config") return check(config, sources);

@@ -25,7 +25,7 @@ export interface Lock {
 /** The repository's lock, reduced to the packages that main.ts reaches. */
 export async function programLock(): Promise<Lock> {
   const lock: Lock = JSON.parse(await Deno.readTextFile(join(PROJECT, "deno.lock")));
-  const { modules } = await info(join(PROJECT, "main.ts"));
+  const { modules } = await info(PROJECT);
   const imported = modules.flatMap(({ specifier }) => /^npm:\/(@?[^@]+@[^/]+)/.exec(specifier)?.[1] ?? []);
   const reached = new Set(imported.flatMap((name) => lockedAs(name, lock)));
   for (const key of reached) {
@@ -58,13 +58,14 @@ export async function copyProgram(folder: string): Promise<void> {
   await Deno.writeTextFile(join(folder, "deno.lock"), JSON.stringify(lock, null, 2));
 }
 
-/** Where the packages of a program's folder lie in Deno's cache, and the cache itself. */
-export async function cachedPackages(
-  folder: string,
-): Promise<{ readonly cache: string; readonly packages: readonly CachedPackage[] }> {
-  const { npmPackages } = await info(join(folder, "main.ts"));
-  const { npmCache } = JSON.parse(await deno(["info", "--json"]));
-  return { cache: npmCache, packages: Object.values(npmPackages) };
+/** The packages of a program's folder, where Deno keeps them. */
+export async function cachedPackages(folder: string): Promise<CachedPackage[]> {
+  return Object.values((await info(folder)).npmPackages);
+}
+
+/** Deno's own folder, and where it keeps npm packages in it. */
+export async function denoFolders(): Promise<{ readonly denoDir: string; readonly npmCache: string }> {
+  return JSON.parse(await deno(["info", "--json"]));
 }
 
 /** A package in Deno's cache. */
@@ -79,12 +80,14 @@ interface Info {
   readonly npmPackages: Readonly<Record<string, CachedPackage>>;
 }
 
-async function info(module: string): Promise<Info> {
-  return JSON.parse(await deno(["info", "--json", module]));
+async function info(folder: string): Promise<Info> {
+  return JSON.parse(await deno(["info", "--json", "main.ts"], folder));
 }
 
-async function deno(args: readonly string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args: [...args] }).output();
+/** Runs deno to its end with the configuration and lock of a folder, and resolves with its standard output. */
+export async function deno(args: readonly string[], folder = PROJECT): Promise<string> {
+  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: folder });
+  const { success, stdout, stderr } = await command.output();
   if (!success) throw new Error(`deno ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout);
 }
@@ -100,7 +103,8 @@ function only<T>(record: Readonly<Record<string, T>>, isWanted: (key: string) =>
   return Object.fromEntries(Object.entries(record).filter(([key]) => isWanted(key)));
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+/** Copies a folder, which must not be there yet, with all that it holds. */
+export async function copyFolder(from: string, to: string): Promise<void> {
   await Deno.mkdir(to);
   for await (const { name, isDirectory } of Deno.readDir(from)) {
     if (isDirectory) await copyFolder(join(from, name), join(to, name));

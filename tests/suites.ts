@@ -3,7 +3,9 @@ import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const TESTS = fileURLToPath(new URL(".", import.meta.url));
-const MODE_FILE = resolve(TESTS, "support/mode.ts");
+// Named in parts, or whatever imports this file would count as one that reads them.
+const MODE_FILE = resolve(TESTS, "support", "mode.ts");
+const PROCESS_FILE = resolve(TESTS, "e2e", "proxy_command.ts");
 
 /** Paths within tests/ of all files that deno takes for tests. */
 export function suites(): string[] {
@@ -13,17 +15,37 @@ export function suites(): string[] {
 
 /** Those of them that read the mode, themselves or through what they import, start or run. */
 export function suitesWithMode(): string[] {
-  return suites().filter((suite) => {
-    const reached = new Set([resolve(TESTS, suite)]);
-    for (const path of reached) for (const next of namedIn(path)) reached.add(next);
-    return reached.has(MODE_FILE);
-  });
+  return suites().filter((suite) => reachedBy(suite).has(MODE_FILE));
+}
+
+/** Those of them that start the proxy as a process. */
+export function suitesWithProcess(): string[] {
+  return suites().filter((suite) => reachedBy(suite).has(PROCESS_FILE));
+}
+
+/** Those of them that start a program through e2e/tools.ts, themselves or through what they import, start or run. */
+export function suitesThatStart(program: string): string[] {
+  const starts = new RegExp(String.raw`\b(?:pathOf|run|succeed)\(\s*"${program}"`);
+  const files = [...known].filter((path) => textOf(path).includes('tools.ts"') && starts.test(textOf(path)));
+  return suites().filter((suite) => files.some((path) => reachedBy(suite).has(path)));
+}
+
+function reachedBy(suite: string): ReadonlySet<string> {
+  const reached = new Set([resolve(TESTS, suite)]);
+  for (const path of reached) for (const next of namedIn(path)) reached.add(next);
+  return reached;
 }
 
 /** Files that a file names: imports, and scripts for processes of their own. */
 function namedIn(path: string): string[] {
-  const names = Deno.readTextFileSync(path).matchAll(/"([\w./-]+\.ts)"/g);
+  const names = textOf(path).matchAll(/"([\w./-]+\.ts)"/g);
   return [...names].map(([, name]) => resolve(dirname(path), name!)).filter((each) => known.has(each));
+}
+
+function textOf(path: string): string {
+  const text = texts.get(path) ?? Deno.readTextFileSync(path);
+  texts.set(path, text);
+  return text;
 }
 
 function filesIn(folder: string): string[] {
@@ -33,4 +55,5 @@ function filesIn(folder: string): string[] {
   });
 }
 
+const texts = new Map<string, string>();
 const known = new Set(filesIn(TESTS));

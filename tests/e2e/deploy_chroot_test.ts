@@ -3,7 +3,7 @@
  * From source, deno takes the executable's place; it is linked against the same libraries. Needs root, for chroot.
  */
 import { dirname, join, relative, resolve } from "node:path";
-import { type CachedPackage, cachedPackages, copyProgram } from "../../deploy/program.ts";
+import { type CachedPackage, cachedPackages, copyProgram, denoFolders } from "../../deploy/program.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
 import { askTcp, askUdp } from "../support/client.ts";
@@ -11,7 +11,8 @@ import { DotServer } from "../support/dot_server.ts";
 import { MODE_ENVIRONMENT } from "../support/mode.ts";
 import { query, read } from "../support/packets.ts";
 import { Child, type Command, withLogs } from "./child.ts";
-import { proxyCommand } from "./proxy_process.ts";
+import { pathOf, succeed } from "./tools.ts";
+import { proxyCommand } from "./proxy_command.ts";
 
 /** What the executable is linked against, of the Debian packages that distroless/cc is made of (its cc/ and base/config.bzl). */
 const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
@@ -21,7 +22,6 @@ const USER = 65532;
 const NEWER = "9999";
 
 Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unprivileged user, it answers, is healthy, and stops", async () => {
-  assertEquals(Deno.uid(), 0, "chroot needs root");
   const authority = await Authority.create();
   const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
   await using server = await DotServer.start({ certificate });
@@ -83,7 +83,15 @@ async function confined(root: string, options: readonly string[]): Promise<Comma
   return {
     program: "setpriv",
     args: [
-      ...["--no-new-privs", "unshare", ...confine, `--setgid=${USER}`, `--setuid=${USER}`, inside, ...args],
+      ...[
+        "--no-new-privs",
+        pathOf("unshare"),
+        ...confine,
+        `--setgid=${USER}`,
+        `--setuid=${USER}`,
+        inside,
+        ...args,
+      ],
     ],
     env: { DENO_DIR: "/deno-dir", NO_COLOR: "1", PATH: Deno.env.get("PATH") ?? "", ...MODE_ENVIRONMENT },
     clearEnv: true,
@@ -123,7 +131,7 @@ async function buildRoot(): Promise<AsyncDisposable & { readonly root: string }>
 
 /** Paths of the shared libraries in the packages, the loader included. */
 async function libraries(): Promise<string[]> {
-  const paths = (await output("dpkg", ["--listfiles", ...PACKAGES])).split("\n");
+  const paths = (await succeed("dpkg", ["--listfiles", ...PACKAGES])).split("\n");
   const found = paths.filter((path) => /\.so(\.\d+)*$/.test(path) && !path.includes("/gconv/"));
   assert(found.length > 10, `${PACKAGES.join(", ")} hold only ${found}`);
   return found;
@@ -133,9 +141,9 @@ async function libraries(): Promise<string[]> {
 async function copySource(root: string): Promise<void> {
   await copy(Deno.execPath(), root, "usr/local/bin/deno");
   await copyProgram(join(root, "src"));
-  const { cache, packages } = await cachedPackages(join(root, "src"));
-  for (const { localPath, ...locked } of packages) {
-    const inside = join(root, "deno-dir/npm", relative(cache, localPath));
+  const { npmCache } = await denoFolders();
+  for (const { localPath, ...locked } of await cachedPackages(join(root, "src"))) {
+    const inside = join(root, "deno-dir/npm", relative(npmCache, localPath));
     await Deno.mkdir(dirname(inside), { recursive: true });
     await output("cp", ["--recursive", localPath, inside]);
     await Deno.writeTextFile(join(inside, "../registry.json"), await withNewer(locked, localPath));

@@ -54,7 +54,10 @@ Deno.test("the image is compiled where it is built, for the processor that it is
   assertEquals(stages.length, 2);
   assertMatch(stages[0] ?? "", /^--platform=\$BUILDPLATFORM denoland\/deno:\d+\.\d+\.\d+ AS build$/);
   assertMatch(stages[1] ?? "", /^gcr\.io\/distroless\/cc-debian\d+:nonroot$/);
-  assertMatch(await text("deno.json"), /"compile": "deno compile [^"]* \$COMPILE_FLAGS [^"]* main\.ts"/);
+  assertMatch(
+    await text("deno.json"),
+    /"compile": "deno task bundle && deno compile [^"]* \$COMPILE_FLAGS [^"]* build\/dot-proxy\.js"/,
+  );
 });
 
 function jobs(workflow: Node): Node[] {

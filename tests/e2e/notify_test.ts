@@ -5,7 +5,7 @@ import { query } from "../support/packets.ts";
 import { Child } from "./child.ts";
 import { NotifySocket } from "./notify_socket.ts";
 import { freePort } from "./ports.ts";
-import { proxyCommand } from "./proxy_process.ts";
+import { proxyCommand } from "./proxy_command.ts";
 
 Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare, and that it stops", async () => {
   await using stack = new AsyncDisposableStack();

@@ -3,7 +3,7 @@ import { Authority } from "../support/certificates.ts";
 import type { Address } from "../support/client.ts";
 import { DotServer } from "../support/dot_server.ts";
 import { Child } from "./child.ts";
-import { proxyCommand } from "./proxy_process.ts";
+import { proxyCommand } from "./proxy_command.ts";
 
 const DAY = 86_400_000;
 

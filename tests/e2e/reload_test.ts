@@ -12,7 +12,8 @@ import { dig } from "./dig.ts";
 import { dnsperf } from "./dnsperf.ts";
 import { freePort } from "./ports.ts";
 import { NotifySocket } from "./notify_socket.ts";
-import { proxyCommand, ProxyProcess } from "./proxy_process.ts";
+import { proxyCommand } from "./proxy_command.ts";
+import { ProxyProcess } from "./proxy_process.ts";
 import { startServers } from "./rig.ts";
 import { MANY_NAMES } from "./zones.ts";
 

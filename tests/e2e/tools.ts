@@ -1,29 +1,5 @@
-/** The real programs that these tests need, and where Debian has them. A missing one fails; nothing is skipped. */
-import { delimiter, join } from "node:path";
-
-const PACKAGES = {
-  "dig": "bind9-dnsutils",
-  "nslookup": "bind9-dnsutils",
-  "named": "bind9",
-  "dnssec-keygen": "bind9-utils",
-  "dnssec-signzone": "bind9-utils",
-  "kdig": "knot-dnsutils",
-  "kresd": "knot-resolver",
-  "unbound": "unbound",
-  "dnsperf": "dnsperf",
-  "ss": "iproute2",
-  "systemd-analyze": "systemd",
-  "chromium": "chromium",
-  "promtool": "prometheus",
-  "buildah": "buildah",
-  "podman": "podman runc containernetworking-plugins iptables",
-  "debootstrap": "debootstrap",
-  "systemd-nspawn": "systemd-container",
-  "go": "golang-go",
-} as const;
-
-/** A program of the end-to-end rig. */
-export type Tool = keyof typeof PACKAGES;
+/** The real programs that these tests need. A missing one fails; nothing is skipped. */
+import { find, type Program, PROGRAMS } from "../packages.ts";
 
 /** What a program said, and how it ended. */
 export interface Outcome {
@@ -32,32 +8,22 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** The servers live in sbin, which an ordinary user's PATH leaves out. */
-const DIRECTORIES = [
-  ...(Deno.env.get("PATH") ?? "").split(delimiter),
-  "/usr/local/sbin",
-  "/usr/sbin",
-  "/sbin",
-];
-
 /** The path of a program; throws with the package's name when it is not installed. */
-export function pathOf(tool: Tool): string {
-  for (const directory of DIRECTORIES) {
-    const path = join(directory, tool);
-    try {
-      if (Deno.statSync(path).isFile) return path;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
-    }
-  }
+export function pathOf(program: Program): string {
+  const path = find(program);
+  if (path !== undefined) return path;
   throw new Error(
-    `Cannot run the end-to-end tests: ${tool} is not installed: apt-get install ${PACKAGES[tool]}`,
+    `Cannot run ${program}, which is not installed: apt-get install ${PROGRAMS[program].packages}`,
   );
 }
 
 /** Runs a program to its end and keeps what it said. It is ended by its PID if it takes more than `seconds`. */
-export async function run(tool: Tool, args: readonly string[], { seconds = 60 } = {}): Promise<Outcome> {
-  const child = new Deno.Command(pathOf(tool), {
+export async function run(
+  program: Program,
+  args: readonly string[],
+  { seconds = 60 } = {},
+): Promise<Outcome> {
+  const child = new Deno.Command(pathOf(program), {
     args: [...args],
     env: { LC_ALL: "C" },
     stdin: "null",
@@ -74,10 +40,10 @@ export async function run(tool: Tool, args: readonly string[], { seconds = 60 } 
 }
 
 /** Like `run`, for a program whose failure is the test's failure. Resolves with its standard output. */
-export async function succeed(tool: Tool, args: readonly string[], options = {}): Promise<string> {
-  const { code, stdout, stderr } = await run(tool, args, options);
+export async function succeed(program: Program, args: readonly string[], options = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args, options);
   if (code !== 0) {
-    throw new Error(`${tool} ${args.join(" ")} ended with ${code}:\n${stdout}${stderr}`);
+    throw new Error(`${program} ${args.join(" ")} ended with ${code}:\n${stdout}${stderr}`);
   }
   return stdout;
 }

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { succeed } from "../e2e/tools.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "./assert.ts";
 import { Authority, type Certificate } from "./certificates.ts";
 
@@ -11,7 +12,6 @@ interface Presented {
 /** Verifies what is presented as a TLS client would; rejects with the verifier's words. */
 type Verify = (presented: Presented) => Promise<void>;
 
-/** The last two by the Debian packages openssl and gnutls-bin. */
 const VERIFIERS: [string, Verify][] = [
   ["rustls", rustls],
   ["OpenSSL", openssl],
@@ -100,14 +100,14 @@ async function openssl({ certificate: { certificate }, trusted, name }: Presente
   const option = isAddress(name) ? "-verify_ip" : "-verify_hostname";
   await inFiles([certificate, trusted.pem], async ([chain, root]) => {
     const files = ["-CAfile", root!, "-untrusted", chain!, chain!];
-    await run("openssl", ["verify", "-x509_strict", "-purpose", "sslserver", option, name, ...files]);
+    await succeed("openssl", ["verify", "-x509_strict", "-purpose", "sslserver", option, name, ...files]);
   });
 }
 
 async function gnutls({ certificate: { certificate }, trusted, name }: Presented): Promise<void> {
   await inFiles([certificate, trusted.pem], async ([chain, root]) => {
     const files = [`--load-ca-certificate=${root}`, `--infile=${chain}`];
-    await run("certtool", [
+    await succeed("certtool", [
       "--verify",
       "--verify-purpose=1.3.6.1.5.5.7.3.1",
       `--verify-hostname=${name}`,
@@ -128,13 +128,5 @@ async function inFiles(texts: string[], use: (paths: string[]) => Promise<void>)
     await use(paths);
   } finally {
     await Deno.remove(folder, { recursive: true });
-  }
-}
-
-async function run(command: string, args: string[]): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
-  const decoder = new TextDecoder();
-  if (!success) {
-    throw new Error(`${command} does not accept it: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
   }
 }

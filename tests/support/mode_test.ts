@@ -1,4 +1,4 @@
-import { proxyCommand } from "../e2e/proxy_process.ts";
+import { proxyCommand } from "../e2e/proxy_command.ts";
 import { suites, suitesWithMode } from "../suites.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "./assert.ts";
 import { MODE, modeConfig, modeOf } from "./mode.ts";
