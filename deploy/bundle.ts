@@ -19,11 +19,16 @@ const { denoDir, npmCache } = await denoFolders();
 const packages = relative(ROOT, await Deno.realPath(npmCache));
 await placeBundler();
 await Deno.mkdir(BUILD, { recursive: true });
+// Apart until it is whole: tests may bundle at the same time, or run the file.
+const folder = await Deno.makeTempDir({ dir: BUILD });
+const file = join(folder, "dot-proxy.js");
 const entry = join(ROOT, "main.ts");
-await deno(["bundle", "--check", "--platform", "deno", "--sourcemap", "inline", "--output", BUNDLE, entry]);
-await Deno.writeTextFile(BUNDLE, finished(await Deno.readTextFile(BUNDLE), await commit()));
+await deno(["bundle", "--check", "--platform", "deno", "--sourcemap", "inline", "--output", file, entry]);
+await Deno.writeTextFile(file, finished(await Deno.readTextFile(file), await commit()));
 // `deno compile` embeds the time of the last change.
-await Deno.utime(BUNDLE, 0, 0);
+await Deno.utime(file, 0, 0);
+await Deno.rename(file, BUNDLE);
+await Deno.remove(folder);
 
 /**
  * `deno bundle` runs an esbuild that it downloads outside of any lock, unless a file lies where it looks for one. Puts
@@ -36,9 +41,11 @@ async function placeBundler(): Promise<void> {
     .map((registry) => join(npmCache, registry, "@esbuild", platform, esbuild.version, "bin/esbuild"))
     .filter(exists);
   if (locked === undefined) throw new Error(`esbuild ${esbuild.version} is not to be had for ${platform}`);
-  const folder = join(denoDir, "dl", `esbuild-${esbuild.version}-1`);
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.copyFile(locked, join(folder, `esbuild-${platform}`));
+  const place = join(denoDir, "dl", `esbuild-${esbuild.version}-1`);
+  await Deno.mkdir(place, { recursive: true });
+  const copy = await Deno.makeTempFile({ dir: place });
+  await Deno.copyFile(locked, copy);
+  await Deno.rename(copy, join(place, `esbuild-${platform}`)); // it may be running
 }
 
 /** The commit that is built, with "-dirty" behind it where files differ from it. */
@@ -60,7 +67,7 @@ function finished(bundle: string, commit: string): string {
   const [, encoded] = SOURCE_MAP.exec(bundle) ?? [];
   if (encoded === undefined) throw new Error("deno bundle wrote no source map");
   const { sourcesContent: _, ...map }: SourceMap = JSON.parse(decode(encoded));
-  const sources = map.sources.map((source) => neutral(relative(ROOT, join(BUILD, source))));
+  const sources = map.sources.map((source) => neutral(relative(ROOT, join(folder, source))));
   const code = neutral(bundle.replace(SOURCE_MAP, "\n"));
   if (code.split(PLACEHOLDER).length !== 2) throw new Error(`${PLACEHOLDER} must stand once in the bundle`);
   const named = code.replace(PLACEHOLDER, () => JSON.stringify(commit));
