@@ -111,13 +111,13 @@ Deno.test("what is called wrongly says why in one line and exits with 2", async 
 
 Deno.test("what goes wrong at the start by a defect ends the process with 1, and is told", async () => {
   const { cwd, env } = await proxyCommand([]);
-  // The list of network interfaces is not allowed: that is no mistake of the configuration.
-  const permissions = ["--no-prompt", "--allow-net", "--allow-read", "--allow-env"];
+  // The environment may not be read: that is no mistake of the configuration.
+  const permissions = ["--no-prompt", "--allow-net", "--allow-read"];
   const args = ["run", ...permissions, "main.ts", "--listen", "127.0.0.1:0", "--upstream", away()];
   const surroundings = { ...cwd && { cwd }, ...env && { env }, clearEnv: true };
   const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, ...surroundings }).output();
   assertEquals(code, 1);
-  assertMatch(new TextDecoder().decode(stderr), /dot-proxy: NotCapable: [^\n]*networkInterfaces/);
+  assertMatch(new TextDecoder().decode(stderr), /dot-proxy: NotCapable: [^\n]*env access/);
 });
 
 Deno.test("check-config prints the configuration in force and exits with 0, or says why it is none and exits with 2", async () => {
