@@ -32,6 +32,12 @@ export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
+/** One address to listen on, with no wildcard. */
+interface Wanted extends ListenAddress {
+  /** Whether it is one of those that a wildcard stands for: another program may have its port. */
+  readonly ofWildcard: boolean;
+}
+
 /** A UDP and a TCP socket on the same address and port. */
 interface Pair {
   /** Undefined where another thread has the port alone. */
@@ -68,9 +74,13 @@ export class Listeners {
     const known = new Set(this.#pairs.keys());
     const wanted = wantedAtOnce(addresses);
     try {
-      for (const address of wanted.values()) this.#open(address, options);
+      let taken: ListenError | undefined;
+      for (const address of wanted.values()) {
+        const error = this.#open(address, options);
+        if (error?.cause instanceof Deno.errors.AddrInUse) taken ??= error;
+      }
       if (!wanted.keys().some((key) => this.#pairs.has(key))) {
-        throw new ListenError(`This host has none of ${addresses.map(text).join(", ")}`);
+        throw taken ?? new ListenError(`This host has none of ${addresses.map(text).join(", ")}`);
       }
     } catch (error) {
       for (const key of this.#pairs.keys()) if (!known.has(key)) this.#close(key, dispose);
@@ -112,9 +122,10 @@ export class Listeners {
     return { places: this.#places, turns: this.#turns };
   }
 
-  #open(address: ListenAddress, options: ListenerOptions): void {
+  /** Opens a pair of sockets unless there is one. Returns why an address is skipped; throws `ListenError` if it may not. */
+  #open(address: Wanted, options: ListenerOptions): ListenError | undefined {
     const key = text(address);
-    if (this.#pairs.has(key)) return;
+    if (this.#pairs.has(key)) return undefined;
     try {
       const pair = openPair(address, { ...options, ...this.#shared });
       this.#pairs.set(key, pair);
@@ -122,9 +133,16 @@ export class Listeners {
       const { observe } = options;
       if (pair.udp) observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
       observe({ kind: "listening", transport: "tcp", address: text(pair.tcp.address) });
+      return undefined;
     } catch (error) {
-      if (address.required || !isLacking(error)) throw explain(address, error);
-      this.#skip(key, error);
+      const isTaken = address.ofWildcard && error instanceof Deno.errors.AddrInUse;
+      const explained = explain(address, error);
+      if (!isTaken && (address.required || !isLacking(error))) throw explained;
+      this.#skip(
+        key,
+        isTaken ? `${reasonOf(error)}; it is tried again every ${REFRESH / 1000} s` : reasonOf(error),
+      );
+      return explained;
     }
   }
 
@@ -140,15 +158,15 @@ export class Listeners {
   };
 
   /** Says once that an address is not listened on. */
-  #skip(address: string, error: unknown): void {
+  #skip(address: string, reason: string): void {
     if (this.#skipped.has(address)) return;
     this.#skipped.add(address);
-    this.#options.observe({ kind: "skipped", address, reason: reasonOf(error) });
+    this.#options.observe({ kind: "skipped", address, reason });
   }
 
   /** Follows the host's addresses as they come and go. While they cannot be listed, the sockets stay as they are. */
   #refresh(): void {
-    let wanted: Map<string, ListenAddress>;
+    let wanted: Map<string, Wanted>;
     try {
       wanted = wantedOf(this.#addresses);
       this.#isBlind = false;
@@ -164,7 +182,8 @@ export class Listeners {
       try {
         this.#open(address, this.#options);
       } catch (error) {
-        this.#skip(key, error instanceof ListenError ? error.cause : error); // tried again at the next refresh
+        const cause = error instanceof ListenError ? error.cause : error;
+        this.#skip(key, reasonOf(cause)); // tried again at the next refresh
       }
     }
     if ([...this.#pairs.keys()].join() !== before) this.#options.onMove?.();
@@ -198,16 +217,18 @@ function dispose({ udp, tcp }: Pair): void {
 }
 
 /** What to listen on now, by what it is called: first what is asked for by itself, for that may have to be there. */
-function wantedOf(addresses: readonly ListenAddress[]): Map<string, ListenAddress> {
+function wantedOf(addresses: readonly ListenAddress[]): Map<string, Wanted> {
   const others = addresses.filter((address) => !isWildcard(address));
   const locals = addresses.filter(isWildcard).flatMap(localAddresses);
-  const wanted = new Map(others.map((each) => [text(each), each]));
-  for (const each of locals) if (!wanted.has(text(each))) wanted.set(text(each), each);
+  const wanted = new Map(others.map((each) => [text(each), { ...each, ofWildcard: false }]));
+  for (const each of locals) {
+    if (!wanted.has(text(each))) wanted.set(text(each), { ...each, ofWildcard: true });
+  }
   return wanted;
 }
 
 /** Throws `ListenError` where the addresses of the host are needed and cannot be listed. */
-function wantedAtOnce(addresses: readonly ListenAddress[]): Map<string, ListenAddress> {
+function wantedAtOnce(addresses: readonly ListenAddress[]): Map<string, Wanted> {
   try {
     return wantedOf(addresses);
   } catch (cause) {

@@ -6,7 +6,7 @@ import { askTcp, askUdp } from "../support/client.ts";
 import { FakeResolver } from "../support/fake_resolver.ts";
 import { modeConfig } from "../support/mode.ts";
 import { query, read } from "../support/packets.ts";
-import { answererFor, Events } from "./fixture.ts";
+import { answererFor, Events, withTicks } from "./fixture.ts";
 
 /** Of 127/8, and no other test's: nobody else takes a port of it meanwhile. */
 const HOST = "127.0.53.1";
@@ -96,6 +96,59 @@ Deno.test("a default address that the host lacks is skipped with one event, and 
     { kind: "skipped", address: `${FOREIGN}:5353`, reason: "this host does not have the address" },
   ]);
   assertEquals(read(await askUdp(address!, query("example.com"))).rcode, 0);
+});
+
+/** Runs with a host that has these addresses and no others. */
+function withAddresses<T>(addresses: readonly string[], run: () => T): T {
+  const { networkInterfaces } = Deno;
+  Deno.networkInterfaces = () =>
+    addresses.map((address) => ({
+      ...{ family: "IPv4", name: "lo", address, netmask: "255.0.0.0", scopeid: null, cidr: `${address}/8` },
+      mac: "00:00:00:00:00:00",
+    }));
+  try {
+    return run();
+  } finally {
+    Deno.networkInterfaces = networkInterfaces;
+  }
+}
+
+Deno.test("a wildcard goes round a port of another program with one event, and takes it when it is free", async () => {
+  const events = new Events();
+  const hosts = ["127.0.53.2", "127.0.53.3"];
+  const taken = Deno.listen({ hostname: hosts[0]!, port: 0 });
+  const { port } = taken.addr;
+  const wildcard = { hostname: "0.0.0.0", port, required: true };
+  const { made, tick } = withTicks(() => withAddresses(hosts, () => listenersOn([wildcard], events)));
+  using listeners = made;
+  const served = () => listeners.addresses.map(({ hostname }) => hostname).toSorted();
+  assertEquals(served(), hosts.slice(1));
+  for (let i = 0; i < 3; i++) withAddresses(hosts, tick);
+  const reason = "another program listens there; it is tried again every 5 s";
+  assertEquals(events.of("skipped"), [{ kind: "skipped", address: `${hosts[0]}:${port}`, reason }]);
+  taken.close();
+  for (let turns = 0; turns < 20 && served().length === 1; turns++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    withAddresses(hosts, tick);
+  }
+  assertEquals(served(), hosts);
+});
+
+Deno.test("a wildcard whose port another program has on every address is an error, as is one named beside it", () => {
+  using taken = Deno.listen({ hostname: "127.0.53.4", port: 0 });
+  const { port } = taken.addr;
+  const wildcard = { hostname: "0.0.0.0", port, required: true };
+  for (const addresses of [[wildcard], [wildcard, { ...wildcard, hostname: "127.0.53.4" }]]) {
+    const error = assertThrows(
+      () =>
+        withAddresses(
+          ["127.0.53.4", ...addresses.length > 1 ? ["127.0.53.5"] : []],
+          () => listenersOn(addresses),
+        ),
+      ListenError,
+    );
+    assertStringIncludes(error.message, `Cannot listen on 127.0.53.4:${port}: another program listens there`);
+  }
 });
 
 Deno.test("a requested address that the host lacks is an error", () => {
