@@ -18,6 +18,7 @@ import { log } from "./lib/observe/log.ts";
 import { openResolverWarning } from "./lib/open_resolver.ts";
 import { Proxy } from "./lib/proxy.ts";
 import { Reloader } from "./lib/reload.ts";
+import { resolverLoopWarning } from "./lib/resolver_loop.ts";
 import { versionText } from "./lib/version.ts";
 import { isWorker, serveAsWorker } from "./lib/workers/serve.ts";
 import { Threads } from "./lib/workers/threads.ts";
@@ -95,8 +96,11 @@ async function run(config: Config, sources: Sources): Promise<number> {
   return EXIT.stopped;
 }
 
-function warn({ opportunistic, policy: { allow } }: Config, proxy: Threads): void {
+function warn(config: Config, proxy: Threads): void {
+  const { opportunistic, policy: { allow } } = config;
   if (opportunistic) log.warning(OPPORTUNISTIC);
+  const loop = resolverLoopWarning(config, proxy.addresses);
+  if (loop !== undefined) log.warning(loop);
   const warning = openResolverWarning(proxy.addresses.map(({ hostname }) => hostname), allow);
   if (warning !== undefined) log.warning(warning);
 }

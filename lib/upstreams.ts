@@ -107,7 +107,7 @@ export class Upstreams implements Disposable {
     const dial = dialer(address, {
       caCerts,
       timeout: DIAL_TIMEOUT,
-      lookup: (host) => this.#lookup(host),
+      lookup: (host, anew) => this.#lookup(host, anew),
       profile: config.opportunistic ? "opportunistic" : "strict",
       onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: label, error }),
       makeRoom,

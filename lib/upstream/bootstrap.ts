@@ -17,6 +17,8 @@ const LIMIT = 3000;
 const ROUNDS = 2;
 /** Bounds of the time for which addresses are kept, in s. */
 const SHORTEST = 30;
+/** The shortest time between two lookups of one host, in ms, however often connections to it fail. */
+const PAUSE = 5000;
 const LONGEST = 86_400;
 
 /** The addresses of one host. */
@@ -24,6 +26,7 @@ interface Known {
   readonly addresses: readonly string[];
   /** In ms on the one clock. */
   readonly until: number;
+  readonly askedAt: number;
 }
 
 /**
@@ -42,9 +45,10 @@ export class Bootstrap {
     this.#now = now;
   }
 
-  readonly lookup: Lookup = (host) => {
+  readonly lookup: Lookup = (host, anew = false) => {
     const known = this.#known.get(host);
-    if (known && this.#now() < known.until) return Promise.resolve(known.addresses);
+    const until = known && (anew ? Math.min(known.until, known.askedAt + PAUSE) : known.until);
+    if (known && this.#now() < until!) return Promise.resolve(known.addresses);
     return this.#underWay.get(host) ?? this.#start(host);
   };
 
@@ -68,7 +72,8 @@ export class Bootstrap {
 
   #keep(host: string, addresses: readonly string[], ttl: number): readonly string[] {
     const seconds = Math.min(Math.max(ttl, SHORTEST), LONGEST);
-    this.#known.set(host, { addresses, until: this.#now() + seconds * 1000 });
+    const askedAt = this.#now();
+    this.#known.set(host, { addresses, until: askedAt + seconds * 1000, askedAt });
     return addresses;
   }
 

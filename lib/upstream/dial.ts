@@ -10,7 +10,7 @@ import type { Channel, Dial, DialOptions } from "./channel.ts";
 import { readClientCertificate } from "./client_certificate.ts";
 import { DialAttempt } from "./dial_attempt.ts";
 import { interleave, openFirst } from "./happy_eyeballs.ts";
-import type { Lookup } from "./lookup.ts";
+import { type Lookup, within } from "./lookup.ts";
 import { secureContexts, trustedRoots } from "./roots.ts";
 import { openTcp, openTls } from "./sockets.ts";
 import { TlsChannel } from "./tls_channel.ts";
@@ -32,6 +32,11 @@ export interface DialSettings {
 
 /** The time that what was given up takes to be free, in ms. */
 const ROOM_DELAY = 5;
+/**
+ * The time that a lookup may take where there is an address that was good the last time, in ms; and after a failed dial,
+ * when that one may be good no more. Both leave time to connect.
+ */
+const LOOKUP_LIMIT = { usual: 1000, afterFailure: 3000 };
 /** What other roots may see otherwise. */
 const ROOT_FLAWS: ReadonlySet<Failure> = new Set(["untrusted issuer", "bad certificate"]);
 
@@ -55,6 +60,10 @@ class Dialer {
   #contexts: readonly SecureContext[];
   /** Where the last channel led to. */
   #preferred: string | undefined;
+  /** Where the last channel led to, whatever has failed since. */
+  #lastGood: string | undefined;
+  /** Whether the last dial failed: the host may be elsewhere by now. */
+  #hasFailed = false;
   /** Where a connection stood, but led to no channel: others had better be tried before. */
   #suspect: string | undefined;
   /** Whether the server refuses the protocol "dot", as some do that serve HTTPS beside. */
@@ -70,8 +79,12 @@ class Dialer {
     using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeout);
     for (;;) {
       try {
-        return new TlsChannel(await this.#open(attempt), this.#address.clientCertificate !== undefined);
+        const socket = await this.#open(attempt);
+        this.#hasFailed = false;
+        this.#lastGood = this.#preferred;
+        return new TlsChannel(socket, this.#address.clientCertificate !== undefined);
       } catch (error) {
+        this.#hasFailed ||= !options.signal.aborted;
         if (attempt.signal.aborted || !isShortage(error) || !this.#settings.makeRoom()) {
           throw attempt.explain(error);
         }
@@ -113,7 +126,16 @@ class Dialer {
     const { host } = this.#address;
     if (isIP(host) > 0) return [host];
     attempt.enter("resolve");
-    return this.#inOrder(await attempt.within(this.#settings.lookup(host)));
+    const found = this.#settings.lookup(host, this.#hasFailed);
+    return this.#inOrder(await attempt.within(this.#orLastGood(found)));
+  }
+
+  /** While the resolver is away, or slow, the last good address goes on. */
+  async #orLastGood(found: Promise<readonly string[]>): Promise<readonly string[]> {
+    const address = this.#lastGood;
+    if (address === undefined) return await found;
+    const { usual, afterFailure } = LOOKUP_LIMIT;
+    return await within(this.#hasFailed ? afterFailure : usual, found).catch(() => [address]);
   }
 
   /** What has worked comes first, what has failed last, and the families take turns in between. */

@@ -27,9 +27,9 @@ class Fixture {
   }
 
   /** The addresses, after some more seconds. */
-  async lookup(after = 0): Promise<readonly string[]> {
+  async lookup(after = 0, anew = false): Promise<readonly string[]> {
     this.now += after * 1000;
-    return await this.#bootstrap.lookup("dot.test");
+    return await this.#bootstrap.lookup("dot.test", anew);
   }
 }
 
@@ -73,6 +73,18 @@ for (const [ttl, seconds] of LIFETIMES) {
     assertEquals(fixture.asked.length, 4);
   });
 }
+
+Deno.test("after a failed dial it is asked anew, whatever the TTL, but not more than every five seconds", async () => {
+  let address = "192.0.2.1";
+  const fixture = new Fixture({ one: (query) => only(address, 86_400)(query) });
+  await fixture.lookup();
+  address = "192.0.2.2";
+  assertEquals(await fixture.lookup(4.999, true), ["192.0.2.1"]);
+  assertEquals(await fixture.lookup(0.001), ["192.0.2.1"]);
+  assertEquals(await fixture.lookup(0, true), ["192.0.2.2"]);
+  assertEquals(await fixture.lookup(4.999, true), ["192.0.2.2"]);
+  assertEquals(fixture.asked.length, 4);
+});
 
 const LOSSES: [what: string, loss: ResponseFields | Error][] = [
   ["nobody answers", new Error("timed out")],

@@ -120,6 +120,36 @@ Deno.test("an address that connects but leads to no channel is tried last the ne
   assertEquals(bad.accepted, 1);
 });
 
+Deno.test("the last good address goes on while the resolver is away, and a failed dial looks up anew", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE });
+  const asked: (boolean | undefined)[] = [];
+  let answer: () => Promise<readonly string[]> = () => Promise.resolve(["127.0.0.1"]);
+  const dial = dialTo(`dot.test:${server.port}`, {
+    lookup: (_, anew) => {
+      asked.push(anew);
+      return answer();
+    },
+  });
+  (await dialled(dial).channel).close();
+  answer = () => Promise.reject(new Error("away"));
+  (await dialled(dial).channel).close();
+  answer = () => Promise.resolve(["127.0.53.9"]); // nobody listens there
+  await assertRejects(() => dialled(dial).channel, UpstreamError, "connection refused");
+  answer = () => Promise.reject(new Error("away"));
+  (await dialled(dial).channel).close();
+  answer = () => Promise.withResolvers<readonly string[]>().promise;
+  (await dialled(dial).channel).close();
+  assertEquals(asked, [false, false, false, true, false]);
+});
+
+Deno.test("without a good address a lookup that fails is told in words, with --bootstrap as the remedy", async () => {
+  await assertRejects(
+    () => dialled(dialTo("nowhere.invalid")).channel,
+    UpstreamError,
+    "resolve: its name cannot be resolved (the system's resolver ",
+  );
+});
+
 Deno.test("a lookup that does not end is given up with the dial", async () => {
   const lookup = () => Promise.withResolvers<readonly string[]>().promise;
   const { channel } = dialled(dialTo("dot.test", { lookup, timeout: 50 }));
