@@ -12,10 +12,12 @@ import { surviveDefects } from "./lib/defects.ts";
 import { ListenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
 import { formatHostPort } from "./lib/host_port.ts";
-import { readInputs } from "./lib/inputs.ts";
+import { readAhead } from "./lib/input_file.ts";
+import { type Inputs, readInputs } from "./lib/inputs.ts";
 import { Observation } from "./lib/observation.ts";
 import { log } from "./lib/observe/log.ts";
 import { openResolverWarning } from "./lib/open_resolver.ts";
+import { checkListFiles } from "./lib/policy.ts";
 import { Proxy } from "./lib/proxy.ts";
 import { Reloader } from "./lib/reload.ts";
 import { resolverLoopWarning } from "./lib/resolver_loop.ts";
@@ -38,13 +40,18 @@ async function main(args: string[]): Promise<number> {
   try {
     const [command = ""] = args;
     const isCommand = command === "healthcheck" || command === "check-config";
-    const sources = readSources(isCommand ? args.slice(1) : args, Deno.env.toObject());
+    const environment = Deno.env.toObject();
+    const sources = await readAhead((file) =>
+      readSources(isCommand ? args.slice(1) : args, environment, file)
+    );
     if (sources === "help") return say(helpText());
     if (sources === "version") return say(versionText(metadata.version));
     const config = composeConfig(sources);
     if (command === "healthcheck") return await checkHealth(config);
-    if (command === "check-config") return check(config, sources);
-    return await run(config, sources);
+    await checkListFiles(config.policy, { mayBeEmpty: true });
+    const inputs = await readAhead((file) => readInputs(config, file));
+    if (command === "check-config") return check(inputs, sources);
+    return await run(inputs, sources);
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
     if (error instanceof ListenError) return complain(error.message, EXIT.failed);
@@ -54,13 +61,12 @@ async function main(args: string[]): Promise<number> {
 }
 
 /** Reads all that the configuration names, and makes of it all but sockets. */
-function check(config: Config, sources: Sources): number {
-  Proxy.check(readInputs(config));
+function check(inputs: Inputs, sources: Sources): number {
+  Proxy.check(inputs);
   return say(configText(sources));
 }
 
-async function run(config: Config, sources: Sources): Promise<number> {
-  const { caCerts, token } = readInputs(config);
+async function run({ config, caCerts, token }: Inputs, sources: Sources): Promise<number> {
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe, relay } = observation;
@@ -78,7 +84,7 @@ async function run(config: Config, sources: Sources): Promise<number> {
   warn(config, proxy);
   showTo(observation, proxy);
   const reloader = new Reloader({
-    read: () => readSources(Deno.args, environment) as Sources, // neither help nor version were asked for
+    read: (file) => readSources(Deno.args, environment, file) as Sources, // neither help nor version were asked for
     sources,
     proxy,
     observation,

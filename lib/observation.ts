@@ -132,8 +132,9 @@ export class Observation {
     this.#notifier?.reloading();
   }
 
-  /** And that this has come to an end, whichever. */
-  reloaded(): void {
+  /** And that this has come to an end; with a failure, what was in force stays in force. */
+  reloaded(failure?: string): void {
+    this.observe({ kind: "reload", ...failure !== undefined && { failure } });
     this.#notifier?.ready();
   }
 

@@ -1,10 +1,16 @@
 import { parse } from "tldts";
 import { Type } from "./dns/codes.ts";
 import { nameToString } from "./dns/name.ts";
-import { UsageError } from "./errors.ts";
+import type { UsageError } from "./errors.ts";
 import { FileWatch } from "./file_watch.ts";
 import { Admission } from "./frontend/admission.ts";
-import { checkInputFile, readInputFile } from "./input_file.ts";
+import {
+  checkInputFile,
+  checkInputFileLater,
+  readInputFile,
+  readInputFileLater,
+  unreadable,
+} from "./input_file.ts";
 import { parseNetwork } from "./networks.ts";
 import type { Observe } from "./observe/event.ts";
 import type { PolicyConfig } from "./config/policy_config.ts";
@@ -71,26 +77,28 @@ export class Policy implements Disposable {
     const { allow, deny, rateLimit: rate, rateLimitExempt: exempt } = config;
     const denied = config.denyAnswer === "refused" ? "refuse" : "ignore";
     this.admission = new Admission({ allow, deny, denied, rate, exempt });
-    config.lists.forEach(checkList);
+    if (!options.unhurried) config.lists.forEach(checkList);
     const paths = [...config.hosts, ...config.lists.map(({ path }) => path)];
-    if (paths.length > 0) this.#watch = new FileWatch(paths, () => void this.reload());
+    if (paths.length > 0) {
+      this.#watch = new FileWatch(paths, () => void this.reload(), (path) => {
+        this.#complain(new Error(`cannot look at ${path}: its file system does not answer`));
+      });
+    }
   }
 
   /** What stands before the cache. */
   before(next: Resolver): Resolver {
-    const { lists, blockAnswer, filterTypes, filterSigned } = this.#options.config;
+    const { config, unhurried = false } = this.#options;
+    const { lists, blockAnswer, filterTypes, filterSigned, hosts } = config;
     let first = next;
     if (filterTypes.length > 0) first = new TypeFilter(filterTypes, filterSigned, first);
-    if (lists.length > 0) {
-      first = this.#blockList = new BlockList(blockAnswer, first);
-      this.#loaded = this.#load(this.#blockList);
-      this.#loaded.catch(() => {}); // it is told to who waits for it
-    }
-    const names = this.#localNames(this.#readHosts());
+    if (lists.length > 0) first = this.#blockList = new BlockList(blockAnswer, first);
+    // On a reload they are read beside the traffic: the answers before the change go on until then.
+    const names = this.#localNames(unhurried ? [] : this.#readHosts());
     // Hosts files that are empty now may be filled later.
-    if (names.size > 0 || this.#options.config.hosts.length > 0) {
-      first = this.#local = new Local(names, first);
-    }
+    if (names.size > 0 || hosts.length > 0) first = this.#local = new Local(names, first);
+    this.#loaded = this.#load();
+    this.#loaded.catch(() => {}); // it is told to who waits for it
     return new OtherClasses(new AnyFilter(first), next);
   }
 
@@ -119,22 +127,25 @@ export class Policy implements Disposable {
     this.#watch?.[Symbol.dispose]();
   }
 
-  async #load(blockList: BlockList): Promise<void> {
-    const { unhurried = false, onChange } = this.#options;
+  async #load(): Promise<void> {
+    const { unhurried = false, config: { hosts }, onChange } = this.#options;
+    if (unhurried && hosts.length > 0) this.#local!.names = this.#localNames(await this.#readHostsLater());
+    if (!this.#blockList) return;
     try {
-      blockList.lists = await this.#readLists(unhurried);
+      this.#blockList.lists = await this.#readLists(unhurried);
       onChange();
     } catch (error) {
       if (unhurried) throw error;
       this.#complain(error);
-      blockList.waitNoMore();
+      this.#blockList.waitNoMore();
     }
   }
 
   async #reload(): Promise<void> {
     try {
       await this.#loaded;
-      const names = this.#local && this.#localNames(this.#readHosts());
+      await checkListFiles(this.#options.config);
+      const names = this.#local && this.#localNames(await this.#readHostsLater());
       if (this.#blockList) this.#blockList.lists = await this.#readLists(true);
       if (this.#local && names) this.#local.names = names;
       this.#options.onChange();
@@ -143,17 +154,14 @@ export class Policy implements Disposable {
     }
   }
 
-  async #readLists(unhurried: boolean): Promise<Lists> {
+  #readLists(unhurried: boolean): Promise<Lists> {
     const { config: { lists }, observe } = this.#options;
-    try {
-      return await readLists(lists, {
-        unhurried,
-        report: (report) => observe({ kind: "list read", ...report }),
-      });
-    } catch (cause) {
-      lists.forEach(checkList); // says which, and what to do
-      throw new UsageError(`cannot read a list: ${(cause as Error).message}`, { cause });
-    }
+    return readLists(lists, {
+      unhurried,
+      report: (report) => observe({ kind: "list read", ...report }),
+      // At the start there is nothing to stay with, and one bad list is no reason to do without the others.
+      ...!unhurried && { onBadList: (error: UsageError) => this.#complain(error) },
+    });
   }
 
   #complain(error: unknown): void {
@@ -161,12 +169,25 @@ export class Policy implements Disposable {
   }
 
   #readHosts(): Hosts[] {
-    return this.#options.config.hosts.map((path) => {
-      const hosts = parseHosts(readInputFile("--hosts", path));
-      const names = new Set(hosts.records.map(({ name }) => String(name))).size;
-      this.#options.observe({ kind: "list read", label: path, names, ignored: hosts.ignored });
-      return hosts;
-    });
+    return this.#options.config.hosts.map((path) => this.#parseHosts(path, readInputFile("--hosts", path)));
+  }
+
+  async #readHostsLater(): Promise<Hosts[]> {
+    const found: Hosts[] = [];
+    for (const path of this.#options.config.hosts) {
+      found.push(this.#parseHosts(path, await readInputFileLater("--hosts", path)));
+    }
+    return found;
+  }
+
+  #parseHosts(path: string, text: string): Hosts {
+    const hosts = parseHosts(text);
+    if (hosts.records.length === 0 && hosts.ignored > 0) {
+      throw unreadable("--hosts", path, new Error("no line of it can be understood"));
+    }
+    const names = new Set(hosts.records.map(({ name }) => String(name))).size;
+    this.#options.observe({ kind: "list read", label: path, names, ignored: hosts.ignored });
+    return hosts;
   }
 
   /** What the configuration says of a name hides what files say of it. */
@@ -188,6 +209,24 @@ function isPublic({ name }: LocalRecord): boolean {
   return parse(text).isIcann === true && !isSpecial(text);
 }
 
-function checkList({ path, allows }: ListFile): void {
-  checkInputFile(allows ? "--unblock" : "--block", path);
+function checkList(list: ListFile): void {
+  checkInputFile(sourceOf(list), list.path);
+}
+
+/**
+ * Looks at lists and hosts files before they are read. Rejects with `UsageError` for one that is not there, whose file
+ * system does not answer, or that is empty: a download that has failed, where answers depend on what was there before.
+ */
+export async function checkListFiles(
+  { lists, hosts }: PolicyConfig,
+  { mayBeEmpty = false } = {},
+): Promise<void> {
+  for (const list of lists) {
+    await checkInputFileLater(sourceOf(list), list.path, { mayBeEmpty: mayBeEmpty || list.allows });
+  }
+  for (const path of hosts) await checkInputFileLater("--hosts", path, { mayBeEmpty });
+}
+
+function sourceOf({ allows }: ListFile): string {
+  return allows ? "--unblock" : "--block";
 }

@@ -1,14 +1,17 @@
 import { composeConfig, type Config, type Sources } from "./config/config.ts";
 import { FileWatch } from "./file_watch.ts";
+import { UsageError } from "./errors.ts";
+import { readAhead, type ReadFile } from "./input_file.ts";
 import { readInputs } from "./inputs.ts";
 import type { Observation } from "./observation.ts";
+import { checkListFiles } from "./policy.ts";
 import { log } from "./observe/log.ts";
-import { NAMES, needsRestart } from "./config/options.ts";
+import { NAMES, needsRestart, variable } from "./config/options.ts";
 import type { Threads } from "./workers/threads.ts";
 
 export interface ReloaderOptions {
   /** Reads the file again, and whatever else says something. Throws `UsageError`. */
-  readonly read: () => Sources;
+  readonly read: (read: ReadFile) => Sources;
   /** What the proxy was made of. */
   readonly sources: Sources;
   readonly proxy: Threads;
@@ -16,6 +19,10 @@ export interface ReloaderOptions {
   /** Called with each configuration that has come into force. */
   readonly onChange: (config: Config) => void;
 }
+
+const SAME = "the same options";
+/** After an edit of an environment file a change is expected. */
+const ENVIRONMENT = "the environment is read at the start only: options that it gives stay as they are";
 
 /** Goes over to a changed configuration, or to changed certificates, as a whole or not at all. */
 export class Reloader implements Disposable {
@@ -47,35 +54,54 @@ export class Reloader implements Disposable {
     if (this.#ended) return;
     const { read, sources: atStart, proxy, observation, onChange } = this.#options;
     observation.reloading();
+    let failure: string | undefined;
     try {
-      const sources = read();
-      readInputs(composeConfig(sources)); // what only a restart takes over must be right, too
-      const effective: Sources = (name) => needsRestart(name) ? atStart(name) : sources(name);
-      const config = composeConfig(effective);
-      await proxy.reconfigure(readInputs(config));
+      const { sources, effective, inputs } = await readAhead((file) => {
+        const sources = read(file);
+        readInputs(composeConfig(sources), file); // what only a restart takes over must be right, too
+        const effective: Sources = (name) => needsRestart(name) ? atStart(name) : sources(name);
+        return { sources, effective, inputs: readInputs(composeConfig(effective), file) };
+      });
+      const { config } = inputs;
+      this.#refuseLostUpstreams(config);
+      await checkListFiles(config.policy);
+      await proxy.reconfigure(inputs);
       if (this.#ended) return;
       observation.reconfigure(config);
-      log.info("reloaded on {reason}: {changes}", { reason, changes: this.#changes(effective) });
+      const changes = this.#changes(effective);
+      log.info("reloaded on {reason}: {changes}", { reason, changes });
+      if (changes === SAME && reason === "SIGHUP" && usesEnvironment(sources)) log.info(ENVIRONMENT);
       this.#sayWhatWaits(sources);
       this.#sources = effective;
       this.#watch[Symbol.dispose]();
       this.#watch = this.#watchFiles(config);
       onChange(config);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      log.error("not reloaded, what was in force stays in force: {reason}", { reason });
+      failure = error instanceof Error ? error.message : String(error);
+      log.error("not reloaded, what was in force stays in force: {reason}", { reason: failure });
     } finally {
-      observation.reloaded();
+      observation.reloaded(failure);
     }
   }
 
+  /** A file that is cut off or emptied is no choice of the default upstream, which would see all names from then on. */
+  #refuseLostUpstreams({ upstreamsByDefault }: Config): void {
+    if (!upstreamsByDefault || this.#sources("upstream").length === 0) return;
+    throw new UsageError(
+      "no upstream is chosen any more, and a reload does not go over to the default; choose one, or restart",
+    );
+  }
+
   #watchFiles(config: Config): FileWatch {
-    return new FileWatch(filesOf(config), () => void this.reload("a change of a certificate's file"));
+    const onChange = () => void this.reload("a change of a certificate's file");
+    return new FileWatch(filesOf(config), onChange, (path) => {
+      log.warning(`cannot look at ${path}: its file system does not answer; what was read stays in force`);
+    });
   }
 
   #changes(sources: Sources): string {
     const changed = NAMES.filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
-    return changed.length > 0 ? `another ${changed.join(", ")}` : "the same options";
+    return changed.length > 0 ? `another ${changed.join(", ")}` : SAME;
   }
 
   #sayWhatWaits(sources: Sources): void {
@@ -83,6 +109,10 @@ export class Reloader implements Disposable {
       .filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
     if (waiting.length > 0) log.warning(`only a restart changes ${waiting.join(", ")}`);
   }
+}
+
+function usesEnvironment(sources: Sources): boolean {
+  return NAMES.some((name) => sources(name).some(({ source }) => source === variable(name)));
 }
 
 function textOf(sources: Sources, name: typeof NAMES[number]): string {

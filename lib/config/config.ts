@@ -4,6 +4,7 @@ import { readConfigFile } from "./config_file.ts";
 import { UsageError } from "../errors.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
 import { formatHostPort } from "../host_port.ts";
+import { type ReadFile, readInputFile } from "../input_file.ts";
 import { type Name, type Option, OPTIONS, type Value } from "./options.ts";
 import { composePolicy, type PolicyConfig, type PolicyName } from "./policy_config.ts";
 import type { BootstrapAddress, UpstreamAddress } from "../upstream/address.ts";
@@ -87,12 +88,13 @@ export function parseConfig(
 export function readSources(
   args: string[],
   environment: Record<string, string>,
+  read: ReadFile = readInputFile,
 ): Sources | "help" | "version" {
   const given = readArguments(args, environment);
   if (typeof given === "string") return given;
   const [path] = given("config").flatMap((each) => parseValue("config", each));
   if (path === undefined) return given;
-  const inFile = readConfigFile(path);
+  const inFile = readConfigFile(path, read);
   return (name) => {
     const said = given(name);
     return said.length > 0 ? said : inFile(name);

@@ -2,22 +2,32 @@
 import type { Given } from "./arguments.ts";
 import { Place } from "./config_place.ts";
 import { UsageError } from "../errors.ts";
-import { readInputFile } from "../input_file.ts";
+import type { ReadFile } from "../input_file.ts";
 import { isRepeatable, type Key, KEYS, type Name, OPTIONS, schemaOf } from "./options.ts";
 import { parseToml, type Table, TomlError } from "./toml.ts";
 import { readUpstream } from "./upstream_table.ts";
 
+const BYTE_ORDER_MARK = "\ufeff";
+
 /** Of what is in the table of routes. */
 const SYNTAX = `"DOMAIN" = ["UPSTREAM"]`;
 
-export function readConfigFile(path: string): (name: Name) => Given[] {
-  const places = new Place(path, "", readToml(path)).fields(KEYS);
+export function readConfigFile(path: string, read: ReadFile): (name: Name) => Given[] {
+  const places = new Place(path, "", readToml(path, read)).fields(KEYS);
   const given = new Map<Name, Given[]>(KEYS.map((key) => [key, readKey(key, places.get(key))]));
   return (name) => given.get(name) ?? [];
 }
 
-function readToml(path: string): Table {
-  const text = readInputFile("--config", path);
+function readToml(path: string, read: ReadFile): Table {
+  const text = read("--config", path);
+  if (text.startsWith(BYTE_ORDER_MARK)) {
+    throw new UsageError(`${path}:1: it starts with a byte order mark; save it as UTF-8 without one`);
+  }
+  if (text.trim() === "") {
+    throw new UsageError(
+      `${path}:1: it is empty, and so may be cut off; write the options into it, or none by a comment`,
+    );
+  }
   try {
     return parseToml(text);
   } catch (cause) {

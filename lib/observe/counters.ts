@@ -32,6 +32,8 @@ export interface Counts {
   readonly clientsRefused: number;
   readonly socketTrouble: { readonly udp: number; readonly tcp: number };
   readonly defects: number;
+  readonly fileErrors: ReadonlyMap<string, number>;
+  readonly reloads: ReadonlyMap<string, number>;
 }
 
 interface UpstreamCounts {
@@ -85,6 +87,10 @@ export class Counters {
   clientsRefused = 0;
   readonly socketTrouble = { udp: 0, tcp: 0 };
   defects = 0;
+  /** Files that could not be read or written, by what they are for. */
+  readonly fileErrors = new Map<string, number>();
+  /** By "success" and "failure". */
+  readonly reloads = new Map<string, number>();
 
   readonly observe = (event: Event): void => {
     switch (event.kind) {
@@ -108,6 +114,14 @@ export class Counters {
         return void this.socketTrouble[event.transport]++;
       case "defect":
         return void this.defects++;
+      case "list trouble":
+        return increase(this.fileErrors, "list");
+      case "cache file trouble":
+        return increase(this.fileErrors, "cache");
+      case "query log trouble":
+        return increase(this.fileErrors, "query log");
+      case "reload":
+        return increase(this.reloads, event.failure === undefined ? "success" : "failure");
     }
   };
 
@@ -133,16 +147,18 @@ export class Counters {
 
   get counts(): Counts {
     const { answers, durations, upstreams, retries, hedges, clientsRefused, socketTrouble, defects } = this;
+    const { fileErrors, reloads } = this;
     const [turnedAway, denials] = [this.#turnedAwayCounts, this.#denialCounts];
     const numbers = { retries, hedges, clientsRefused, socketTrouble, defects };
-    return { answers, durations, turnedAway, denials, upstreams, ...numbers };
+    return { answers, durations, turnedAway, denials, upstreams, fileErrors, reloads, ...numbers };
   }
 
   /** Forgets what it has counted for what several threads have. */
   become(threads: readonly Counts[]): void {
     this.answers.fill(0);
     for (const each of this.durations) each.clear();
-    for (const each of [this.#turnedAwayCounts, this.#denialCounts, this.upstreams]) each.clear();
+    const maps = [this.#turnedAwayCounts, this.#denialCounts, this.fileErrors, this.reloads];
+    for (const each of [...maps, this.upstreams]) each.clear();
     this.retries =
       this.hedges =
       this.clientsRefused =
@@ -157,6 +173,8 @@ export class Counters {
     counts.durations.forEach((times, i) => this.durations[i]!.addAll(times));
     addAll(this.#turnedAwayCounts, counts.turnedAway);
     addAll(this.#denialCounts, counts.denials);
+    addAll(this.fileErrors, counts.fileErrors);
+    addAll(this.reloads, counts.reloads);
     for (const [label, { exchanges, handshakes, closed, failures }] of counts.upstreams) {
       const own = this.#of(label);
       own.exchanges.addAll(exchanges);

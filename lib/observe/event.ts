@@ -23,7 +23,8 @@ export type Event =
   | QueryLogTrouble
   | CacheFileTrouble
   | ListRead
-  | ListTrouble;
+  | ListTrouble
+  | Reload;
 
 export interface Listening {
   readonly kind: "listening";
@@ -183,6 +184,13 @@ export interface ListRead {
 export interface ListTrouble {
   readonly kind: "list trouble";
   readonly reason: string;
+}
+
+/** The configuration has been read again. */
+export interface Reload {
+  readonly kind: "reload";
+  /** Why what was in force stays in force; undefined where the new configuration is. */
+  readonly failure?: string;
 }
 
 /** Called with each event, at once; it must neither throw nor wait. */

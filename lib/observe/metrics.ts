@@ -75,6 +75,16 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
   );
   to.counter("dot_proxy_defects_total", "Exceptions that should not be.", () => only(counters.defects));
   to.counter(
+    "dot_proxy_file_errors_total",
+    "Files that could not be read or written, by what they are for.",
+    () => [...counters.fileErrors].map(([use, value]) => ({ labels: { use }, value })),
+  );
+  to.counter(
+    "dot_proxy_reloads_total",
+    "Reloads of the configuration; after a failure the one before stays in force.",
+    () => [...counters.reloads].map(([result, value]) => ({ labels: { result }, value })),
+  );
+  to.counter(
     "dot_proxy_query_log_dropped_total",
     "Lines left out of the query log because writing was too slow or failed.",
     () => only(queryLogDropped()),

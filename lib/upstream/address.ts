@@ -27,6 +27,14 @@ export interface UpstreamAddress {
 export interface CertificateFiles {
   readonly certificate: string;
   readonly key: string;
+  /** What they hold, once they have been read. */
+  readonly pem?: ClientCertificate;
+}
+
+/** PEM: what we show to a server that asks for it (RFC 8446 §4.4.2), our own certificate first. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** What to look up the names of upstreams with: a DNS-over-TLS server, or plain DNS. */

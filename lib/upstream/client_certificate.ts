@@ -1,35 +1,36 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { UsageError } from "../errors.ts";
-import { readInputFile } from "../input_file.ts";
-import type { UpstreamAddress } from "./address.ts";
-
-/** PEM: what we show to a server that asks for it (RFC 8446 §4.4.2), our own certificate first. */
-export interface ClientCertificate {
-  readonly cert: string;
-  readonly key: string;
-}
+import { type ReadFile, readInputFile } from "../input_file.ts";
+import type { ClientCertificate, UpstreamAddress } from "./address.ts";
+import { splitCertificates } from "./pem.ts";
 
 /**
- * Reads the files of an upstream that has some. Throws `UsageError`: at start, since the platform takes anything for a
+ * Reads the files of an upstream that has some, unless they came with its address. Throws `UsageError`: at start, since the platform takes anything for a
  * certificate and then shows none.
  */
 export function readClientCertificate(
   { clientCertificate, label }: UpstreamAddress,
+  read: ReadFile = readInputFile,
 ): ClientCertificate | undefined {
-  if (!clientCertificate) return undefined;
-  const cert = readInputFile(label, clientCertificate.certificate);
-  const key = readInputFile(label, clientCertificate.key);
-  const certificate = parse(() => new X509Certificate(cert), "certificate", clientCertificate.certificate);
+  if (!clientCertificate || clientCertificate.pem) return clientCertificate?.pem;
+  const cert = read(label, clientCertificate.certificate);
+  const key = read(label, clientCertificate.key);
+  const [certificate] = parse(() => parseCertificates(cert), "certificate", clientCertificate.certificate);
   const privateKey = parse(
     () => createPrivateKey(key),
     "private key without a passphrase",
     clientCertificate.key,
   );
-  if (!certificate.checkPrivateKey(privateKey)) {
+  if (!certificate!.checkPrivateKey(privateKey)) {
     const { certificate, key } = clientCertificate;
     throw new UsageError(`${label}: the key in "${key}" is not that of the certificate in "${certificate}"`);
   }
   return { cert, key };
+}
+
+/** All of them: one that is damaged would keep the platform from showing any. */
+function parseCertificates(text: string): X509Certificate[] {
+  return splitCertificates(text).map((each) => new X509Certificate(each));
 }
 
 function parse<T>(read: () => T, what: string, file: string): T {

@@ -1,11 +1,11 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
-import type { ClientCertificate } from "./client_certificate.ts";
+import type { ClientCertificate } from "./address.ts";
+import { splitCertificates } from "./pem.ts";
 
 /** The certificates in PEM text. */
 function parsePem(text: string): X509Certificate[] {
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.map((block) => new X509Certificate(block));
+  return splitCertificates(text).map((block) => new X509Certificate(block));
 }
 
 let publicRoots: readonly X509Certificate[] | undefined;

@@ -188,15 +188,34 @@ Deno.test("a reload says what has changed, and what only a restart changes", asy
   ]);
 });
 
+Deno.test("a configuration that is emptied or cut off never means another upstream", async () => {
+  await using dot = await upstream();
+  const port = freePort();
+  await using configured = await Configured.start(`${dot.text}admin = "127.0.0.1:${port}"\n`);
+  await configured.child.says(/metrics and dashboard/);
+  for (const text of ["", "# cut off\n", `ca = "${dot.ca}"\n`]) {
+    await configured.reload(text);
+    assertEquals(read(await askUdp(configured.address, query(`n${text.length}.example`))).rcode, 0);
+  }
+  assertEquals(configured.told.map((line) => line.replace(/.*force: (.*:1: )?/, "").replace(/[,;] .*/, "")), [
+    "it is empty",
+    ...Array(2).fill("no upstream is chosen any more"),
+  ]);
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  assertMatch(metrics, /dot_proxy_reloads_total\{result="failure"\} 3/);
+});
+
 Deno.test("another certificate to trust comes into force when its file changes", async () => {
   await using dot = await upstream();
   const stranger = await Authority.create();
   await Deno.writeTextFile(dot.ca, stranger.pem);
   await using configured = await Configured.start(dot.text);
   assertEquals(read(await askUdp(configured.address, query("a.example"))).rcode, 2);
+  await Deno.writeTextFile(dot.ca, dot.authority.pem.slice(0, 300));
+  await configured.child.says(/is cut off: certificate 1 has no end/);
   await Deno.writeTextFile(dot.ca, "half of a certificate");
   await configured.child.says(/holds no PEM certificate/);
-  assertEquals(configured.told.length, 1);
+  assertEquals(configured.told.length, 2);
   await Deno.writeTextFile(dot.ca, dot.authority.pem);
   await configured.child.says(/info reloaded on a change of a certificate's file: the same options/);
   assertEquals(read(await askUdp(configured.address, query("b.example"))).rcode, 0);
