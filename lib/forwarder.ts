@@ -113,11 +113,23 @@ export class Forwarder implements Disposable {
     const { cacheSize: maxOctets, serveStale } = config;
     if (maxOctets === 0) return undefined;
     const limits = ttlLimits(config);
+    const rotate = config.rrsetOrder === "rotate";
     // The local names answer all types but DS, which the zone above may have.
     const routes = config.routes.map(({ domain }) => domain);
     const apart = new Set<number>([Type.DS]);
     try {
-      return new Cache({ next, maxOctets, store, ...limits, serveStale, apart, routes, observe, now });
+      return new Cache({
+        next,
+        maxOctets,
+        store,
+        ...limits,
+        serveStale,
+        rotate,
+        apart,
+        routes,
+        observe,
+        now,
+      });
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       const wanted = `${Math.round(maxOctets / 2 ** 20)} MiB`;

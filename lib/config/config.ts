@@ -44,6 +44,7 @@ export interface Config {
   readonly maxTtl: number;
   /** 0 for never. */
   readonly serveStale: number;
+  readonly rrsetOrder: Value<"rrset-order">;
   readonly stateDir: string | undefined;
   readonly policy: PolicyConfig;
   readonly admin: Value<"admin"> | undefined;
@@ -138,6 +139,7 @@ export function composeConfig(given: Sources): Config {
     minTtl: value("min-ttl"),
     maxTtl: value("max-ttl"),
     serveStale: value("serve-stale"),
+    rrsetOrder: value("rrset-order"),
     stateDir: values("state-dir")[0],
     policy: composePolicy(values),
     ...admin(values("admin")[0], values("admin-token-file")[0]),

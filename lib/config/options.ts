@@ -169,6 +169,12 @@ export const OPTIONS = {
     meaning:
       "How long after its end an answer may be used while the upstreams cannot be reached; 0 for never.",
   },
+  "rrset-order": {
+    placeholder: "ORDER",
+    ...oneOf("rotate", "fixed"),
+    fallback: "rotate",
+    meaning: "Order of the addresses in a cached answer: a different one first each time, or as they came.",
+  },
   "state-dir": {
     placeholder: "DIRECTORY",
     accepts: "a directory, made if it is not there",

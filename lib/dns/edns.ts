@@ -85,3 +85,33 @@ export function cutReason(option: Uint8Array): Uint8Array {
 
 /** OPTION-CODE, OPTION-LENGTH and INFO-CODE, in bytes (RFC 8914 §2). */
 const REASON_HEADER = 6;
+
+/** Extended errors that are kept with one answer have no more bytes in all. */
+const MAX_KEPT = 255;
+
+const NO_ERRORS = new Uint8Array(0);
+
+/** The extended errors of a response, options one behind the other, within a bound: the first ones, their texts cut. */
+export function boundedErrors(edns: Edns | undefined): Uint8Array {
+  const errors = edns?.extendedErrors() ?? [];
+  if (errors.length === 0) return NO_ERRORS;
+  const kept = new Uint8Array(MAX_KEPT);
+  let at = 0;
+  for (const error of errors.map(cutReason)) {
+    if (at + error.length > MAX_KEPT) break;
+    kept.set(error, at);
+    at += error.length;
+  }
+  return kept.subarray(0, at);
+}
+
+/** Whether bytes are what `boundedErrors` returns. */
+export function areErrors(bytes: Uint8Array): boolean {
+  let at = 0;
+  while (at + 6 <= bytes.length && readUint16(bytes, at) === Option.EXTENDED_ERROR) {
+    const length = readUint16(bytes, at + 2);
+    if (length < 2) return false;
+    at += 4 + length;
+  }
+  return at === bytes.length;
+}

@@ -9,6 +9,8 @@ export interface ResponseFields {
   readonly rcode: number;
   /** Whether we are who knows (RFC 1035 §4.1.1, AA): for our own names, but not where others' are kept back. */
   readonly authoritative: boolean;
+  /** Whether all of it has been validated (AD); not unless given. */
+  readonly authenticated?: boolean;
   /** Whether records are missing that the client may get over TCP (TC); not unless given. */
   readonly truncated?: boolean;
   /** Whole records, of `composeRecord`. */
@@ -21,7 +23,7 @@ export interface ResponseFields {
 
 /** A response to the query that no upstream was asked for, as one from upstream would be: the reply is made of it. */
 export function composeResponse(query: Message, fields: ResponseFields): Message {
-  const { rcode, authoritative, truncated = false, extendedErrors = [] } = fields;
+  const { rcode, authoritative, authenticated = false, truncated = false, extendedErrors = [] } = fields;
   const { answers = [], authority = [], additional = [] } = fields;
   const { questionEnd } = query;
   const opts = extendedErrors.length > 0 ? [composeOptRecord(rcode, extendedErrors)] : [];
@@ -29,7 +31,7 @@ export function composeResponse(query: Message, fields: ResponseFields): Message
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, questionEnd));
   bytes.set(query.bytes.subarray(0, questionEnd));
   const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD) | (authoritative ? Flag.AA : 0) |
-    (truncated ? Flag.TC : 0);
+    (truncated ? Flag.TC : 0) | (authenticated ? Flag.AD : 0);
   writeUint16(bytes, 2, flags | rcode & 0xf);
   writeUint16(bytes, 4, 1);
   writeUint16(bytes, 6, answers.length);

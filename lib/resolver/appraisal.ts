@@ -1,7 +1,7 @@
 import { Class, Flag, Option, Rcode, Type } from "../dns/codes.ts";
 import { FormatError } from "../dns/format_error.ts";
-import { Message } from "../dns/message.ts";
-import { skipPlainName } from "../dns/name.ts";
+import { HEADER, Message } from "../dns/message.ts";
+import { equalNames, skipPlainName } from "../dns/name.ts";
 import { readUint16, RecordCursor } from "../dns/records.ts";
 import { readTtl, soaMinimum, writeTtl } from "../dns/ttl.ts";
 
@@ -14,6 +14,8 @@ export interface TtlLimits {
 
 /** RFC 2308 §5: "values of one to three hours have been found to work well". In seconds. */
 const MAX_NEGATIVE = 3 * 3600;
+/** A set with more addresses than this keeps its order: to change it would cost more than it is worth. */
+const MAX_ROTATED = 256;
 /** A record takes eleven octets at least. */
 const MOST_RECORDS = 65_535 / 11 | 0;
 
@@ -28,6 +30,12 @@ export class Appraisal {
   deniesName = false;
   /** Whether it denies all names below, too: "there is nothing underneath" (RFC 8020 §2). */
   isCut = false;
+  /** Whether it has a set of addresses, one behind the other, whose order does not matter. */
+  rotates = false;
+  /** Whether it was asked for with DO and has no signatures, so that it is the answer without DO, too. */
+  isForBoth = false;
+  /** Whether a record's owner is the name in the question, spelled out: it should be as each client writes it. */
+  spellsOut = false;
   /** How many records it has before its OPT record. */
   count = 0;
   /** By record: where its TTL stands, in octets behind the question, and what it shall say. */
@@ -38,6 +46,10 @@ export class Appraisal {
   #hasSoa = false;
   #hasProofs = false;
   #hasOther = false;
+  #isSigned = false;
+  /** Where the first address begins, and the index of the record behind the last one. */
+  #firstAddress = 0;
+  #addressesEnd = 0;
 
   constructor(limits: TtlLimits) {
     this.#limits = limits;
@@ -47,6 +59,7 @@ export class Appraisal {
   appraise(response: Message, wantsProofs: boolean): this {
     this.deniesName = this.isCut = false;
     this.#walk(response);
+    this.isForBoth = wantsProofs && !this.#isSigned;
     const isNegative = !this.#isData;
     this.#limit(isNegative);
     // RFC 2308 §5: "negative responses without SOA records SHOULD NOT be cached".
@@ -82,14 +95,25 @@ export class Appraisal {
     const { bytes, questionEnd, recordsEnd, type } = response;
     this.count = 0;
     this.#hasSoa = this.#hasProofs = this.#hasOther = false;
-    this.#isData = false;
+    this.#isData =
+      this.#isSigned =
+      this.rotates =
+      this.spellsOut =
+        false;
     const { rcode } = response;
+    const size = type === Type.A ? 4 : type === Type.AAAA ? 16 : 0;
+    let addresses = 0;
     const cursor = new RecordCursor(bytes, questionEnd);
     while (cursor.next() && cursor.start < recordsEnd) {
       const at = cursor.fixed + 4;
       let ttl = readTtl(bytes, at);
+      this.#isSigned ||= isProof(cursor.type);
+      this.spellsOut ||= isLabel(bytes[cursor.start]!) && equalNames(bytes, cursor.start, HEADER);
       if (cursor.section === "answer") {
         this.#isData ||= isData(rcode, cursor.type, type);
+        if (size > 0 && cursor.type === type && addresses >= 0) {
+          addresses = this.#isNextAddress(bytes, cursor, size, addresses) ? addresses + 1 : -1;
+        }
       } else if (cursor.section === "authority") {
         if (cursor.type === Type.SOA) ttl = Math.min(ttl, soaMinimum(bytes, cursor.data, cursor.end));
         this.#noteAuthority(cursor.type);
@@ -99,6 +123,18 @@ export class Appraisal {
       this.offsets[this.count] = at - questionEnd;
       this.ttls[this.count++] = ttl;
     }
+    this.rotates = addresses > 1 && addresses <= MAX_ROTATED;
+  }
+
+  /** Whether the address stands right behind those of its set that came before. */
+  #isNextAddress(bytes: Uint8Array, cursor: RecordCursor, size: number, before: number): boolean {
+    if (cursor.end - cursor.data !== size) return false;
+    if (before === 0) this.#firstAddress = cursor.start;
+    else if (this.#addressesEnd !== this.count || !equalNames(bytes, cursor.start, this.#firstAddress)) {
+      return false;
+    }
+    this.#addressesEnd = this.count + 1;
+    return true;
   }
 
   #noteAuthority(type: number): void {
@@ -153,6 +189,16 @@ function hasPlainProofs({ bytes, questionEnd, recordsEnd }: Message): boolean {
     if (error instanceof FormatError) return false;
     throw error;
   }
+}
+
+/** Whether an octet begins a label: it is no pointer, and not the root, which has no case. */
+function isLabel(octet: number): boolean {
+  return octet > 0 && octet < 0xc0;
+}
+
+/** Whether records of a type are for queries with DO (RFC 4035 §3.1). */
+export function isProof(type: number): boolean {
+  return type === Type.RRSIG || type === Type.NSEC || type === Type.NSEC3;
 }
 
 /** Whether a record of the answer section is what was asked for; with YXDOMAIN that is the DNAME (RFC 6672 §2.2). */

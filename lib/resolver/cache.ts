@@ -4,7 +4,7 @@ import { UpstreamError } from "../errors.ts";
 import type { Observe } from "../observe/event.ts";
 import type { CacheStatus } from "../observe/status.ts";
 import { isAnswer, type TtlLimits } from "./appraisal.ts";
-import { freshMessage, messageBelow, staleMessage } from "./cached_message.ts";
+import { freshMessage, messageBelow, staleMessage, withoutProofs } from "./cached_message.ts";
 import { Coalescer } from "./coalesce.ts";
 import { FailureCache } from "./failure_cache.ts";
 import { type Flush, flush, flushNow } from "./flush.ts";
@@ -12,6 +12,7 @@ import { NONE, type Ref } from "./hash_index.ts";
 import { type CachedAnswer, inspect } from "./inspect.ts";
 import { entryTag, findAnswer, findCut, ticks } from "./lookup.ts";
 import { Patience } from "./patience.ts";
+import { DO } from "./question_key.ts";
 import { RECHECK, Recorder } from "./recorder.ts";
 import type { Query, Resolver, Trace } from "./resolver.ts";
 import { RouteTable } from "./route_table.ts";
@@ -35,6 +36,8 @@ export interface CacheOptions extends TtlLimits {
   readonly apart?: ReadonlySet<number>;
   /** Domains with upstreams of their own: separate trees, whose names are not denied from above. */
   readonly routes?: readonly string[];
+  /** Whether the addresses of an answer take turns in being the first; they do unless told. */
+  readonly rotate?: boolean;
   readonly observe: Observe;
   readonly now: () => number;
 }
@@ -68,6 +71,7 @@ export class Cache implements Resolver, Disposable {
     const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
     this.#options = options;
     this.store = store;
+    store.entries.rotate = options.rotate ?? true;
     const routes = this.#routes = new RouteTable(options.routes ?? []);
     this.#recorder = new Recorder({ ...options, routes, store, failures: this.#failures });
     this.#coalescer = new Coalescer(options.next, now, this.#recorder);
@@ -95,14 +99,16 @@ export class Cache implements Resolver, Disposable {
     const below = this.#below(query, tag, now);
     if (below) return below;
     if (this.#isServable(ref, now)) return this.#stale(query, ref, now);
+    const other = this.#findOther(message, tag, now);
     const failure = this.#failures.find(message, milliseconds);
     if (failure) {
+      if (other !== NONE && !isBogus(failure)) return this.#serveOther(query, other, now);
       this.failureHits++;
       query.trace.source = "cache";
       return failure;
     }
     this.misses++;
-    return this.#coalescer.resolve(query);
+    return other === NONE ? this.#coalescer.resolve(query) : this.#answerOrOther(query);
   }
 
   /**
@@ -192,22 +198,65 @@ export class Cache implements Resolver, Disposable {
   }
 
   /** The answer if it comes in time, else stale data. The upstream is waited for all the same, as others may ask. */
-  async #answerOrStale(query: Query): Promise<Message> {
+  #answerOrStale(query: Query): Promise<Message> {
     this.misses++;
+    return this.#askOr(query, () => this.#staleInstead(query), (answer) => this.#patience.within(answer));
+  }
+
+  /**
+   * The answer, or where there is only a failure what is known from asking with DO in place of without, or without in place
+   * of with: an answer that cannot be validated is better than none.
+   */
+  #answerOrOther(query: Query): Promise<Message> {
+    return this.#askOr(query, () => {
+      const now = ticks(this.#options.now());
+      const ref = this.#findOther(query.message, entryTag(query.message, this.#routes), now);
+      return ref === NONE ? undefined : this.#serveOther(query, ref, now);
+    }, (answer) => answer);
+  }
+
+  /** The answer if it comes within the time that `wait` gives it and is one, else what there is in its place. */
+  async #askOr(
+    query: Query,
+    instead: () => Message | undefined,
+    wait: (answer: Promise<Message>) => Promise<Message | undefined>,
+  ): Promise<Message> {
     const own = withOwnBytes(query);
     const answer = this.#ask(own);
     try {
-      const response = await this.#patience.within(answer);
+      const response = await wait(answer);
       if (response && (isAnswer(response) || isBogus(response))) return response;
-      return this.#staleInstead(query) ?? response ?? await answer;
+      return instead() ?? response ?? await answer;
     } catch (error) {
-      const stale = error instanceof UpstreamError ? this.#staleInstead(query) : undefined;
-      if (!stale) throw error;
-      return stale;
+      const other = error instanceof UpstreamError ? instead() : undefined;
+      if (!other) throw error;
+      return other;
     } finally {
       query.trace.upstream = own.trace.upstream;
       query.trace.attempts = own.trace.attempts;
     }
+  }
+
+  /** The entry, fresh or stale, for the question asked without DO where it has it, or with it where it has not; or NONE. */
+  #findOther(message: Message, tag: number, now: number): Ref {
+    const ref = findAnswer(this.store, message, tag ^ DO, now);
+    return this.#isServable(ref, now) ? ref : NONE;
+  }
+
+  #serveOther(query: Query, ref: Ref, now: number): Message {
+    const { entries } = this.store;
+    const { message } = query;
+    const isUdp = query.client.transport === "udp";
+    let response: Message;
+    if (now < entries.expiresAt(ref)) {
+      this.hits++;
+      query.trace.source = "cache";
+      entries.use(ref);
+      response = freshMessage(entries, ref, message, toSeconds(now - entries.storedAt(ref)), isUdp);
+    } else {
+      response = this.#serveStale(query, ref);
+    }
+    return message.edns?.dnssecOk ? response : withoutProofs(message, response);
   }
 
   /** Undefined where the entry has gone meanwhile. Those who ask next need not wait. */

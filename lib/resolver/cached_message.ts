@@ -1,9 +1,11 @@
 /** Messages made of entries: what the cache answers. */
 import { ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
+import { recompose } from "../dns/compress.ts";
 import { HEADER, Message } from "../dns/message.ts";
-import { composeOptRecord } from "../dns/opt.ts";
+import { composeOptRecord, OPT_FIXED } from "../dns/opt.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
+import { isProof } from "./appraisal.ts";
 import type { Entries } from "./entries.ts";
 import type { Ref } from "./hash_index.ts";
 
@@ -29,19 +31,36 @@ export function freshMessage(
   const { questionEnd } = query;
   const records = recordsFor(entries, ref, isUdp);
   const length = lengthFor(entries, ref, records);
-  const bytes = new Uint8Array(questionEnd + length);
+  const errors = entries.extendedErrorsLength(ref);
+  const end = questionEnd + length;
+  const bytes = new Uint8Array(errors === 0 ? end : end + OPT_FIXED + errors);
   startMessage(entries, ref, query, bytes);
   entries.copyRecords(ref, bytes, questionEnd, age, records, length);
   leaveOut(bytes, entries.records(ref) - records);
-  return Message.ofCheckedRecords(bytes, questionEnd);
+  if (errors === 0) return Message.ofCheckedRecords(bytes, questionEnd);
+  addOpt(bytes, end, composeOptRecord(0, [extendedErrors(entries, ref)]));
+  return Message.parse(bytes);
 }
 
-const STALE = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_ANSWER, text: "" })]);
-const STALE_NXDOMAIN = composeOptRecord(0, [composeReason({ code: ExtendedError.STALE_NXDOMAIN, text: "" })]);
+/** Those that came with the entry, as options. */
+function extendedErrors(entries: Entries, ref: Ref): Uint8Array {
+  const errors = new Uint8Array(entries.extendedErrorsLength(ref));
+  entries.copyExtendedErrors(ref, errors, 0);
+  return errors;
+}
+
+function addOpt(bytes: Uint8Array, at: number, opt: Uint8Array): void {
+  bytes.set(opt, at);
+  writeUint16(bytes, 10, readUint16(bytes, 10) + 1);
+}
+
+const STALE = composeReason({ code: ExtendedError.STALE_ANSWER, text: "" });
+const STALE_NXDOMAIN = composeReason({ code: ExtendedError.STALE_NXDOMAIN, text: "" });
 
 /** The same past its time, which it says (RFC 8767 §4, RFC 8914 §4.4 and §4.20). */
 export function staleMessage(entries: Entries, ref: Ref, query: Message, isUdp: boolean): Message {
-  const opt = (entries.flags(ref) & 0xf) === Rcode.NXDOMAIN ? STALE_NXDOMAIN : STALE;
+  const reason = (entries.flags(ref) & 0xf) === Rcode.NXDOMAIN ? STALE_NXDOMAIN : STALE;
+  const opt = composeOptRecord(0, [reason, extendedErrors(entries, ref)]);
   const { questionEnd } = query;
   const records = recordsFor(entries, ref, isUdp);
   const length = lengthFor(entries, ref, records);
@@ -49,8 +68,7 @@ export function staleMessage(entries: Entries, ref: Ref, query: Message, isUdp: 
   startMessage(entries, ref, query, bytes);
   const end = entries.copyRecordsWithTtl(ref, bytes, questionEnd, STALE_TTL, records, length);
   leaveOut(bytes, entries.records(ref) - records);
-  bytes.set(opt, end);
-  writeUint16(bytes, 10, readUint16(bytes, 10) + 1);
+  addOpt(bytes, end, opt);
   return Message.parse(bytes);
 }
 
@@ -78,6 +96,11 @@ export function messageBelow(entries: Entries, ref: Ref, query: Message, age: nu
     at = end;
   }
   return message;
+}
+
+/** A response to a query with DO as one without DO gets it (RFC 4035 §3.2.1: "MUST strip any authenticating RRs"). */
+export function withoutProofs(query: Message, response: Message): Message {
+  return recompose(query, response, (type) => isProof(type) && type !== response.type);
 }
 
 /** Of a large entry over UDP: one more record than any reply has room for, so that whoever composes it truncates. */

@@ -1,15 +1,35 @@
 import { lowerCase } from "../dns/name.ts";
+import { Type } from "../dns/codes.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
 import { readTtl, writeTtl } from "../dns/ttl.ts";
 import type { Arena } from "./arena.ts";
-import { CUT, ENTRY_HEADER, entryLength, EPOCH_SHIFT, USED, Word } from "./entry.ts";
+import {
+  BOTH,
+  CUT,
+  ENTRY_HEADER,
+  entryLength,
+  EPOCH_SHIFT,
+  ROTATES,
+  TAG_MASK,
+  TAG_SHIFT,
+  TURN,
+  TURN_SHIFT,
+  USED,
+  Word,
+} from "./entry.ts";
 import type { Ref } from "./hash_index.ts";
+import { DO } from "./question_key.ts";
 
 /** A longer copy is left to the platform; to set one up costs more than to copy this many octets one by one. */
 const LONG = 256;
+/** From a record's TTL back to its TYPE, and on to its data (RFC 1035 §3.2.1). In octets. */
+const BEFORE_TTL = 4;
+const BEHIND_TTL = 6;
 
 /** What the store's entries say, read in place and without an object for any of them. */
 export class Entries {
+  /** Whether addresses take turns. */
+  rotate = true;
   readonly #arena: Arena;
 
   constructor(arena: Arena) {
@@ -78,6 +98,20 @@ export class Entries {
     return this.#word(ref, Word.LENGTHS) & 0xffff;
   }
 
+  /** Octets of its extended errors; 0 for none. */
+  extendedErrorsLength(ref: Ref): number {
+    return this.#word(ref, Word.LENGTHS) >>> 24;
+  }
+
+  /** Writes the extended errors, options as they stand in an OPT record, and returns the offset behind them. */
+  copyExtendedErrors(ref: Ref, into: Uint8Array, at: number): number {
+    const own = this.#arena.bytesOf(ref);
+    const from = this.nameEnd(ref) + this.recordsLength(ref);
+    const length = this.extendedErrorsLength(ref);
+    for (let i = 0; i < length; i++) into[at + i] = own[from + i]!;
+    return at + length;
+  }
+
   /** Whether it is about this plain name, whose case does not matter, and this type, class and tag. */
   isAbout(
     ref: Ref,
@@ -91,9 +125,10 @@ export class Entries {
     const word = this.#arena.wordOf(ref);
     const length = nameEnd - name;
     if (words[word + Word.TYPE_AND_CLASS] !== typeAndClass) return false;
-    if (words[word + Word.LENGTHS]! >>> 16 !== length || (words[word + Word.FLAGS]! >> 16 & 0xff) !== tag) {
-      return false;
-    }
+    if ((words[word + Word.LENGTHS]! >>> 16 & 0xff) !== length) return false;
+    const flags = words[word + Word.FLAGS]!;
+    const differing = (flags >> TAG_SHIFT ^ tag) & TAG_MASK;
+    if (differing !== 0 && (differing !== DO || (flags & BOTH) === 0)) return false;
     const own = this.#arena.bytesOf(ref);
     const ownName = this.nameAt(ref);
     for (let i = 0; i < length; i++) {
@@ -113,14 +148,14 @@ export class Entries {
   }
 
   nameEnd(ref: Ref): number {
-    return this.nameAt(ref) + (this.#word(ref, Word.LENGTHS) >>> 16);
+    return this.nameAt(ref) + (this.#word(ref, Word.LENGTHS) >>> 16 & 0xff);
   }
 
   /** All of it as it stands. */
   octets(ref: Ref): Uint8Array {
     const lengths = this.#word(ref, Word.LENGTHS);
     const at = this.#arena.byteOf(ref);
-    const length = entryLength(this.records(ref), lengths >>> 16, lengths & 0xffff);
+    const length = entryLength(this.records(ref), lengths);
     return this.#arena.bytesOf(ref).subarray(at, at + length);
   }
 
@@ -160,7 +195,7 @@ export class Entries {
     records = this.records(ref),
     recordsLength = this.recordsLength(ref),
   ): number {
-    const end = this.#copy(ref, into, at, recordsLength);
+    const end = this.#copy(ref, into, at, records, recordsLength);
     const own = this.#arena.bytesOf(ref);
     let offset = this.#arena.byteOf(ref) + ENTRY_HEADER;
     for (let left = records; left > 0; left--, offset += 2) {
@@ -179,7 +214,7 @@ export class Entries {
     records = this.records(ref),
     recordsLength = this.recordsLength(ref),
   ): number {
-    const end = this.#copy(ref, into, at, recordsLength);
+    const end = this.#copy(ref, into, at, records, recordsLength);
     const own = this.#arena.bytesOf(ref);
     let offset = this.#arena.byteOf(ref) + ENTRY_HEADER;
     for (let left = records; left > 0; left--, offset += 2) {
@@ -188,12 +223,40 @@ export class Entries {
     return end;
   }
 
-  #copy(ref: Ref, into: Uint8Array, at: number, length: number): number {
+  #copy(ref: Ref, into: Uint8Array, at: number, records: number, length: number): number {
     const own = this.#arena.bytesOf(ref);
     const from = this.nameEnd(ref);
     if (length > LONG) into.set(own.subarray(from, from + length), at);
     else for (let i = 0; i < length; i++) into[at + i] = own[from + i]!;
+    if ((this.#word(ref, Word.FLAGS) & ROTATES) !== 0 && this.rotate) this.#rotate(ref, into, at, records);
     return at + length;
+  }
+
+  /** Gives the addresses of the copy at `at`, which has so many records, to the ones before: one place more each time. */
+  #rotate(ref: Ref, into: Uint8Array, at: number, records: number): void {
+    const words = this.#arena.wordsOf(ref);
+    const word = this.#arena.wordOf(ref);
+    const turn = words[word + Word.SIZE]! >>> TURN_SHIFT;
+    words[word + Word.SIZE]! += TURN; // behind the last turn it begins anew
+    const own = this.#arena.bytesOf(ref);
+    const type = words[word + Word.TYPE_AND_CLASS]! >>> 16;
+    const answers = words[word + Word.COUNTS]! >>> 16;
+    const offsets = this.#arena.byteOf(ref) + ENTRY_HEADER;
+    const ttls = this.nameEnd(ref);
+    let first = 0;
+    while (readUint16(own, ttls + readUint16(own, offsets + 2 * first) - BEFORE_TTL) !== type) first++;
+    let end = first + 1;
+    while (
+      end < answers && readUint16(own, ttls + readUint16(own, offsets + 2 * end) - BEFORE_TTL) === type
+    ) end++;
+    const size = type === Type.A ? 4 : 16;
+    let next = first + turn % (end - first);
+    for (let i = first; i < end && i < records; i++) {
+      const from = ttls + readUint16(own, offsets + 2 * next) + BEHIND_TTL;
+      const to = at + readUint16(own, offsets + 2 * i) + BEHIND_TTL;
+      for (let octet = 0; octet < size; octet++) into[to + octet] = own[from + octet]!;
+      if (++next === end) next = first;
+    }
   }
 
   #word(ref: Ref, word: number): number {

@@ -8,7 +8,7 @@ import { lowerCase } from "../dns/name.ts";
 import { readUint16 } from "../dns/records.ts";
 
 /** The bits of a tag. */
-const DO = 1; // with signatures and proofs, or without
+export const DO = 1; // with signatures and proofs, or without
 const CD = 2; // RFC 4035 §3.2.2: what was not validated is for those who do not want it validated
 const NO_RECURSION = 4; // a server that may not recurse has other answers: referrals, or a refusal
 /** Of entries only: the answer is from the tree above a route's domain, and its denial is not for the routed name. */

@@ -1,3 +1,6 @@
+import { Option } from "../dns/codes.ts";
+import { recompose } from "../dns/compress.ts";
+import { FormatError } from "../dns/format_error.ts";
 import { Message } from "../dns/message.ts";
 import { UpstreamError } from "../errors.ts";
 import { Appraisal, isAnswer, type TtlLimits } from "./appraisal.ts";
@@ -5,13 +8,16 @@ import type { Listener } from "./coalesce.ts";
 import type { FailureCache } from "./failure_cache.ts";
 import { NONE } from "./hash_index.ts";
 import { denialKey, entryTag, findAnswer, findExact, ticks } from "./lookup.ts";
-import { typeAndClass, wantsProofs } from "./question_key.ts";
+import { DO, typeAndClass, wantsProofs } from "./question_key.ts";
 import type { RouteTable } from "./route_table.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
 import { isBogus } from "./validation.ts";
 
 /** How long an entry whose refresh has failed is left alone, in ticks (RFC 8767 §5: "no more frequently than … 30 seconds"). */
 export const RECHECK = 30 * TICKS_PER_SECOND;
+
+/** A response with more records is not composed anew for the case of its owners: it would take too long. */
+const MAX_RESPELLED = 64;
 
 export interface RecorderOptions extends TtlLimits {
   readonly store: Store;
@@ -34,8 +40,7 @@ export class Recorder implements Listener {
 
   answered(query: Message, response: Message): Message {
     const tag = entryTag(query, this.#options.routes);
-    const appraisal = this.#appraisal.appraise(response, wantsProofs(tag));
-    const adopted = appraisal.adopt(response);
+    const adopted = adopt(response, this.#appraisal, wantsProofs(tag));
     if (!this.keeps) return adopted;
     if (isAnswer(adopted)) this.#keep(query, tag, adopted);
     else this.#fail(query, adopted);
@@ -50,12 +55,14 @@ export class Recorder implements Listener {
   /** What has just been answered is the truth: it takes the place of what was there, also where it cannot be kept. */
   #keep(query: Message, tag: number, response: Message): void {
     const { store, failures, now } = this.#options;
-    const { lifetime, deniesName } = this.#appraisal;
+    const { lifetime, deniesName, isForBoth } = this.#appraisal;
     const [exact, denial] = [typeAndClass(query), denialKey(query)];
     failures.forget(query);
     if (lifetime === 0 || deniesName) this.#remove(query, tag, exact);
     if (lifetime === 0 || !deniesName) this.#remove(query, tag, denial);
     if (lifetime === 0) return;
+    // What is found for a query without DO must be the younger one.
+    if (isForBoth) this.#remove(query, tag & ~DO, deniesName ? denial : exact);
     store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, this.#appraisal, ticks(now()));
   }
 
@@ -99,8 +106,28 @@ export class Limiter implements Listener {
   }
 
   answered(_: Message, response: Message): Message {
-    return this.#appraisal.appraise(response, false).adopt(response);
+    return adopt(response, this.#appraisal, false);
   }
 
   failed(): void {}
+}
+
+/** The response as clients get it, and what is appraised. */
+function adopt(response: Message, appraisal: Appraisal, wantsProofs: boolean): Message {
+  appraisal.appraise(response, wantsProofs);
+  const isRespelled = appraisal.spellsOut && appraisal.count <= MAX_RESPELLED && isPlain(response);
+  if (!isRespelled) return appraisal.adopt(response);
+  try {
+    const respelled = recompose(response, response, () => false);
+    return appraisal.appraise(respelled, wantsProofs).adopt(respelled);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return appraisal.appraise(response, wantsProofs).adopt(response);
+  }
+}
+
+/** Whether nothing of a response would be lost by composing it anew. */
+function isPlain({ hasQuestion, rcode, edns, pointersLeadToNames }: Message): boolean {
+  return hasQuestion && rcode <= 0xf && pointersLeadToNames &&
+    edns?.option(Option.CLIENT_SUBNET) === undefined;
 }

@@ -46,7 +46,7 @@ export class Shortcut {
     const isDue = this.#now >= entries.refreshAt(this.#ref);
     if (isDue || entries.epoch(this.#ref) !== epoch) return false;
     const length = query.questionEnd - start + entries.recordsLength(this.#ref) +
-      (query.hasOpt ? OPT_FIXED : 0);
+      (query.hasOpt ? OPT_FIXED + entries.extendedErrorsLength(this.#ref) : 0);
     return length <= Math.min(query.udpSize, Math.max(udpSize, 512));
   }
 
@@ -71,7 +71,11 @@ export class Shortcut {
     if (!hasOpt) return end;
     writeOpt(into, end, udpSize, dnssecOk);
     writeUint16(into, at + 10, readUint16(into, at + 10) + 1);
-    return end + OPT_FIXED;
+    const options = end + OPT_FIXED;
+    const errors = entries.extendedErrorsLength(ref);
+    if (errors === 0) return options;
+    writeUint16(into, options - 2, errors);
+    return entries.copyExtendedErrors(ref, into, options);
   }
 
   #findFresh(bytes: Uint8Array, typeAndClass: number, tag: number): Ref {

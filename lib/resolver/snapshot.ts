@@ -4,12 +4,23 @@
  */
 import { crc32 } from "node:zlib";
 import { Type } from "../dns/codes.ts";
+import { areErrors } from "../dns/edns.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, Message } from "../dns/message.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
 import { readTtl, writeTtl } from "../dns/ttl.ts";
 import { Appraisal } from "./appraisal.ts";
-import { CUT, ENTRY_HEADER, isSound, Word } from "./entry.ts";
+import {
+  BOTH,
+  CUT,
+  ENTRY_HEADER,
+  entryLength,
+  isSound,
+  ROTATES,
+  TAG_MASK,
+  TAG_SHIFT,
+  Word,
+} from "./entry.ts";
 import { wantsProofs } from "./question_key.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
 
@@ -19,7 +30,7 @@ export const CHUNK_HEADER = 8;
 /** No chunk is longer: one is a segment of the store. In octets. */
 const MAX_CHUNK = 1 << 21;
 /** To be changed with whatever changes the layout of entries. */
-const VERSION = 1;
+const VERSION = 2;
 const MAGIC = "dotcache";
 
 /** What the header tells. */
@@ -131,7 +142,7 @@ function shorten(octets: Uint8Array, maxTtl: number): void {
   const times = Int32Array.of(storedAt + lifetime, storedAt + lifetime - Math.ceil(lifetime / 10));
   octets.set(octetsOf(times), 4 * Word.EXPIRES_AT); // and REFRESH_AT, which is behind it
   const count = header[Word.MORE_COUNTS]! & 0xffff;
-  const records = ENTRY_HEADER + 2 * count + (header[Word.LENGTHS]! >>> 16);
+  const records = ENTRY_HEADER + 2 * count + (header[Word.LENGTHS]! >>> 16 & 0xff);
   for (let i = 0; i < count; i++) {
     const at = records + readUint16(octets, ENTRY_HEADER + 2 * i);
     writeTtl(octets, at, Math.min(readTtl(octets, at), maxTtl));
@@ -152,10 +163,15 @@ function isWhole(octets: Uint8Array): boolean {
   const flags = words[Word.FLAGS]!;
   try {
     const response = messageOf(words, octets);
-    appraisal.appraise(response, wantsProofs(flags >> 16 & 0xff));
+    appraisal.appraise(response, wantsProofs(flags >> TAG_SHIFT & TAG_MASK));
     if (response.recordsEnd !== response.bytes.length || response.edns) return false;
     if ((flags & CUT) !== 0 && !appraisal.isCut) return false;
+    if ((flags & ROTATES) !== 0 && !appraisal.rotates) return false;
+    if ((flags & BOTH) !== 0 && !appraisal.isForBoth) return false;
     const count = words[Word.MORE_COUNTS]! & 0xffff;
+    const lengths = words[Word.LENGTHS]!;
+    const end = entryLength(count, lengths);
+    if (!areErrors(octets.subarray(end - (lengths >>> 24), end))) return false;
     if (!response.pointersLeadToNames || appraisal.count !== count) return false;
     for (let i = 0; i < count; i++) {
       if (readUint16(octets, ENTRY_HEADER + 2 * i) !== appraisal.offsets[i]) return false;
@@ -170,7 +186,7 @@ function isWhole(octets: Uint8Array): boolean {
 /** The response that an entry was made of, but for its OPT record. A denial is one whatever the type. */
 function messageOf(words: Int32Array, octets: Uint8Array): Message {
   const lengths = words[Word.LENGTHS]!;
-  const [nameLength, recordsLength] = [lengths >>> 16, lengths & 0xffff];
+  const [nameLength, recordsLength] = [lengths >>> 16 & 0xff, lengths & 0xffff];
   const name = ENTRY_HEADER + 2 * (words[Word.MORE_COUNTS]! & 0xffff);
   const records = name + nameLength;
   const bytes = new Uint8Array(HEADER + nameLength + 4 + recordsLength);

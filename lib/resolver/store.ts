@@ -1,3 +1,4 @@
+import { boundedErrors } from "../dns/edns.ts";
 import { HEADER, type Message } from "../dns/message.ts";
 import { lowerCase } from "../dns/name.ts";
 import { readUint16, writeUint16 } from "../dns/records.ts";
@@ -5,9 +6,21 @@ import { writeTtl } from "../dns/ttl.ts";
 import type { Appraisal } from "./appraisal.ts";
 import { Arena, type Tenant, UNIT } from "./arena.ts";
 import { Entries } from "./entries.ts";
-import { CUT, ENTRY_HEADER, entryLength, isSound, MAX_EPOCH, Word } from "./entry.ts";
+import {
+  BOTH,
+  CUT,
+  ENTRY_HEADER,
+  entryLength,
+  isSound,
+  MAX_EPOCH,
+  packLengths,
+  ROTATES,
+  TAG_MASK,
+  TAG_SHIFT,
+  Word,
+} from "./entry.ts";
 import { HashIndex, NONE, type Ref } from "./hash_index.ts";
-import { hash } from "./question_key.ts";
+import { DO, hash } from "./question_key.ts";
 
 /** The store's unit of time: 31 bits of them are more than six years. */
 export const TICKS_PER_SECOND = 10;
@@ -62,7 +75,9 @@ export class Store {
 
   /** The entry about a plain name of a message, whatever its case, and a type, class and tag; or NONE. */
   find(bytes: Uint8Array, name: number, nameEnd: number, typeAndClass: number, tag: number): Ref {
-    return this.#find(hash(bytes, name, nameEnd, typeAndClass, tag), bytes, name, nameEnd, typeAndClass, tag);
+    // With DO and without it have one hash, because one entry may be for both.
+    const hashed = hash(bytes, name, nameEnd, typeAndClass, tag & ~DO);
+    return this.#find(hashed, bytes, name, nameEnd, typeAndClass, tag);
   }
 
   #find(
@@ -88,8 +103,10 @@ export class Store {
     const { bytes, questionEnd, recordsEnd } = response;
     const nameEnd = questionEnd - 4;
     const { count } = appraisal;
-    const length = entryLength(count, nameEnd - HEADER, recordsEnd - questionEnd);
-    const hashed = hash(bytes, HEADER, nameEnd, typeAndClass, tag);
+    const errors = boundedErrors(response.edns);
+    const lengths = packLengths(nameEnd - HEADER, recordsEnd - questionEnd, errors.length);
+    const length = entryLength(count, lengths);
+    const hashed = hash(bytes, HEADER, nameEnd, typeAndClass, tag & ~DO);
     const known = this.#find(hashed, bytes, HEADER, nameEnd, typeAndClass, tag);
     const ref = this.#place(Math.ceil(length / UNIT), hashed, known);
     if (ref === NONE) return;
@@ -101,12 +118,16 @@ export class Store {
     words[word + Word.STORED_AT] = now;
     words[word + Word.EXPIRES_AT] = now + lifetime;
     words[word + Word.REFRESH_AT] = now + lifetime - Math.ceil(lifetime / 10);
-    words[word + Word.FLAGS] = (appraisal.isCut ? CUT : 0) | tag << 16 | response.flags;
+    const bits = (appraisal.isCut ? CUT : 0) | (appraisal.rotates ? ROTATES : 0) |
+      (appraisal.isForBoth ? BOTH : 0);
+    words[word + Word.FLAGS] = bits | tag << TAG_SHIFT | response.flags;
     words[word + Word.TYPE_AND_CLASS] = typeAndClass;
     words[word + Word.COUNTS] = readUint16(bytes, 6) << 16 | readUint16(bytes, 8);
     words[word + Word.MORE_COUNTS] = response.additionalKept << 16 | count;
-    words[word + Word.LENGTHS] = nameEnd - HEADER << 16 | recordsEnd - questionEnd;
-    this.#write(response, appraisal, this.#arena.bytesOf(ref), this.#arena.byteOf(ref) + ENTRY_HEADER);
+    words[word + Word.LENGTHS] = lengths;
+    const into = this.#arena.bytesOf(ref);
+    const end = this.#write(response, appraisal, into, this.#arena.byteOf(ref) + ENTRY_HEADER);
+    into.set(errors, end);
   }
 
   /** Forgets an entry. */
@@ -163,10 +184,10 @@ export class Store {
     const header = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
     if (!isSound(header, octets)) return false;
     const typeAndClass = header[Word.TYPE_AND_CLASS]!;
-    const tag = header[Word.FLAGS]! >> 16 & 0xff;
+    const tag = header[Word.FLAGS]! >> TAG_SHIFT & TAG_MASK;
     const name = ENTRY_HEADER + 2 * (header[Word.MORE_COUNTS]! & 0xffff);
-    const nameEnd = name + (header[Word.LENGTHS]! >>> 16);
-    const hashed = hash(octets, name, nameEnd, typeAndClass, tag);
+    const nameEnd = name + (header[Word.LENGTHS]! >>> 16 & 0xff);
+    const hashed = hash(octets, name, nameEnd, typeAndClass, tag & ~DO);
     if (this.#find(hashed, octets, name, nameEnd, typeAndClass, tag) !== NONE) return true;
     const ref = this.#place(Math.ceil(octets.length / UNIT), hashed, NONE);
     if (ref === NONE) return true;
@@ -194,7 +215,7 @@ export class Store {
     return ref;
   }
 
-  #write(response: Message, appraisal: Appraisal, into: Uint8Array, start: number): void {
+  #write(response: Message, appraisal: Appraisal, into: Uint8Array, start: number): number {
     const { bytes, questionEnd, recordsEnd } = response;
     const { count, offsets, ttls } = appraisal;
     let at = start;
@@ -202,6 +223,7 @@ export class Store {
     for (let i = HEADER; i < questionEnd - 4; i++) into[at++] = lowerCase(bytes[i]!);
     into.set(bytes.subarray(questionEnd, recordsEnd), at);
     for (let i = 0; i < count; i++) writeTtl(into, at + offsets[i]!, ttls[i]!);
+    return at + recordsEnd - questionEnd;
   }
 
   #isAlive(ref: Ref): boolean {

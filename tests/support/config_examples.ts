@@ -138,6 +138,12 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `serve-stale = false`,
     `FILE:1: serve-stale: found false in place of a number: 0, or 1m to 7d`,
   ],
+  "rrset-order": [
+    `rrset-order = "fixed"`,
+    ["--rrset-order=fixed"],
+    `rrset-order = "random"`,
+    `FILE:1: rrset-order: "random" is not one of rotate, fixed`,
+  ],
   "state-dir": [
     `state-dir = "state"`,
     ["--state-dir=state"],

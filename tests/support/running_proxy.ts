@@ -117,6 +117,7 @@ function inputsOf(
     minTtl: 0,
     maxTtl: 86_400_000,
     serveStale: 86_400_000,
+    rrsetOrder: "rotate",
     stateDir: undefined,
     policy: OPEN,
     admin: undefined,
