@@ -1,3 +1,4 @@
+import { onHangUp, onStop } from "./lib/early_signals.ts"; // first, so that no signal is missed
 import metadata from "./deno.json" with { type: "json" };
 import {
   composeConfig,
@@ -16,6 +17,7 @@ import { readAhead } from "./lib/input_file.ts";
 import { type Inputs, readInputs } from "./lib/inputs.ts";
 import { Observation } from "./lib/observation.ts";
 import { log } from "./lib/observe/log.ts";
+import { stderr } from "./lib/observe/stderr.ts";
 import { openResolverWarning } from "./lib/open_resolver.ts";
 import { checkListFiles } from "./lib/policy.ts";
 import { Proxy } from "./lib/proxy.ts";
@@ -28,6 +30,9 @@ import { Threads } from "./lib/workers/threads.ts";
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
 /** For queries under way when the process is told to stop, in ms. */
 const STOP_LIMIT = 4500;
+
+/** For the last lines of the log, in ms: a reader that stands still does not keep us. */
+const LAST_LINES = 500;
 
 /** Said at every start: in this profile (RFC 8310 §5) an attacker on the path reads and forges what it likes. */
 const OPPORTUNISTIC =
@@ -74,7 +79,7 @@ async function run({ config, caCerts, token }: Inputs, sources: Sources): Promis
   const wantsEach = () => observation.wantsEach;
   const proxy = new Threads({ config, caCerts, observe, relay, wantsEach, module: import.meta.url });
   observation.onWantsEach(() => proxy.tellEach());
-  const stopping = signal();
+  const stopping = new Promise(onStop);
   await proxy.started; // what is given up now is the whole process's
   giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
@@ -90,12 +95,12 @@ async function run({ config, caCerts, token }: Inputs, sources: Sources): Promis
     observation,
     onChange: (config) => warn(config, proxy),
   });
-  Deno.addSignalListener("SIGHUP", () => void reloader.reload("SIGHUP"));
+  onHangUp(() => void reloader.reload("SIGHUP"));
   observation.ready(proxy);
   log.info(`stopping on ${await stopping}: no new queries, answering those under way`);
   reloader[Symbol.dispose]();
   await observation.stopping();
-  void signal().then(() => proxy[Symbol.dispose]()); // asked a second time: at once
+  onStop(() => proxy[Symbol.dispose]()); // asked a second time: at once
   await proxy.stop(STOP_LIMIT);
   await observation.stop();
   log.info("stopped");
@@ -136,23 +141,21 @@ async function checkHealth({ listen }: Config): Promise<number> {
   return complain("the proxy does not answer where it should listen", EXIT.failed);
 }
 
-/** Resolves with the first signal that asks the process to stop. */
-function signal(): Promise<Deno.Signal> {
-  return new Promise((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, () => resolve(name));
-  });
-}
-
 function say(text: string): number {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   return EXIT.stopped;
 }
 
 function complain(message: string, code: number): number {
-  console.error(`dot-proxy: ${message}`);
+  stderr.write(`dot-proxy: ${message}\n`);
   return code;
 }
 
 // Workers run this file, too: so the compiled program needs no other, and import.meta.main is true there as well.
-if (isWorker()) serveAsWorker();
-else if (import.meta.main) Deno.exit(await main(Deno.args));
+if (isWorker()) {
+  serveAsWorker();
+} else if (import.meta.main) {
+  const code = await main(Deno.args);
+  await stderr.flush(LAST_LINES);
+  Deno.exit(code);
+}

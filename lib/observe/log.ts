@@ -9,6 +9,7 @@ import { rcodeName } from "../dns/codes.ts";
 import { hostReason } from "../host_error.ts";
 import type { Answered, Denied, Event, Observe, TurnedAway } from "./event.ts";
 import { Repeats } from "./repeats.ts";
+import { stderr } from "./stderr.ts";
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -20,6 +21,7 @@ export interface LogOptions {
 /** Starts logging to standard error and returns the subscriber that says in one line what an event tells. */
 export function startLog(options: LogOptions): Observe {
   configureLog(options);
+  stderr.onDropped = (count) => log.warning(DROPPED, { count });
   const repeats = new Repeats(() => performance.now());
   return (event) => {
     const kind = repeatable(event);
@@ -33,7 +35,7 @@ export function configureLog({ level, format, journal = false }: LogOptions): vo
   const line = journal ? (record: LogRecord) => PRIORITY[record.level] + plain(record) : plain;
   configureSync({
     reset: true,
-    sinks: { stderr: (record) => write(line(record)) },
+    sinks: { stderr: (record) => stderr.write(line(record)) },
     loggers: [
       { category: "dot-proxy", sinks: ["stderr"], lowestLevel: level },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
@@ -59,6 +61,7 @@ const PRIORITY: Record<LogLevel, string> = {
   fatal: "<2>",
 };
 
+const DROPPED = "{count} lines of this log were lost here: what reads it did not keep up";
 const REPEATED = "{kind}: {more} more in the last minute";
 
 /** What a stranger or a broken disk can bring about any number of times, in words. */
@@ -181,12 +184,4 @@ function textLine(record: LogRecord): string {
 
 function textOf({ message }: LogRecord): string {
   return message.map((part) => typeof part === "string" ? part : String(part)).join("") + "\n";
-}
-
-const utf8 = new TextEncoder();
-
-function write(line: string): void {
-  try {
-    Deno.stderr.writeSync(utf8.encode(line));
-  } catch { /* whoever read the log has gone: answering goes on */ }
 }

@@ -2,23 +2,28 @@ import { Message } from "../../lib/dns/message.ts";
 import { UpstreamError } from "../../lib/errors.ts";
 import type { Event } from "../../lib/observe/event.ts";
 import { log, type LogOptions, startLog } from "../../lib/observe/log.ts";
+import { stderr } from "../../lib/observe/stderr.ts";
 import type { Query } from "../../lib/resolver/resolver.ts";
-import { assertEquals, assertMatch } from "../support/assert.ts";
+import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { FakeTime } from "../support/fake_time.ts";
 import { query } from "../support/packets.ts";
 
 /** What `tell` writes to standard error, with the times left out of text. */
-function logged(options: LogOptions, tell: (observe: (event: Event) => void) => void): string[] {
-  const { writeSync } = Deno.stderr;
+async function logged(
+  options: LogOptions,
+  tell: (observe: (event: Event) => void) => void,
+): Promise<string[]> {
+  const { write } = Deno.stderr;
   let written = "";
-  Deno.stderr.writeSync = (bytes) => {
+  Deno.stderr.write = (bytes) => {
     written += new TextDecoder().decode(bytes);
-    return bytes.length;
+    return Promise.resolve(bytes.length);
   };
   try {
     tell(startLog(options));
+    await stderr.flush(1000);
   } finally {
-    Deno.stderr.writeSync = writeSync;
+    Deno.stderr.write = write;
   }
   const lines = written.split("\n");
   assertEquals(lines.pop(), "", "the last line is ended, too");
@@ -90,16 +95,19 @@ const LINES: [Event, string][] = [
   [{ kind: "defect", error: "a slip" }, "error this is a defect, please report it: a slip"],
 ];
 
-Deno.test("every event is one line that says what happened", () => {
-  const lines = logged({ level: "debug", format: "text" }, (observe) => {
+Deno.test("every event is one line that says what happened", async () => {
+  const lines = await logged({ level: "debug", format: "text" }, (observe) => {
     for (const [event] of LINES) observe(event);
   });
   assertEquals(lines, LINES.map(([, line]) => line));
 });
 
-Deno.test("a level leaves out what is less severe", () => {
+Deno.test("a level leaves out what is less severe", async () => {
   for (const level of ["debug", "info", "warning", "error"] as const) {
-    const lines = logged({ level, format: "text" }, (observe) => LINES.forEach(([event]) => observe(event)));
+    const lines = await logged(
+      { level, format: "text" },
+      (observe) => LINES.forEach(([event]) => observe(event)),
+    );
     const levels = ["debug", "info", "warning", "error"];
     const expected = LINES.map(([, line]) => line).filter((line) =>
       levels.indexOf(line.split(" ")[0]!) >= levels.indexOf(level)
@@ -108,7 +116,7 @@ Deno.test("a level leaves out what is less severe", () => {
   }
 });
 
-Deno.test("a line of JSON holds the facts apart, whatever stands in them", () => {
+Deno.test("a line of JSON holds the facts apart, whatever stands in them", async () => {
   const name = `a"b\\010c.example`;
   const message = Message.parse(query(name));
   const event: Event = {
@@ -118,7 +126,7 @@ Deno.test("a line of JSON holds the facts apart, whatever stands in them", () =>
     milliseconds: 4000.04,
     error,
   };
-  const [line, ...others] = logged({ level: "debug", format: "json" }, (observe) => observe(event));
+  const [line, ...others] = await logged({ level: "debug", format: "json" }, (observe) => observe(event));
   const { level, properties } = JSON.parse(line!);
   assertEquals([level, others.length], ["DEBUG", 0]);
   assertEquals(properties, {
@@ -132,35 +140,37 @@ Deno.test("a line of JSON holds the facts apart, whatever stands in them", () =>
   });
 });
 
-Deno.test("no octet of a name can begin a new line of text or reach a terminal as it is", () => {
+Deno.test("no octet of a name can begin a new line of text or reach a terminal as it is", async () => {
   const message = Message.parse(query("a\\010b\\027[31m.example"));
   const event: Event = { kind: "answered", query: { ...asked, message }, rcode: 0, milliseconds: 1 };
-  const [line] = logged({ level: "debug", format: "text" }, (observe) => observe(event));
+  const [line] = await logged({ level: "debug", format: "text" }, (observe) => observe(event));
   assertMatch(line!, /^debug 192\.0\.2\.7 udp a\\010b\\027\[31m\.example\. type 1: NOERROR in 1 ms$/);
 });
 
-Deno.test("a log that nobody can take any more stops nothing", () => {
-  const { writeSync } = Deno.stderr;
-  Deno.stderr.writeSync = () => {
-    throw new Deno.errors.BrokenPipe("nobody reads");
-  };
+Deno.test("a log that nobody can take any more stops nothing", async () => {
+  const { write } = Deno.stderr;
+  Deno.stderr.write = () => Promise.reject(new Deno.errors.BrokenPipe("nobody reads"));
   try {
     startLog({ level: "info", format: "text" })({ kind: "upstream", upstream, state: "up" });
     log.info("still here");
+    await stderr.flush(1000);
   } finally {
-    Deno.stderr.writeSync = writeSync;
+    Deno.stderr.write = write;
   }
 });
 
-Deno.test("for the journal a line begins with its priority, and leaves out what the journal has itself", () => {
+Deno.test("for the journal a line begins with its priority, and leaves out what the journal has itself", async () => {
   const [down] = LINES.filter(([, line]) => line.startsWith("error")).map(([event]) => event);
   const tell = (observe: (event: Event) => void) => observe(down!);
-  const [text] = logged({ level: "info", format: "text", journal: true }, tell);
+  const [text] = await logged({ level: "info", format: "text", journal: true }, tell);
   assertEquals(text, `<3>upstream is down: ${error.message}`);
-  const [json] = logged({ level: "info", format: "json", journal: true }, tell);
+  const [json] = await logged({ level: "info", format: "json", journal: true }, tell);
   assertEquals(JSON.parse(json!.replace(/^<3>/, "")).level, "ERROR");
   for (const [event, line] of LINES) {
-    const [written] = logged({ level: "debug", format: "text", journal: true }, (observe) => observe(event));
+    const [written] = await logged(
+      { level: "debug", format: "text", journal: true },
+      (observe) => observe(event),
+    );
     const priority = { debug: 7, info: 6, warning: 4, error: 3 }[line.split(" ")[0]!];
     assertEquals(written, `<${priority}>${line.slice(line.indexOf(" ") + 1)}`);
   }
@@ -169,18 +179,50 @@ Deno.test("for the journal a line begins with its priority, and leaves out what 
 Deno.test("trouble that comes again and again is said once, and then once a minute how often", async () => {
   using time = new FakeTime();
   const refused: Event = { kind: "client refused", address: "192.0.2.7", reason: "too many" };
-  const { writeSync } = Deno.stderr;
+  const { write } = Deno.stderr;
   const lines: string[] = [];
-  Deno.stderr.writeSync = (bytes) => lines.push(new TextDecoder().decode(bytes).replace(/^\S+ /, ""));
+  Deno.stderr.write = (bytes) => {
+    lines.push(new TextDecoder().decode(bytes).replace(/^\S+ /, ""));
+    return Promise.resolve(bytes.length);
+  };
   try {
     const observe = startLog({ level: "info", format: "text" });
     for (let i = 0; i < 1000; i++) observe(refused);
     await time.pass(60_000);
   } finally {
-    Deno.stderr.writeSync = writeSync;
+    Deno.stderr.write = write;
   }
   assertEquals(lines, [
     "warning refused the TCP client 192.0.2.7: too many\n",
     "warning refused TCP clients: 999 more in the last minute\n",
   ]);
+});
+
+Deno.test("a reader that stands still keeps nobody waiting, and is told afterwards how much it has missed", async () => {
+  const { write } = Deno.stderr;
+  const written: string[] = [];
+  let goOn = () => {};
+  Deno.stderr.write = (bytes) => {
+    written.push(new TextDecoder().decode(bytes));
+    return new Promise((resolve) => goOn = () => resolve(bytes.length));
+  };
+  try {
+    startLog({ level: "info", format: "text" });
+    log.info("first");
+    await Promise.resolve().then(() => {});
+    for (let i = 0; i < 20_000; i++) log.info(`line ${i} ${"x".repeat(100)}`);
+    await stderr.flush(1); // in vain, but not for ever
+    Deno.stderr.write = (bytes) => {
+      written.push(new TextDecoder().decode(bytes));
+      return Promise.resolve(bytes.length);
+    };
+    goOn();
+    await stderr.flush(1000);
+  } finally {
+    Deno.stderr.write = write;
+  }
+  const lines = written.join("").split("\n").slice(0, -1);
+  const [, count] = /warning (\d+) lines of this log were lost here/.exec(lines.at(-1)!) ?? [];
+  assertEquals(lines.length - 2 + Number(count), 20_000);
+  assert(Number(count) > 10_000 && lines.length > 5_000);
 });
