@@ -2,6 +2,7 @@ import { PREFIX } from "../dns/framing.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer, Asker } from "./answer.ts";
 import { Copies } from "./copies.ts";
+import { isLinkLocal, type OwnLink } from "./own_link.ts";
 import type { Outcome } from "./quick_answers.ts";
 import { composeAddress, ipv4Of, portOf, textOf } from "./socket_address.ts";
 import type { Turns } from "./turns.ts";
@@ -15,6 +16,7 @@ export class Batches {
   readonly #batch: UdpBatch;
   readonly #answerer: Answerer;
   readonly #turns: Turns;
+  readonly #ownLink: OwnLink;
   readonly #onIdle: () => void;
   readonly #copies = new Copies();
   readonly #known = new Map<number, string>();
@@ -24,8 +26,9 @@ export class Batches {
   #closed = false;
 
   /** @param onIdle called when no query waits any more */
-  constructor(batch: UdpBatch, answerer: Answerer, turns: Turns, onIdle: () => void) {
+  constructor(batch: UdpBatch, answerer: Answerer, turns: Turns, ownLink: OwnLink, onIdle: () => void) {
     this.#batch = batch;
+    this.#ownLink = ownLink;
     this.#answerer = answerer;
     this.#turns = turns;
     this.#onIdle = onIdle;
@@ -42,7 +45,8 @@ export class Batches {
 
   /** The datagram that woke us, and as much of what has come in beside it as there is room for in this turn. */
   take(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
-    this.#batch.put(datagram, composeAddress(hostname, port));
+    const scope = isLinkLocal(hostname) ? this.#ownLink.find()?.index : undefined;
+    this.#batch.put(datagram, composeAddress(hostname, port, scope));
     let count = this.#batch.receive(1);
     this.#answerAll(count);
     while (count === BATCH && !this.#turns.isOver) {

@@ -7,8 +7,12 @@ export const SOCKET_ADDRESS = 32;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
-/** The socket address of an IP address, without brackets or zone, and a port. */
-export function composeAddress(address: string, port: number): Uint8Array<ArrayBuffer> {
+/**
+ * The socket address of an IP address, without brackets or zone, and a port.
+ *
+ * @param scope the index of the link that a link-local address is on; 0 for none
+ */
+export function composeAddress(address: string, port: number, scope = 0): Uint8Array<ArrayBuffer> {
   const composed = new Uint8Array(SOCKET_ADDRESS);
   const view = new DataView(composed.buffer);
   const { words } = new AddressWords().read(address);
@@ -16,7 +20,10 @@ export function composeAddress(address: string, port: number): Uint8Array<ArrayB
   composed[0] = isIpv4 ? AF_INET : AF_INET6; // the family is in the host's order, here always the lower octet first
   view.setUint16(2, port);
   if (isIpv4) view.setInt32(4, words[IPV4]!);
-  else words.forEach((word, i) => view.setInt32(8 + 4 * i, word));
+  else {
+    words.forEach((word, i) => view.setInt32(8 + 4 * i, word));
+    view.setUint32(24, scope, true); // as the family, in the host's order
+  }
   return composed;
 }
 

@@ -4,6 +4,7 @@ import type { Observe } from "../observe/event.ts";
 import type { Client } from "../resolver/resolver.ts";
 import type { Answerer } from "./answer.ts";
 import { Batches } from "./batches.ts";
+import { isLinkLocal, OwnLink } from "./own_link.ts";
 import { listenUdp, type Sharing } from "./shared_port.ts";
 import type { Turns } from "./turns.ts";
 import { type Library, UdpBatch } from "./udp_batch.ts";
@@ -33,6 +34,7 @@ export class UdpFrontend {
   readonly #answerer: Answerer;
   readonly #turns: Turns;
   readonly #observe: Observe;
+  readonly #ownLink: OwnLink;
   readonly #batches: Batches | undefined;
   readonly #idle = Promise.withResolvers<void>();
   #waiting = 0;
@@ -44,13 +46,14 @@ export class UdpFrontend {
     const { socket, address, descriptor } = listenUdp(place, library);
     this.#socket = socket;
     this.address = address;
+    this.#ownLink = new OwnLink(address.hostname);
     this.#answerer = answerer;
     this.#turns = turns;
     this.#observe = observe;
     try {
       if (library && descriptor !== undefined) {
         const batch = new UdpBatch(library, descriptor);
-        this.#batches = new Batches(batch, answerer, turns, () => this.#resolveIfIdle());
+        this.#batches = new Batches(batch, answerer, turns, this.#ownLink, () => this.#resolveIfIdle());
       }
     } catch (error) {
       socket.close();
@@ -118,7 +121,9 @@ export class UdpFrontend {
     if (waiting === 0 && this.#stopping) this.#idle.resolve();
   }
 
-  #send(reply: Uint8Array, to: Deno.NetAddr): void {
+  #send(reply: Uint8Array, from: Deno.NetAddr): void {
+    const link = isLinkLocal(from.hostname) ? this.#ownLink.find() : undefined;
+    const to = link ? { ...from, hostname: `${from.hostname}%${link.name}` } : from;
     this.#socket.send(reply, to).catch((error) => this.#trouble(error));
   }
 

@@ -212,3 +212,18 @@ Deno.test({
     });
   },
 });
+
+Deno.test({
+  name: "a client with nothing but a link-local address is answered on its link (4007 §6)",
+  ignore: isLeftOut(canUnshare),
+  async fn() {
+    const script = new URL("link_local_child.ts", import.meta.url).pathname;
+    const child = new Deno.Command("unshare", {
+      args: ["--net", Deno.execPath(), "run", "--allow-all", script],
+    });
+    const { stdout, stderr, success } = await child.output();
+    const [out, complaint] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert(success, complaint);
+    assertEquals(JSON.parse(out!), [...Array(8).fill("udp"), "tcp"]);
+  },
+});
