@@ -7,7 +7,7 @@ import { readUint16, RecordCursor } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
 import { composeRecord, composeResponse, composeSoaAbove, QUESTION_NAME } from "../dns/response.ts";
 import { SVC_TARGET } from "../dns/svc_params.ts";
-import { MAX_WAITING, OVERLOADED } from "./coalesce.ts";
+import { OVERLOADED } from "./coalesce.ts";
 import { ALLOWED, NameSet, UNLISTED } from "./name_set.ts";
 import type { Query, Resolver } from "./resolver.ts";
 
@@ -21,6 +21,8 @@ export interface Lists {
   readonly labels: readonly string[];
 }
 
+/** Questions that may wait for the first lists. */
+const MAX_WAITING = 16_384;
 /** How long a client may keep that answer, in seconds: not much longer than it takes to change a list. */
 const TTL = 60;
 const NULL_ADDRESSES: ReadonlyMap<number, Uint8Array> = new Map([

@@ -3,12 +3,7 @@ import { UpstreamError } from "../errors.ts";
 import { type Flight, Flights } from "./flights.ts";
 import { hashQuestion, tagOf } from "./question_key.ts";
 import type { Query, Resolver } from "./resolver.ts";
-
-/**
- * Queries that may wait for upstreams, from all clients together. Each takes two to three kilobytes, and no upstream's own
- * limit sees those that wait for another's answer: without this one, a flood of questions would be kept in memory.
- */
-export const MAX_WAITING = 16_384;
+import { type Waiter, WaitingRoom } from "./waiting_room.ts";
 
 /** One for all: in a flood, to note where each one was made would cost more than to answer it. */
 export const OVERLOADED = new UpstreamError("overloaded", {
@@ -24,15 +19,21 @@ export interface Listener {
   failed(query: Message, error: unknown): void;
 }
 
+/** A question that is being asked, and waits in the room. */
+interface WaitingFlight extends Flight, Waiter {
+  /** Whether another query has its place now: those who ask have been told so. */
+  isGivenUp: boolean;
+}
+
 /** Makes one query of all that ask the same while it is under way; what becomes of it becomes of all. */
 export class Coalescer implements Resolver {
   /** Queries that were answered by another's. */
   joined = 0;
-  #waiting = 0;
   readonly #next: Resolver;
   readonly #now: () => number;
   readonly #listener: Listener;
-  readonly #flights = new Flights();
+  readonly #flights = new Flights<WaitingFlight>();
+  readonly #room = new WaitingRoom();
 
   constructor(next: Resolver, now: () => number, listener: Listener) {
     this.#next = next;
@@ -45,32 +46,49 @@ export class Coalescer implements Resolver {
   }
 
   #resolve(query: Query, mayRetry: boolean): Message | Promise<Message> {
-    const { message } = query;
+    const { message, client } = query;
     const tag = tagOf(message);
     const hash = hashQuestion(message, tag);
     const flight = this.#flights.find(query, tag, hash);
+    const network = this.#room.networkOf(client.address);
+    const now = this.#now();
     // New ones are turned away before memory suffers; what is known here is still answered.
-    if (this.#waiting >= MAX_WAITING) throw OVERLOADED;
-    return flight ? this.#join(flight, query, mayRetry) : this.#lead(query, tag, hash);
+    if (!this.#room.makeRoom(network, now)) throw OVERLOADED;
+    if (flight && !flight.isGivenUp) return this.#join(flight, query, network, mayRetry);
+    return this.#lead(query, { tag, hash, network, now });
   }
 
-  #lead(query: Query, tag: number, hash: number): Message | Promise<Message> {
+  #lead(
+    query: Query,
+    { tag, hash, network, now }: { tag: number; hash: number; network: number; now: number },
+  ): Message | Promise<Message> {
     const outcome = this.#ask(query);
     if (outcome instanceof Message) return outcome;
-    this.#waiting++;
-    const flight: Flight = { query, hash, tag, response: outcome, next: undefined };
-    this.#flights.add(flight);
-    return flight.response = outcome.then(
-      (response) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    const flight: WaitingFlight = {
+      ...{ query, hash, tag, network, since: now, response: promise, isGivenUp: false },
+      ...{ next: undefined, older: undefined, younger: undefined },
+      giveUp: () => {
         this.#land(flight);
+        flight.isGivenUp = true;
+        reject(OVERLOADED);
+      },
+    };
+    this.#flights.add(flight);
+    this.#room.enter(flight);
+    // What comes of a question that was given up is still of use to the next one who asks.
+    outcome.then(
+      (response) => {
+        if (!flight.isGivenUp) this.#land(flight);
         return this.#listener.answered(query.message, response);
       },
       (error) => {
-        this.#land(flight);
+        if (!flight.isGivenUp) this.#land(flight);
         this.#listener.failed(query.message, error);
         throw error;
       },
-    );
+    ).then(resolve, reject);
+    return promise;
   }
 
   /** What comes at once is told of here. */
@@ -84,21 +102,21 @@ export class Coalescer implements Resolver {
     }
   }
 
-  #land(flight: Flight): void {
-    this.#waiting--;
+  #land(flight: WaitingFlight): void {
+    this.#room.leave(flight);
     this.#flights.remove(flight);
   }
 
-  #join(flight: Flight, query: Query, mayRetry: boolean): Promise<Message> {
+  #join(flight: Flight, query: Query, network: number, mayRetry: boolean): Promise<Message> {
     this.joined++;
-    this.#waiting++;
+    this.#room.take(network);
     return flight.response.then(
       (response) => {
-        this.#leave(flight, query);
+        this.#leave(flight, query, network);
         return response;
       },
       (error) => {
-        this.#leave(flight, query);
+        this.#leave(flight, query, network);
         // Time was up for the one who began; whoever came later has some left, but not for a third try.
         const isLate = error instanceof UpstreamError && error.failure === "timed out";
         const hasTime = query.deadline > flight.query.deadline && query.deadline > this.#now();
@@ -108,8 +126,8 @@ export class Coalescer implements Resolver {
     );
   }
 
-  #leave(flight: Flight, query: Query): void {
-    this.#waiting--;
+  #leave(flight: Flight, query: Query, network: number): void {
+    this.#room.giveBack(network);
     query.trace.upstream = flight.query.trace.upstream;
   }
 }

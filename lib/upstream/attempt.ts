@@ -21,6 +21,8 @@ export class Attempt implements Pending {
   readonly query: Query;
   /** When the query came, in ms. */
   readonly begunAt: number;
+  /** The client's network: see `ClientShares`. */
+  readonly network: number;
   /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
   readonly asked: Asker | undefined;
   asker: Asker | undefined;
@@ -39,8 +41,9 @@ export class Attempt implements Pending {
   constructor(
     query: Query,
     asker: Asker | undefined,
-    { begunAt, resolve, reject, again }: {
+    { begunAt, network, resolve, reject, again }: {
       begunAt: number;
+      network: number;
       resolve: (response: Message) => void;
       reject: (error: unknown) => void;
       again: Again;
@@ -48,6 +51,7 @@ export class Attempt implements Pending {
   ) {
     this.query = query;
     this.begunAt = begunAt;
+    this.network = network;
     this.asked = this.asker = asker;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -96,10 +100,11 @@ export class Attempt implements Pending {
    */
   copy(now: number): Attempt | undefined {
     if (this.#failures + 1 >= MAX_SENT || now >= this.deadline) return undefined;
-    const { query, begunAt, asked } = this;
+    const { query, begunAt, network, asked } = this;
     const original = this.#original ?? this;
     const copy = new Attempt(query, asked, {
       begunAt,
+      network,
       resolve: this.#resolve,
       reject: this.#reject,
       again: this.#again,

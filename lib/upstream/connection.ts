@@ -119,6 +119,11 @@ export class Connection implements Disposable {
     return this.#pending.size - (this.#probe ? 1 : 0);
   }
 
+  /** See `PendingQueries.giveUpEldest`. */
+  giveUpEldest(mayGo: (pending: Pending) => boolean, error: UpstreamError): boolean {
+    return this.#pending.giveUpEldest(mayGo, error);
+  }
+
   /** How many queries it has answered, with answers that are of use. */
   get answered(): number {
     return this.#conduct.answered;
@@ -153,10 +158,7 @@ export class Connection implements Disposable {
     return this.#pending.stalled;
   }
 
-  /**
-   * Sends the query, which is told its answer, or that there is none, at its deadline at the latest. If it takes more than
-   * `slowAfter` ms from `now` on, its asker is told, and again when half of its time is over.
-   */
+  /** Sends the query. Its asker is told after `slowAfter` ms from `now` on, and again when half of its time is over. */
   send(pending: Pending, now = this.#options.now(), slowAfter = Infinity): void {
     if (this.#state === "draining" || this.#state === "closed") {
       return pending.reject(this.#error("closed", { sent: false }));
@@ -172,11 +174,8 @@ export class Connection implements Disposable {
   probe(): void {
     if (this.#probe || !this.#isOpen) return;
     const now = this.#options.now();
-    const { probeTimeout } = this.#options;
-    this.#probe = new Probe(
-      { deadline: now + probeTimeout, slowAt: now + this.#patience },
-      (error) => this.#probed(error),
-    );
+    const times = { deadline: now + this.#options.probeTimeout, slowAt: now + this.#patience };
+    this.#probe = new Probe(times, (error) => this.#probed(error));
     this.#write(this.#probe, now);
     this.#timer.wake();
   }

@@ -1,3 +1,4 @@
+import { MOST_LOOKED_AT } from "../client_shares.ts";
 import type { Message } from "../dns/message.ts";
 import type { Failure, UpstreamError } from "../errors.ts";
 import type { Asker } from "../resolver/candidate.ts";
@@ -131,6 +132,17 @@ export class PendingQueries {
     }
     if (this.#sent.size === 0 && !this.stalled) this.#silentSince = undefined;
     if (this.#unsent.length > 0) this.#lookThroughUnsent(now);
+  }
+
+  /** Gives up the eldest query that was sent and may go, if there is one among the first: another one needs its place. */
+  giveUpEldest(mayGo: (pending: Pending) => boolean, error: UpstreamError): boolean {
+    let left = MOST_LOOKED_AT;
+    for (let pending = this.#sent.oldest; pending && left > 0; pending = pending.younger, left--) {
+      if (!mayGo(pending)) continue;
+      this.abandon(pending, error);
+      return true;
+    }
+    return false;
   }
 
   /** The queries that were sent and have no answer yet, the oldest first. */

@@ -1,3 +1,4 @@
+import { ClientShares, JOSTLE_AFTER } from "../client_shares.ts";
 import type { Message } from "../dns/message.ts";
 import type { ClientSubnet } from "../dns/query.ts";
 import { UpstreamError } from "../errors.ts";
@@ -10,6 +11,7 @@ import type { Channel, Dial, DialOptions } from "./channel.ts";
 import { Connection, type ConnectionOptions, type Ending } from "./connection.ts";
 import { Latency } from "./latency.ts";
 import { LearnedLimits } from "./learned_limits.ts";
+import type { Pending } from "./pending.ts";
 import { pick, PoolPolicy } from "./pool_policy.ts";
 import { Reachability } from "./reachability.ts";
 
@@ -70,6 +72,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #handshake = FIRST_HANDSHAKE;
   readonly #reachability: Reachability;
   readonly #policy = new PoolPolicy();
+  readonly #shares = new ClientShares();
   #certificateExpires: number | undefined;
   /** An idle connection that is closed as soon as its successor is open. */
   #retiring: Connection | undefined;
@@ -103,14 +106,34 @@ export class Upstream implements Resolver, Candidate, Disposable {
     query.trace.upstream = this.label;
     const now = this.askedAt = this.#options.now();
     this.#policy.asked(now);
+    const network = this.#shares.networkOf(query.client.address);
+    this.#shares.take(network);
     return new Promise((resolve, reject) => {
-      this.#send(new Attempt(query, asker, { begunAt: now, resolve, reject, again: this.#again }), now);
+      let isHeld = true; // copies of the attempt can be answered, too
+      const free = () => {
+        if (isHeld) this.#shares.giveBack(network);
+        isHeld = false;
+      };
+      const attempt = new Attempt(query, asker, {
+        begunAt: now,
+        network,
+        resolve: (response) => {
+          free();
+          resolve(response);
+        },
+        reject: (error) => {
+          free();
+          reject(error);
+        },
+        again: this.#again,
+      });
+      this.#send(attempt, now);
     });
   }
 
   #send(attempt: Attempt, now: number): void {
     try {
-      const connection = attempt.isSuspect ? this.#isolated(now) : this.#connection(now);
+      const connection = attempt.isSuspect ? this.#isolated(attempt, now) : this.#connection(attempt, now);
       attempt.query.trace.attempts++;
       attempt.asker = attempt.asked;
       connection.send(attempt, now, this.#latency.slowAfter);
@@ -159,11 +182,28 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return inFlight;
   }
 
+  /**
+   * Gives up a query so that another one can wait, the eldest of the first connection that has such: one that has waited
+   * long, or that is of a network whose clients hold more than half of the places, where the newcomer's do not. Throws where
+   * there is none.
+   */
+  #makeRoom({ network }: Attempt, now: number): void {
+    const half = this.#options.maxInFlight / 2;
+    const isModest = this.#shares.of(network) <= half;
+    const mayGo = (pending: Pending) =>
+      pending instanceof Attempt &&
+      (pending.sentAt <= now - JOSTLE_AFTER || isModest && this.#shares.of(pending.network) > half);
+    for (const connection of this.#connections) {
+      if (connection.giveUpEldest(mayGo, this.#overloaded)) return;
+    }
+    throw this.#overloaded;
+  }
+
   /** The connection to use. Throws the reason if there is none and the upstream is better left alone for now. */
-  #connection(now: number): Connection {
+  #connection(attempt: Attempt, now: number): Connection {
     const best = this.#best();
     if (!best) return this.#connect(now);
-    if (this.#inFlight >= this.#options.maxInFlight) throw this.#overloaded;
+    if (this.#inFlight >= this.#options.maxInFlight) this.#makeRoom(attempt, now);
     if (best.state === "doubted") this.#startTrial(now);
     else if (!this.#policy.isSaturated(best, this.#connections, this.#options.now)) return best;
     else this.#tryToConnect(now);
@@ -174,10 +214,10 @@ export class Upstream implements Resolver, Candidate, Disposable {
    * A connection for queries that may be what ends the connections they are sent on: one query at a time. Where many are
    * lost together it is not one of them that is to blame, and one at a time would take too long.
    */
-  #isolated(now: number): Connection {
+  #isolated(attempt: Attempt, now: number): Connection {
     for (const each of this.#connections) {
       if (each.isIsolated && each.takesQueries) {
-        return each.inFlight < MAX_ISOLATED ? each : this.#connection(now);
+        return each.inFlight < MAX_ISOLATED ? each : this.#connection(attempt, now);
       }
     }
     return this.#connect(now, { window: 1, idleTimeout: ISOLATED_IDLE_TIMEOUT });
