@@ -1,6 +1,6 @@
-# Runs on the builder's own processor and compiles for the image's: no emulation. Both base images are named by tag: no
-# registry of images can be asked for a digest where this is maintained. The release's provenance names the digests.
-FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6 AS build
+# Runs on the builder's own processor and compiles for the image's: no emulation. Digests are those of lists of images for
+# several processors; a tag beside one is for people.
+FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6@sha256:2014dc167ece617ef7e7ba40631ac2234c59e75ce693e7cc2dc2602b3c87859d AS build
 ARG TARGETARCH
 # What --version names: git is not here.
 ARG COMMIT
@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/deno-dir \
   COMMIT="$COMMIT" COMPILE_FLAGS="--target=$cpu-unknown-linux-gnu" deno task compile
 
 # The variant with glibc, libgcc and libstdc++, which the binary is linked against. distroless has no tags of versions.
-FROM gcr.io/distroless/cc-debian13:nonroot
+FROM gcr.io/distroless/cc-debian13:nonroot@sha256:54df941ed0d06a1bd95ef5e0ce391fd8d9f94b64782dc9a60062727849ee3f97
 COPY --from=build /src/dot-proxy /usr/local/bin/dot-proxy
 # A volume that is mounted here for DOT_PROXY_STATE_DIR begins with the owner of this directory.
 COPY --from=build --chown=65532:65532 /state /var/lib/dot-proxy

@@ -79,7 +79,13 @@ export class Containers {
 
 /** Builds the Dockerfile under this name. */
 export async function buildImage(machine: Machine, tag: string): Promise<void> {
-  const dockerfile = await Deno.readTextFile(join(PROJECT, "Dockerfile"));
+  // Stand-ins have other digests.
+  const dockerfile = (await Deno.readTextFile(join(PROJECT, "Dockerfile"))).replaceAll(
+    /@sha256:[0-9a-f]+/g,
+    "",
+  );
+  const file = join(machine.directory, "Dockerfile");
+  await Deno.writeTextFile(file, dockerfile);
   const bases = [...dockerfile.matchAll(/^FROM (?:--\S+ )?(\S+)/gm)].map(([, name]) => name!);
   assert(bases.length === 2, `the Dockerfile has two base images, not ${bases}`);
   const [builder = "", runtime = ""] = bases;
@@ -97,6 +103,7 @@ export async function buildImage(machine: Machine, tag: string): Promise<void> {
     ...["build", "--pull=never", "--format=docker", "--layers=false", "--tag", tag],
     // The packages of this machine's cache, which the build may add to without a trace.
     ...["--volume", `${denoDir}:${environment.DENO_DIR}:O`],
+    ...["--file", file],
     PROJECT,
   ]);
 }
