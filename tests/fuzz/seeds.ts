@@ -60,3 +60,46 @@ export const SEEDS: Readonly<Record<string, Uint8Array>> = {
     hex("01 7a c020 0001 0001 00000e10 0004 14010102"),
   ),
 };
+
+/** One name of 126 labels, a chain of 120 pointers to it, and records whose owners point to the end of the chain. */
+function pointerChains(): Uint8Array {
+  const asked = query("localhost");
+  const fixed = hex("0010 0001 00000000");
+  const name = hex("0161".repeat(126) + "00");
+  const at = asked.length;
+  const first = concat(name, fixed, hex("0000"));
+  const data = at + first.length + 12;
+  const links = Array.from({ length: 120 }, (_, i) => {
+    const target = i === 0 ? at : data + 2 * (i - 1);
+    return Uint8Array.of(0xc0 | target >> 8, target);
+  });
+  const chain = concat(Uint8Array.of(0xc0 | at >> 8, at), fixed, Uint8Array.of(0, 240), ...links);
+  const last = data + 2 * 119;
+  const record = concat(Uint8Array.of(0xc0 | last >> 8, last), fixed, hex("0000"));
+  const whole = concat(asked, first, chain, ...Array<Uint8Array>(300).fill(record));
+  whole[10] = 302 >> 8;
+  whole[11] = 302 & 0xff;
+  return whole;
+}
+
+const options = (count: number) => ({
+  edns: { options: Array(count).fill({ code: 65_001, value: hex("") }) },
+});
+
+/** Queries from which fuzzing starts: each kind that the front end treats in a way of its own. */
+export const QUERY_SEEDS: Readonly<Record<string, Uint8Array>> = {
+  "a plain one": query("a.test"),
+  "one that waits": query("ab.test", "A", { edns: { do: true } }),
+  "one with EDNS": query("a.test", "A", { edns: { do: true, size: 4096 } }),
+  "one for a transfer": query("a.test", "IXFR"),
+  "one for any type": query("a.test", "ANY", { edns: {} }),
+  "one of another opcode": query("a.test", "SOA", { opcode: 4 }),
+  "one of another version of EDNS": query("a.test", "A", { edns: { version: 1 } }),
+  "one with padding": query("a.test", "A", {
+    edns: { options: [{ code: 12, value: new Uint8Array(2000) }] },
+  }),
+  // Unbound CVE-2026-41292.
+  "one with a thousand options": query("a.test", "A", options(1000)),
+  // Unbound CVE-2026-96405, c-ares CVE-2026-69184, dnspython CVE-2026-114605, Net::DNS CVE-2026-64194.
+  "one with chains of pointers": pointerChains(),
+};
