@@ -2,7 +2,7 @@ import { Type } from "./codes.ts";
 import { DNSSEC_OK } from "./edns.ts";
 import { FormatError } from "./format_error.ts";
 import { HEADER } from "./message.ts";
-import { skipPlainName } from "./name.ts";
+import { skipLabels } from "./name.ts";
 import { readUint16, RecordCursor, writeUint16 } from "./records.ts";
 
 /** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. In octets. */
@@ -40,7 +40,7 @@ export function composeOptRecord(rcode: number, options: readonly Uint8Array[]):
 export function findOpt(bytes: Uint8Array): number | undefined {
   try {
     let at = HEADER;
-    for (let left = readUint16(bytes, 4); left > 0; left--) at = skipPlainName(bytes, at) + 4;
+    for (let left = readUint16(bytes, 4); left > 0; left--) at = skipLabels(bytes, at) + 4;
     const cursor = new RecordCursor(bytes, at);
     while (cursor.next()) {
       if (cursor.type === Type.OPT && cursor.section === "additional") return cursor.fixed;

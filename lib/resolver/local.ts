@@ -140,6 +140,7 @@ function withAlias({ message, trace }: Query, name: LocalName, response: Message
   const authority: Uint8Array[] = [];
   const cursor = new RecordCursor(response.bytes, response.questionEnd);
   try {
+    void response.edns; // checks all names, once for each message
     while (cursor.next() && cursor.section !== "additional") {
       (cursor.section === "answer" ? answers : authority).push(expandRecord(response.bytes, cursor));
     }

@@ -54,6 +54,7 @@ export class TypeFilter implements Resolver {
 
   #filter(query: Query, response: Message): Message {
     try {
+      void response.edns; // checks all names, once for each message
       return this.#isAffected(query.message, response) ? this.#recompose(query, response) : response;
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;

@@ -121,6 +121,7 @@ Deno.test("FORMERR, NOTIMP and REFUSED have an OPT record if the query has one, 
       false,
     ],
     ["records promised and missing", `beef 0100 0001 0000 0000 0002 ${question} ${opt}`, 1, false],
+    ["a compressed name", `beef 0100 0001 0000 0000 0001 c00c 0001 0001 ${opt}`, 1, false],
     ["a question cut off", `beef 0100 0001 0000 0000 0001 0161`, 1, undefined],
   ];
   for (const [what, text, rcode, expected] of cases) {

@@ -1,5 +1,13 @@
+import fc from "fast-check";
 import { Message } from "../../lib/dns/message.ts";
 import { parseNetwork } from "../../lib/networks.ts";
+import { parseName } from "../../lib/dns/name_text.ts";
+import { UpstreamError } from "../../lib/errors.ts";
+import { BlockList } from "../../lib/resolver/block_list.ts";
+import { Local } from "../../lib/resolver/local.ts";
+import { LocalNames } from "../../lib/resolver/local_names.ts";
+import { NameSet } from "../../lib/resolver/name_set.ts";
+import { parseRecord } from "../../lib/resolver/record_text.ts";
 import { AnyFilter } from "../../lib/resolver/any.ts";
 import { DomainSet } from "../../lib/resolver/domain_set.ts";
 import { RebindingFilter } from "../../lib/resolver/rebinding.ts";
@@ -171,4 +179,45 @@ Deno.test("named domains may lead into the own network, with all names below", a
   const filter = new RebindingFilter(own, new DomainSet(["Corp.Example."]), next);
   const found = async (name: string) => (await resolved(filter, asked(name))).answers.length;
   assertEquals(await Promise.all(["corp.example", "a.corp.example", "acorp.example"].map(found)), [1, 1, 0]);
+});
+
+Deno.test("whatever octets a response has, each filter gives a message or throws UpstreamError", async () => {
+  const names = new LocalNames();
+  names.add(parseRecord("www.example CNAME other.example"));
+  const lists = { names: new NameSet(), labels: ["ads"] };
+  lists.names.add(parseName("ads.example"), { withBelow: true, allows: false }, 0);
+  const answers = [
+    cname("www.example", "b.example"),
+    https(`0001 0178 00 0000 0002 0006 0004 0004 c0000201 0006 0010 ${V6}`),
+    aaaa("b.example", "2001:db8::1"),
+    rrsig("AAAA"),
+  ];
+  const fields = { answers, authority: [soa("example")], additional: [aaaa("c.example", "2001:db8::2")] };
+  const change = fc.tuple(fc.nat(), fc.nat(255));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom<Type>("AAAA", "HTTPS", "ANY"),
+      fc.array(change, { maxLength: 6 }),
+      async (type, changes) => {
+        const next = new FakeResolver(({ message }) => {
+          const bytes = response(message.bytes, fields);
+          for (const [at, octet] of changes) {
+            const records = bytes.length - message.questionEnd;
+            bytes[message.questionEnd + at % records] = octet;
+          }
+          return Message.parse(bytes);
+        });
+        const blockList = new BlockList("nxdomain", new TypeFilter([28], true, next));
+        blockList.lists = lists;
+        for (const filter of [blockList, new Local(names, new TypeFilter([1, 28, 65], false, next))]) {
+          try {
+            await filter.resolve(asked("www.example", type, { transport: "tcp" }));
+          } catch (error) {
+            if (!(error instanceof UpstreamError)) throw error;
+          }
+        }
+      },
+    ),
+    { seed: 9460, numRuns: 3000 },
+  );
 });
