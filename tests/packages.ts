@@ -26,6 +26,7 @@ export const PROGRAMS = {
   "go": { packages: "golang-go" },
   "kdig": { packages: "knot-dnsutils" },
   "kresd": { packages: "knot-resolver" },
+  "mkfifo": { packages: "coreutils" },
   "named": { packages: "bind9" },
   "nft": { packages: "nftables" },
   "nslookup": { packages: "bind9-dnsutils" },
