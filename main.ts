@@ -26,6 +26,7 @@ import { resolverLoopWarning } from "./lib/resolver_loop.ts";
 import { versionText } from "./lib/version.ts";
 import { isWorker, serveAsWorker } from "./lib/workers/serve.ts";
 import { Threads } from "./lib/workers/threads.ts";
+import { Heartbeat, takeRestartReason, Watchdog } from "./lib/workers/watchdog.ts";
 
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
 /** For queries under way when the process is told to stop, in ms. */
@@ -45,6 +46,7 @@ async function main(args: string[]): Promise<number> {
   try {
     const [command = ""] = args;
     const isCommand = command === "healthcheck" || command === "check-config";
+    const restartReason = takeRestartReason(); // before the environment is read, which must hold nothing unknown
     const environment = Deno.env.toObject();
     const sources = await readAhead((file) =>
       readSources(isCommand ? args.slice(1) : args, environment, file)
@@ -56,7 +58,7 @@ async function main(args: string[]): Promise<number> {
     await checkListFiles(config.policy, { mayBeEmpty: true });
     const inputs = await readAhead((file) => readInputs(config, file));
     if (command === "check-config") return check(inputs, sources);
-    return await run(inputs, sources);
+    return await run(inputs, sources, restartReason);
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
     if (error instanceof ListenError) return complain(error.message, EXIT.failed);
@@ -71,15 +73,23 @@ function check(inputs: Inputs, sources: Sources): number {
   return say(configText(sources));
 }
 
-async function run({ config, caCerts, token }: Inputs, sources: Sources): Promise<number> {
+async function run(
+  { config, caCerts, token }: Inputs,
+  sources: Sources,
+  restartReason: string | undefined,
+): Promise<number> {
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
   const { observe, relay } = observation;
   surviveDefects(observe);
+  if (restartReason !== undefined) log.error(`begun anew: ${restartReason}`);
+  using watchdog = await Watchdog.start({ threads: config.workers });
+  const beats = watchdog?.beats;
   const wantsEach = () => observation.wantsEach;
-  const proxy = new Threads({ config, caCerts, observe, relay, wantsEach, module: import.meta.url });
+  const proxy = new Threads({ config, caCerts, observe, relay, wantsEach, module: import.meta.url, beats });
   observation.onWantsEach(() => proxy.tellEach());
   const stopping = new Promise(onStop);
+  using _heartbeat = beats && new Heartbeat(beats, 1);
   await proxy.started; // what is given up now is the whole process's
   giveUpWriting(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // what of the C library is in use has been looked up
@@ -98,6 +108,7 @@ async function run({ config, caCerts, token }: Inputs, sources: Sources): Promis
   onHangUp(() => void reloader.reload("SIGHUP"));
   observation.ready(proxy);
   log.info(`stopping on ${await stopping}: no new queries, answering those under way`);
+  watchdog?.stopping();
   reloader[Symbol.dispose]();
   await observation.stopping();
   onStop(() => proxy[Symbol.dispose]()); // asked a second time: at once

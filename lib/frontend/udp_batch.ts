@@ -186,7 +186,11 @@ export class UdpBatch {
 }
 
 /** Where the C library is: Debian and its kin, Red Hat and its kin, others. A path, since permissions are for paths. */
-const LIBRARIES = [`/lib/${Deno.build.arch}-linux-gnu/libc.so.6`, "/lib64/libc.so.6", "/usr/lib/libc.so.6"];
+export const LIBRARIES = [
+  `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
 
 /** The C library's part that is used here; undefined where it cannot be had and need not be. Throws a `UsageError`. */
 export function openLibrary(mode: BatchMode): Library | undefined {

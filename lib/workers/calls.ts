@@ -16,6 +16,8 @@ export interface Beginning {
   readonly wantsEach: boolean;
   /** For `SharedCensus`. */
   readonly clients: SharedCounts;
+  /** For `Heartbeat`; undefined where there is no watchdog. */
+  readonly beats: SharedCounts | undefined;
 }
 
 /** How a worker fares. */

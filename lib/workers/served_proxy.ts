@@ -9,6 +9,7 @@ import { Runtime } from "../observe/runtime.ts";
 import type { Beginning, Call, CallName, Calls, Word, WorkerStatus } from "./calls.ts";
 import { Relay } from "./relay.ts";
 import { SharedCensus } from "./shared_census.ts";
+import { Heartbeat } from "./watchdog.ts";
 
 /** How long a proxy that has failed waits before it begins anew, in ms: at first, and at most. */
 const FIRST_PAUSE = 100;
@@ -30,6 +31,7 @@ export class ServedProxy {
   readonly #relay: Relay;
   readonly #counters = new Counters();
   #runtime: Runtime | undefined;
+  #heartbeat: Heartbeat | undefined;
   #thread = 0;
   #inputs: ProxyInputs | undefined;
   #library: Library | undefined;
@@ -82,9 +84,10 @@ export class ServedProxy {
     this.#relay.observe(event);
   };
 
-  #begin({ inputs, thread, wantsEach, clients }: Beginning): void {
+  #begin({ inputs, thread, wantsEach, clients, beats }: Beginning): void {
     if (inputs.config.admin) this.#runtime = new Runtime(() => performance.now());
     this.#thread = thread;
+    this.#heartbeat = beats && new Heartbeat(beats, thread);
     this.#census = new SharedCensus(clients, thread);
     this.#inputs = inputs;
     this.#relay.wantsEach = wantsEach;
@@ -119,6 +122,7 @@ export class ServedProxy {
     await this.#proxy?.stop(limit);
     this.#end();
     this.#runtime?.[Symbol.dispose]();
+    this.#heartbeat?.[Symbol.dispose]();
   }
 
   #open(): void {

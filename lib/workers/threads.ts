@@ -19,6 +19,8 @@ export interface ThreadsOptions extends ProxyInputs {
   readonly wantsEach: () => boolean;
   /** The module that the workers run, as a URL: it has to call `serveAsWorker`. */
   readonly module: string;
+  /** Of the watchdog, if there is one. */
+  readonly beats?: SharedCounts | undefined;
 }
 
 /** How much later than they are told to, in ms, workers may stop. */
@@ -137,7 +139,16 @@ export class Threads implements Disposable {
 
   [Symbol.dispose](): void {
     this.#proxy[Symbol.dispose]();
-    for (const worker of this.#workers) worker[Symbol.dispose]();
+    this.#workers.forEach((worker, i) => {
+      worker[Symbol.dispose]();
+      this.#watchNoMore(i + 2);
+    });
+  }
+
+  /** A thread that has ended has not come to a standstill. */
+  #watchNoMore(thread: number): void {
+    const { beats } = this.#options;
+    if (beats) Atomics.store(beats, thread - 1, 0);
   }
 
   #start(thread: number): WorkerThread {
@@ -145,7 +156,10 @@ export class Threads implements Disposable {
       module: this.#options.module,
       name: `thread ${thread}`,
       onEvents: (events) => events.forEach((event) => this.#tell(restore(event), thread)),
-      onEnd: (reason) => this.#tell({ kind: "thread", thread, state: "down", reason }, thread),
+      onEnd: (reason) => {
+        this.#watchNoMore(thread);
+        this.#tell({ kind: "thread", thread, state: "down", reason }, thread);
+      },
     });
   }
 
@@ -157,6 +171,7 @@ export class Threads implements Disposable {
         thread,
         wantsEach,
         clients: this.#clients,
+        beats: this.#options.beats,
       })
     );
   }

@@ -1,0 +1,47 @@
+import { fileURLToPath } from "node:url";
+import { assertEquals } from "../support/assert.ts";
+import { freePort } from "../e2e/ports.ts";
+import { proxyCommand } from "../e2e/proxy_command.ts";
+
+const CHILD = fileURLToPath(new URL("../support/restarting_child.ts", import.meta.url));
+
+/** Runs the child under the permissions that users have; its exit code, and what it wrote with each start. */
+async function run(how: string) {
+  const { args: flags, env } = await proxyCommand([]);
+  const port = `${freePort()}`;
+  const args = [...flags.slice(0, -1), "--no-check", CHILD, how, port];
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args,
+    ...env && { env },
+    clearEnv: true,
+  })
+    .output();
+  const starts = new TextDecoder().decode(stdout).trim().split("\n").map((line) =>
+    line.startsWith("{") ? JSON.parse(line) : line
+  );
+  return { code, starts, args: [how, port] };
+}
+
+for (const [how, thread] of [["first", 1], ["second", 2]] as const) {
+  Deno.test(`a loop without an end in thread ${thread} begins the program anew, as it was, and says why (S1)`, async () => {
+    const { code, starts: [first, second, ...others], args } = await run(how);
+    assertEquals([code, others], [0, []]);
+    assertEquals([first.args, first.reason], [args, undefined]);
+    assertEquals(second, {
+      pid: first.pid,
+      args,
+      reason: `the event loop of thread ${thread} stood still for 0 s`,
+      again: false,
+    });
+  });
+}
+
+Deno.test("a loop without an end while the program stops ends it, with a code that tells of failure", async () => {
+  const { code, starts } = await run("stopping");
+  assertEquals([code, starts.length], [1, 1]);
+});
+
+Deno.test("a thread that is busy, but shows itself now and then, is left alone", async () => {
+  const { code, starts } = await run("busy");
+  assertEquals([code, starts.length, starts[1]], [3, 2, "never restarted"]);
+});
