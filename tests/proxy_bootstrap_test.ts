@@ -5,7 +5,7 @@ import { Authority } from "./support/certificates.ts";
 import { askUdp } from "./support/client.ts";
 import { addressed, answering, DotServer } from "./support/dot_server.ts";
 import { ONE_THREAD } from "./support/mode.ts";
-import { a, query, read, response } from "./support/packets.ts";
+import { a, query, read, response, soa } from "./support/packets.ts";
 import { PlainDnsServer } from "./support/plain_dns_server.ts";
 import { RunningProxy } from "./support/running_proxy.ts";
 
@@ -101,3 +101,23 @@ Deno.test("an unauthenticated connection is told of, and only where that was ask
   for (let i = 0; i < 2; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
   assertEquals([proxy.count("unauthenticated"), proxy.states], [1, ["up"]]);
 });
+
+for (
+  const [who, caCerts, ad] of [["anybody", [], false], ["a trusted server", [AUTHORITY.pem], true]] as const
+) {
+  Deno.test(`in the opportunistic profile AD of ${who} is ${ad ? "" : "not "}believed, nor what follows from it (4035 §4.9.3)`, async () => {
+    const behaviour = answering((query) => response(query, { ad: true, rcode: 3, authority: [soa("test")] }));
+    await using upstream = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+    await using proxy = new RunningProxy({
+      upstreams: [{ address: upstream.address }],
+      caCerts,
+      opportunistic: true,
+      cacheSize: 1 << 20,
+      ...ONE_THREAD,
+    });
+    for (const name of ["a.test", "below.a.test"]) {
+      assertEquals(read(await askUdp(proxy.address, query(name, "A", { ad: true }))).flags.ad, ad);
+    }
+    assertEquals(upstream.received, ad ? 1 : 2);
+  });
+}

@@ -45,6 +45,7 @@ export const Type = {
   NSEC3: 50,
   SVCB: 64,
   HTTPS: 65,
+  TSIG: 250,
   IXFR: 251,
   AXFR: 252,
   NXNAME: 128,

@@ -17,6 +17,7 @@ export class Message {
   readonly questionEnd: number;
   #scanned = false;
   #edns: Edns | undefined;
+  #isSigned = false;
   #recordsEnd = 0;
   #recordsKept = 0;
   #pointersLeadToNames = true;
@@ -38,6 +39,15 @@ export class Message {
     const nameEnd = skipPlainName(bytes, HEADER);
     if (nameEnd + 4 > bytes.length) throw new FormatError("the question runs past the end of the message");
     return new Message(bytes, nameEnd + 4);
+  }
+
+  /**
+   * As `parse`, for bytes that have come over a channel. From an unauthenticated one AD is cleared, for anybody may have
+   * set it: it is for channels that are trusted (RFC 4035 §4.9.3, RFC 6840 §5.8).
+   */
+  static receive(bytes: Uint8Array, isAuthenticated = true): Message {
+    if (!isAuthenticated && bytes.length >= HEADER) bytes[3] = bytes[3]! & ~Flag.AD;
+    return Message.parse(bytes);
   }
 
   /**
@@ -111,6 +121,12 @@ export class Message {
     return this.#recordsKept - readUint16(this.bytes, 6) - readUint16(this.bytes, 8);
   }
 
+  /** Whether its last record is a TSIG record: its sender has signed it (RFC 8945 §5.1). Throws `FormatError`. */
+  get isSigned(): boolean {
+    this.#scan();
+    return this.#isSigned;
+  }
+
   /** Whether each compression pointer leads to a name: see `MessageNames`. Throws `FormatError`. */
   get pointersLeadToNames(): boolean {
     this.#scan();
@@ -149,9 +165,11 @@ export class Message {
     let kept = 0;
     let recordsEnd = this.questionEnd;
     let edns: Edns | undefined;
+    let isSigned = false;
     names.begin(this.bytes);
     if (this.hasQuestion) names.check(HEADER);
     while (cursor.next()) {
+      isSigned = cursor.type === Type.TSIG;
       names.check(cursor.start);
       names.checkData(cursor.type, cursor.data, cursor.end);
       if (cursor.type === Type.OPT) {
@@ -170,6 +188,7 @@ export class Message {
       }
     }
     this.#edns = edns;
+    this.#isSigned = isSigned;
     this.#recordsKept = kept;
     this.#recordsEnd = recordsEnd;
     this.#pointersLeadToNames = names.pointersLeadToNames;

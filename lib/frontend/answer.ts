@@ -141,6 +141,7 @@ export class Answerer {
   #refuse(message: Message, client: Client): Reply {
     // RFC 6891 §6.1.3.
     if (message.edns && message.edns.version > 0) return this.#refuseWith(Rcode.BADVERS, message, client);
+    if (message.isSigned) return this.#refuseWith(Rcode.NOTIMP, message, client, SIGNED);
     const refusal = refusalOfQuestion(message);
     return refusal && this.#refuseWith(refusal.rcode, message, client, refusal);
   }
@@ -222,6 +223,15 @@ function replyOptions({ udpSize, keepAlive }: AnswererOptions) {
     tcp: { transport: "tcp", udpSize, keepAlive },
   } as const;
 }
+
+/**
+ * RFC 8945 §5.5 has a forwarder pass a signed message on "unchanged": it would show by its length what is asked for, take
+ * the client's options along and go past the lists of names. Without its signature the client would refuse the answer.
+ */
+const SIGNED: ExtendedErrorText = {
+  code: ExtendedError.NOT_SUPPORTED,
+  text: "queries signed by TSIG are not forwarded",
+};
 
 /** Why, and what the client is told where it is told something. Over TCP there is no use in truncation. */
 const DENIALS: Readonly<Record<Exclude<Verdict, "answer">, { reason: DenialReason; text?: string }>> = {

@@ -1,12 +1,11 @@
+import { questionFor } from "../dns/alias.ts";
 import { ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
-import { DNSSEC_OK } from "../dns/edns.ts";
 import { compressOwners } from "../dns/compress.ts";
 import { expandRecord } from "../dns/expand.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, Message } from "../dns/message.ts";
 import { lowerCase } from "../dns/name.ts";
-import { composeOptRecord } from "../dns/opt.ts";
-import { RecordCursor, writeUint16 } from "../dns/records.ts";
+import { RecordCursor } from "../dns/records.ts";
 import { composeReason } from "../dns/reply.ts";
 import {
   above,
@@ -117,21 +116,6 @@ function deny(message: Message, zone: number, { below, isPublic }: LocalName, is
 function asksFor({ bytes, questionEnd }: Message, name: Uint8Array): boolean {
   if (questionEnd - 4 - HEADER !== name.length) return false;
   return name.every((octet, i) => octet === lowerCase(bytes[HEADER + i]!));
-}
-
-/** A query like the one that was asked, for another name. */
-function questionFor(name: Uint8Array, { bytes, questionEnd, edns }: Message): Message {
-  const opt = edns ? composeOptRecord(0, []) : new Uint8Array(0);
-  if (edns?.dnssecOk) writeUint16(opt, 7, DNSSEC_OK);
-  const end = HEADER + name.length + 4;
-  const question = new Uint8Array(end + opt.length);
-  question.set(bytes.subarray(0, 4));
-  question[5] = 1;
-  question[11] = edns ? 1 : 0;
-  question.set(name, HEADER);
-  question.set(bytes.subarray(questionEnd - 4, questionEnd), end - 4);
-  question.set(opt, end);
-  return Message.parse(question);
 }
 
 /** The CNAME record, and what is known of its target. */

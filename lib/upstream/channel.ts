@@ -23,6 +23,8 @@ export interface Receiver {
 export interface Channel {
   /** When the certificate that the peer has shown expires, in ms since 1970, where there is one to look at. */
   readonly certificateExpires?: number;
+  /** Whether the peer has proved who it is; it has unless this is false. */
+  readonly isAuthenticated?: boolean;
   /** From now on, never before it returns, all that comes is told. To be called once. */
   start(receiver: Receiver): void;
   /** Resolves with the number of octets written, which may be fewer than given. */

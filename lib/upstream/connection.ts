@@ -272,7 +272,7 @@ export class Connection implements Disposable {
     const id = frame.length < 2 ? -1 : readUint16(frame, 0);
     const pending = this.#pending.peek(id);
     try {
-      const response = Message.parse(frame);
+      const response = Message.receive(frame, this.#channel?.isAuthenticated);
       if (!pending) return this.#receiveUnawaited(id);
       const keepAlive = response.edns?.keepAlive;
       if (!response.answers(pending.message)) return this.#receiveBad(pending, this.#error("wrong answer"));

@@ -79,10 +79,11 @@ class Dialer {
     using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeout);
     for (;;) {
       try {
-        const socket = await this.#open(attempt);
+        const { socket, isAuthenticated } = await this.#open(attempt);
         this.#hasFailed = false;
         this.#lastGood = this.#preferred;
-        return new TlsChannel(socket, this.#address.clientCertificate !== undefined);
+        const hasClientCertificate = this.#address.clientCertificate !== undefined;
+        return new TlsChannel(socket, { isAuthenticated, hasClientCertificate });
       } catch (error) {
         this.#hasFailed ||= !options.signal.aborted;
         if (attempt.signal.aborted || !isShortage(error) || !this.#settings.makeRoom()) {
@@ -93,7 +94,7 @@ class Dialer {
     }
   }
 
-  async #open(attempt: DialAttempt): Promise<TLSSocket> {
+  async #open(attempt: DialAttempt): Promise<{ socket: TLSSocket; isAuthenticated: boolean }> {
     const addresses = await this.#lookUp(attempt);
     const contexts = this.#contexts;
     for (const context of contexts) {
@@ -102,14 +103,14 @@ class Dialer {
       const flaw = this.#findFlaw(socket);
       if (!flaw) {
         this.#contexts = [context, ...contexts.filter((each) => each !== context)];
-        return socket;
+        return { socket, isAuthenticated: true };
       }
       // Other roots may trust a chain that these do not; none change a name, a date or a key.
       const mayBeTrusted = !socket.authorized && ROOT_FLAWS.has(flaw.failure);
       const isLast = !mayBeTrusted || context === contexts.at(-1);
       if (isLast && this.#toleratesFlaws) {
         this.#settings.onUnauthenticated(attempt.error(flaw.failure, flaw));
-        return socket;
+        return { socket, isAuthenticated: false };
       }
       socket.destroy();
       if (isLast) throw attempt.error(flaw.failure, flaw);

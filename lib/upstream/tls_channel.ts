@@ -15,6 +15,7 @@ const READ_AT_ONCE = 256 * 1024;
 /** A connected TLS socket as a channel. What comes is handed over as it comes. */
 export class TlsChannel implements Channel {
   readonly certificateExpires: number;
+  readonly isAuthenticated: boolean;
   readonly #socket: TLSSocket;
   readonly #hasClientCertificate: boolean;
   #hasReceived = false;
@@ -24,8 +25,12 @@ export class TlsChannel implements Channel {
   #ended = false;
   #error: Error | undefined;
 
-  constructor(socket: TLSSocket, hasClientCertificate: boolean) {
+  constructor(
+    socket: TLSSocket,
+    { isAuthenticated, hasClientCertificate }: { isAuthenticated: boolean; hasClientCertificate: boolean },
+  ) {
     this.#socket = socket;
+    this.isAuthenticated = isAuthenticated;
     this.#hasClientCertificate = hasClientCertificate;
     this.certificateExpires = Date.parse(socket.getPeerCertificate().valid_to);
     socket.on("end", () => this.#end());

@@ -61,7 +61,12 @@ Deno.test("a query with records that no RFC wants there is answered FORMERR, how
     ["5,000 additional records", many(5000, "0000 0000 1388"), 1],
     ["5,000 answers", many(5000, "1388 0000 0000"), 1],
     ["four additional records", many(4, "0000 0000 0004"), 0],
-    ["OPT and TSIG", asking("0000 0000 0002", question, opt, tsig), 0],
+    [
+      "OPT and TSIG, which is understood and not done (8945 §5.5)",
+      asking("0000 0000 0002", question, opt, tsig),
+      4,
+    ],
+    ["TSIG alone", asking("0000 0000 0001", question, tsig), 4],
     [
       "IXFR with the SOA that the client has (RFC 1995)",
       asking("0000 0001 0000", "0161 00 00fb 0001", soa),

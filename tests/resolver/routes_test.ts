@@ -2,8 +2,8 @@
 import { Router } from "../../lib/resolver/router.ts";
 import { assertEquals } from "../support/assert.ts";
 import { FakeResolver, type Respond } from "../support/fake_resolver.ts";
-import { a, soa } from "../support/packets.ts";
-import { type AskOptions, CacheFixture, responding } from "./cache_fixture.ts";
+import { a, cname, record, type ResourceRecord, type ResponseFields, soa } from "../support/packets.ts";
+import { type AskOptions, CacheFixture, failing, responding } from "./cache_fixture.ts";
 
 const DENIED = { rcode: 3, ad: true, authority: [soa("", { minimum: 3_600, ttl: 3_600 })] };
 const deny = responding(DENIED);
@@ -84,4 +84,87 @@ Deno.test("the parent's NXDOMAIN to DS is kept, but denies nothing of the routed
   using denying = new Routes({ "home.lan": deny }, address);
   assertEquals(await denying.ask("home.lan"), "3 home.lan");
   assertEquals(await denying.ask("home.lan", { type: "DS" }), "0 default");
+});
+
+/** Answers each name with these records, a name without any with NXDOMAIN. */
+function zone(
+  records: Readonly<Record<string, readonly ResourceRecord[]>>,
+  fields: ResponseFields = {},
+): Respond {
+  return responding(({ message }) => {
+    const answers = records[message.name.slice(0, -1)];
+    return answers ? { ...fields, answers } : { ...DENIED, ...fields };
+  });
+}
+
+const OUTSIDE = zone({
+  "www.example": [a("www.example", "192.0.2.1")],
+  "in.example": [cname("in.example", "db.corp.example")],
+  "leak.example": [cname("leak.example", "db.corp.example"), a("db.corp.example", "203.0.113.6")],
+  "there.example": [cname("there.example", "back.corp.example")],
+  "loop.example": [cname("loop.example", "loop.corp.example")],
+});
+const INSIDE = zone({
+  "db.corp.example": [a("db.corp.example", "10.0.0.9")],
+  "out.corp.example": [cname("out.corp.example", "www.example")],
+  "own.corp.example": [cname("own.corp.example", "db.corp.example"), a("db.corp.example", "10.0.0.9")],
+  "back.corp.example": [cname("back.corp.example", "www.example")],
+  "loop.corp.example": [cname("loop.corp.example", "loop.example")],
+  "gone.corp.example": [cname("gone.corp.example", "gone.example")],
+}, { aa: true, ra: false });
+
+const CHAINS: Readonly<Record<string, readonly string[]>> = {
+  "own.corp.example": ["db.corp.example", "10.0.0.9"],
+  "out.corp.example": ["www.example", "192.0.2.1"],
+  "in.example": ["db.corp.example", "10.0.0.9"],
+  "leak.example": ["db.corp.example", "10.0.0.9"],
+  "there.example": ["back.corp.example", "www.example", "192.0.2.1"],
+};
+
+for (const [name, texts] of Object.entries(CHAINS)) {
+  Deno.test(`${name} is followed into the tree of its target, which alone has the answer for it (1034 §5.2.2)`, async () => {
+    using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
+    for (const source of ["upstream", "cache"]) {
+      const { message, ...outcome } = await routes.fixture.ask(name);
+      assertEquals([outcome.source, message.rcode, message.flags.aa], [source, 0, false]);
+      assertEquals(message.answers.map(({ text }) => text.replace(/\.$/, "")), texts);
+      assertEquals(message.answers[0]?.name, name);
+    }
+  });
+}
+
+Deno.test("an alias into another tree for a name that is not there is denied by that tree", async () => {
+  using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
+  const { message } = await routes.fixture.ask("gone.corp.example");
+  assertEquals([message.rcode, message.answers.length, message.authority[0]?.type], [3, 1, 6]);
+  assertEquals(routes.asked, ["corp.example", "default"]);
+});
+
+Deno.test("an alias that is asked for itself is not followed", async () => {
+  using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
+  await routes.fixture.ask("out.corp.example", { type: "CNAME" });
+  assertEquals(routes.asked, ["corp.example"]);
+});
+
+Deno.test("aliases that lead in a circle from route to route end in SERVFAIL", async () => {
+  using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
+  const { message, reasons } = await routes.fixture.ask("loop.example");
+  assertEquals([message.rcode, message.answers.length, reasons, routes.asked.length], [2, 8, [0], 9]);
+});
+
+Deno.test("what was followed is validated only where all of it was, and its signatures come along", async () => {
+  const signature = record("out.corp.example", "RRSIG", Uint8Array.of(0, 5, ...new Array(16).fill(0), 0, 1));
+  const inside = (ad: boolean) =>
+    zone({ "out.corp.example": [cname("out.corp.example", "www.example"), signature] }, { ad });
+  for (const ad of [true, false]) {
+    const outside = zone({ "www.example": [a("www.example", "192.0.2.1")] }, { ad: true });
+    using routes = new Routes({ "corp.example": inside(ad) }, outside);
+    const { message } = await routes.fixture.ask("out.corp.example", { edns: { do: true } });
+    assertEquals([message.flags.ad, ...message.answers.map(({ type }) => type)], [ad, 5, 46, 1]);
+  }
+});
+
+Deno.test("the target's tree out of reach, the query fails with that reason", async () => {
+  using routes = new Routes({ "corp.example": failing("refused", "connect") }, OUTSIDE);
+  assertEquals(await routes.fixture.tell("in.example"), "error: refused");
 });
