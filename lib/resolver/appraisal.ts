@@ -128,7 +128,7 @@ export class Appraisal {
 
   /** Whether the address stands right behind those of its set that came before. */
   #isNextAddress(bytes: Uint8Array, cursor: RecordCursor, size: number, before: number): boolean {
-    if (cursor.end - cursor.data !== size) return false;
+    if (cursor.end - cursor.data !== size || cursor.class !== Class.IN) return false;
     if (before === 0) this.#firstAddress = cursor.start;
     else if (this.#addressesEnd !== this.count || !equalNames(bytes, cursor.start, this.#firstAddress)) {
       return false;

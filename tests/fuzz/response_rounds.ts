@@ -222,10 +222,10 @@ function decoded(reply: Uint8Array): Decoded | undefined {
 
 /** All of a reply that may not change with time, or with the query's letters. */
 function shape(reply: Decoded | undefined) {
+  // The records of an RRset may be in any order (RFC 2181 §5).
   const records = (given: Decoded["answers"] = []) =>
-    given.map((
-      { name, type, class: number, text },
-    ) => [name.toLowerCase(), type, number, text.toLowerCase()]);
+    given.map(({ name, type, class: number, text }) => `${name} ${type} ${number} ${text}`.toLowerCase())
+      .sort();
   return {
     rcode: reply?.rcode,
     answers: records(reply?.answers),
