@@ -24,6 +24,7 @@ import { Proxy } from "./lib/proxy.ts";
 import { Reloader } from "./lib/reload.ts";
 import { resolverLoopWarning } from "./lib/resolver_loop.ts";
 import { versionText } from "./lib/version.ts";
+import { dropTrustVariables } from "./lib/trust_environment.ts";
 import { isWorker, serveAsWorker } from "./lib/workers/serve.ts";
 import { Threads } from "./lib/workers/threads.ts";
 import { Heartbeat, takeRestartReason, Watchdog } from "./lib/workers/watchdog.ts";
@@ -43,6 +44,7 @@ const UDP_BY_ONE =
   "without batches (--udp-batch) threads cannot share a UDP port: the first answers all that comes by UDP";
 
 async function main(args: string[]): Promise<number> {
+  const ignored = dropTrustVariables();
   try {
     const [command = ""] = args;
     const isCommand = command === "healthcheck" || command === "check-config";
@@ -58,7 +60,7 @@ async function main(args: string[]): Promise<number> {
     await checkListFiles(config.policy, { mayBeEmpty: true });
     const inputs = await readAhead((file) => readInputs(config, file));
     if (command === "check-config") return check(inputs, sources);
-    return await run(inputs, sources, restartReason);
+    return await run(inputs, sources, ignored, restartReason);
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
     if (error instanceof ListenError) return complain(error.message, EXIT.failed);
@@ -76,10 +78,14 @@ function check(inputs: Inputs, sources: Sources): number {
 async function run(
   { config, caCerts, token }: Inputs,
   sources: Sources,
+  ignored: readonly string[],
   restartReason: string | undefined,
 ): Promise<number> {
   const environment = Deno.env.toObject();
   const observation = new Observation({ config, environment, version: metadata.version, token });
+  for (const name of ignored) {
+    log.debug(`${name} has no effect: trust comes from the options alone, see --ca`);
+  }
   const { observe, relay } = observation;
   surviveDefects(observe);
   if (restartReason !== undefined) log.error(`begun anew: ${restartReason}`);

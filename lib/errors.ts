@@ -1,5 +1,5 @@
 import { ExtendedError, Rcode } from "./dns/codes.ts";
-import { escapeText } from "./escape.ts";
+import { cutText, escapeText } from "./escape.ts";
 
 /** What the caller wrote is wrong; the message names the value, the reason and the remedy. */
 export class UsageError extends Error {
@@ -58,6 +58,9 @@ interface FailureRow {
 /** In characters: what a certificate or the platform says at most in a log line, an extended error or a page. */
 const MAX_DETAIL = 300;
 
+/** Octets beside a header, a question with the longest name, an OPT record, and an option's header and code. */
+const MAX_EXTRA_TEXT = 512 - 12 - (255 + 4) - 11 - 6;
+
 /** What is known of a failure beside its class. */
 export interface FailureFacts {
   /** The upstream's label. */
@@ -94,6 +97,11 @@ export class UpstreamError extends Error {
 
   get rcode(): number {
     return Rcode.SERVFAIL;
+  }
+
+  /** EXTRA-TEXT for the client (RFC 8914 §2), short enough for 512 octets with any question: a longer one would be left out. */
+  get extendedErrorText(): string {
+    return cutText(this.message, MAX_EXTRA_TEXT);
   }
 
   /** INFO-CODE for the client (RFC 8914 §4). */

@@ -14,6 +14,20 @@ export function escapeText(text: string, maxLength = Infinity): string {
   return escaped.length > maxLength ? `${escaped.slice(0, maxLength - 1)}…` : escaped;
 }
 
+/** The text cut to `maxBytes` of UTF-8 at a character's end, with "…" at its own. */
+export function cutText(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes || utf8.encode(text).length <= maxBytes) return text;
+  const { read } = utf8.encodeInto(text, new Uint8Array(maxBytes - 3)); // "…" has three
+  return `${text.slice(0, read)}…`;
+}
+
+const utf8 = new TextEncoder();
+
+/** A line of JSON with the same characters as `\\u202e`: the strings in it stay what they were. */
+export function escapeJson(line: string): string {
+  return line.replace(UNSAFE, (each) => each === "\n" ? each : `\\u${hex(each, 4)}`);
+}
+
 function escapeOne(character: string): string {
   switch (character) {
     case "\n":

@@ -199,7 +199,7 @@ export class Answerer {
     }
     this.#answered(query, error.rcode, start, error);
     const { rcode } = error;
-    const reason = { code: error.extendedError, text: error.message };
+    const reason = { code: error.extendedError, text: error.extendedErrorText };
     if (error.failure !== "overloaded") return composeError(query.message, rcode, options, reason);
     // What is shed in a flood must not be another for those whose addresses are forged: a code is all it tells.
     const { udpSize, transport } = options;

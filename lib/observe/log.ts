@@ -6,6 +6,7 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import { rcodeName } from "../dns/codes.ts";
+import { escapeJson, escapeText } from "../escape.ts";
 import { hostReason } from "../host_error.ts";
 import type { Answered, Denied, Event, Observe, TurnedAway } from "./event.ts";
 import { Repeats } from "./repeats.ts";
@@ -31,7 +32,7 @@ export function startLog(options: LogOptions): Observe {
 
 /** From now on all lines are like this. */
 export function configureLog({ level, format, journal = false }: LogOptions): void {
-  const plain = format === "json" ? jsonLinesFormatter : journal ? textOf : textLine;
+  const plain = format === "json" ? jsonLine : journal ? textOf : textLine;
   const line = journal ? (record: LogRecord) => PRIORITY[record.level] + plain(record) : plain;
   configureSync({
     reset: true,
@@ -182,6 +183,11 @@ function textLine(record: LogRecord): string {
   return `${new Date(record.timestamp).toISOString()} ${record.level} ${textOf(record)}`;
 }
 
+function jsonLine(record: LogRecord): string {
+  return escapeJson(jsonLinesFormatter(record));
+}
+
+/** One line, whatever strangers have put into it. */
 function textOf({ message }: LogRecord): string {
-  return message.map((part) => typeof part === "string" ? part : String(part)).join("") + "\n";
+  return escapeText(message.map((part) => typeof part === "string" ? part : String(part)).join("")) + "\n";
 }

@@ -4,6 +4,7 @@
  */
 import type { X509Certificate } from "node:crypto";
 import type { Failure } from "../errors.ts";
+import { escapeText } from "../escape.ts";
 import { type CertificateFields, readCertificate, SERVER_AUTH } from "./certificate.ts";
 import { hasSigned, provenChain } from "./pins.ts";
 
@@ -26,6 +27,11 @@ const WEAK_SIGNATURES: ReadonlyMap<string, string> = new Map([
   ["1.2.840.10045.4.1", "SHA-1"],
 ]);
 
+/** Whoever has set NODE_EXTRA_CA_CERTS or its like has to learn it here. */
+const REMEDY = "only --ca adds issuers, no environment variable does";
+/** In characters: names longer than this would leave no room for the rest of a message. */
+const MAX_NAME = 80;
+
 /** The platform has few codes for what is wrong with a chain; the certificates show more. */
 export function explainRejection(
   leaf: X509Certificate,
@@ -46,7 +52,7 @@ export function explainRejection(
   const last = chain.at(-1)!;
   const isSelfSigned = last === leaf && leaf.subject === leaf.issuer;
   const issuer = isSelfSigned ? "it is self-signed" : `issued by ${commonName(last.issuer)}`;
-  return { failure: "untrusted issuer", detail: issuer };
+  return { failure: "untrusted issuer", detail: `${issuer}; ${REMEDY}` };
 }
 
 /** The leaf and those above it that have signed each other, whether or not they may. */
@@ -127,7 +133,8 @@ export function findDateFlaw(chain: readonly X509Certificate[]): Flaw | undefine
   return undefined;
 }
 
-/** From the lines of a distinguished name. */
+/** From the lines of a distinguished name, escaped and cut. */
 function commonName(name: string): string {
-  return /^CN=(.*)$/m.exec(name)?.[1] ?? (name.replaceAll("\n", ", ") || "unknown");
+  const text = /^CN=(.*)$/m.exec(name)?.[1] ?? (name.replaceAll("\n", ", ") || "unknown");
+  return escapeText(text, MAX_NAME);
 }

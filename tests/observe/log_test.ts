@@ -1,6 +1,6 @@
 import { Message } from "../../lib/dns/message.ts";
 import { UpstreamError } from "../../lib/errors.ts";
-import type { Event } from "../../lib/observe/event.ts";
+import type { Event, Observe } from "../../lib/observe/event.ts";
 import { log, type LogOptions, startLog } from "../../lib/observe/log.ts";
 import { stderr } from "../../lib/observe/stderr.ts";
 import type { Query } from "../../lib/resolver/resolver.ts";
@@ -225,4 +225,14 @@ Deno.test("a reader that stands still keeps nobody waiting, and is told afterwar
   const [, count] = /warning (\d+) lines of this log were lost here/.exec(lines.at(-1)!) ?? [];
   assertEquals(lines.length - 2 + Number(count), 20_000);
   assert(Number(count) > 10_000 && lines.length > 5_000);
+});
+
+Deno.test("no text of a stranger forges a line or reaches a terminal raw, whatever the form of the log", async () => {
+  const reason = "of\r\n2026-11-27T00:00:00.000Z info all is well\x1b[2J\x9b\u202e";
+  for (const format of ["text", "json"] as const) {
+    const tell = (observe: Observe) => observe({ kind: "list trouble", reason });
+    const lines = await logged({ level: "info", format }, tell);
+    assertEquals(lines.length, 1);
+    assertMatch(lines[0]!, /^[ -~]+$/);
+  }
 });
