@@ -14,6 +14,8 @@ export class RotatingFile implements Sink {
   readonly #maxOctets: number;
   #file: Deno.FsFile;
   #octets: number;
+  /** Whether the last line in the file has no end, because the disk was full or the process was killed. */
+  #isTorn: boolean;
 
   /** Throws what opening throws. */
   constructor(path: string, maxOctets: number) {
@@ -21,27 +23,69 @@ export class RotatingFile implements Sink {
     this.#maxOctets = maxOctets;
     this.#file = open(path);
     this.#octets = this.#file.statSync().size;
+    this.#isTorn = this.#octets > 0 && !endsWithLineFeed(path, this.#octets);
   }
 
   async write(text: string): Promise<void> {
+    if (this.#isTorn) await this.#append(Uint8Array.of(LINE_FEED)); // or the next line would be part of the torn one
     const bytes = utf8.encode(text);
-    if (this.#octets > 0 && this.#octets + bytes.length > this.#maxOctets) await this.#rotate();
-    await writeAll(this.#file, bytes);
-    this.#octets += bytes.length;
+    const octets = this.#octets + bytes.length;
+    if (this.#octets > 0 && octets > this.#maxOctets) await this.#rotateOrGoOn(octets);
+    await this.#append(bytes);
   }
 
   close(): void {
     this.#file.close();
   }
 
-  async #rotate(): Promise<void> {
-    for (let i = KEPT - 1; i > 0; i--) await moveIfThere(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
-    await moveIfThere(this.#path, `${this.#path}.1`);
-    const full = this.#file;
-    this.#file = open(this.#path);
-    this.#octets = 0;
-    full.close();
+  /** Counts what is written even where the rest cannot be. */
+  async #append(bytes: Uint8Array): Promise<void> {
+    for (let rest = bytes; rest.length > 0;) {
+      const written = await this.#file.write(rest);
+      this.#octets += written;
+      this.#isTorn = rest[written - 1] !== LINE_FEED;
+      rest = rest.subarray(written);
+    }
   }
+
+  /** Where the next file cannot be made for now, lines go on into the full one, up to twice its size. */
+  async #rotateOrGoOn(octets: number): Promise<void> {
+    try {
+      await this.#rotate();
+    } catch (error) {
+      if (octets > 2 * this.#maxOctets) throw error;
+    }
+  }
+
+  /**
+   * The next file is open before any other is moved, so that without a descriptor, room or the right to create files all
+   * stay where they are. A try again moves nothing twice: what has been moved is not there any more.
+   */
+  async #rotate(): Promise<void> {
+    const next = `${this.#path}.new`;
+    const file = open(next);
+    try {
+      for (let i = KEPT - 1; i > 0; i--) await moveIfThere(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
+      await moveIfThere(this.#path, `${this.#path}.1`);
+      await Deno.rename(next, this.#path);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    this.#file.close();
+    this.#file = file;
+    this.#octets = 0;
+    this.#isTorn = false;
+  }
+}
+
+const LINE_FEED = 0x0a;
+
+function endsWithLineFeed(path: string, octets: number): boolean {
+  using file = Deno.openSync(path);
+  file.seekSync(octets - 1, Deno.SeekMode.Start);
+  const last = new Uint8Array(1);
+  return file.readSync(last) === 1 && last[0] === LINE_FEED;
 }
 
 /** Standard output, which stays open. */

@@ -1,4 +1,5 @@
 import type { Observe } from "../observe/event.ts";
+import { withinDeadline } from "../file_deadline.ts";
 import { ticks } from "./lookup.ts";
 import {
   CHUNK_HEADER,
@@ -50,10 +51,13 @@ export class CacheFile implements Disposable {
     this.#saveLater();
   }
 
-  /** Reads what was saved. Where the file cannot be used, says so in one line and leaves the store empty. */
+  /** Reads what was saved; warns of a directory in which others could have put it there. Where the file cannot be used, says so in one line and leaves the store empty. */
   async load(): Promise<void> {
     try {
-      using file = await Deno.open(this.#path);
+      await this.#warnOfOthers();
+      using file = await withinDeadline(this.#path, () => openRegular(this.#path), {
+        discard: (late) => late.close(),
+      });
       const origin = parseHeader(await read(file, SNAPSHOT_HEADER), this.#options.conditions);
       const restoring = this.#restoring(origin);
       for (;;) {
@@ -99,19 +103,20 @@ export class CacheFile implements Disposable {
   }
 
   async #write(): Promise<void> {
-    const { directory, store, conditions, now, wallClock } = this.#options;
-    const temporary = `${this.#path}.new`;
+    const { directory } = this.#options;
+    // Random, and made anew: a link that another user has put at a known name would be followed.
+    const temporary = `${this.#path}.${crypto.randomUUID()}.new`;
     try {
       await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
-      using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: 0o600 });
-      await write(file, composeHeader({ ticks: ticks(now()), wall: wallClock(), conditions }));
-      for (let segment = 0; segment < store.segments; segment++) {
-        const chunk = composeChunk(store, segment);
-        if (chunk.length > CHUNK_HEADER) await write(file, chunk);
+      await removeLeftovers(directory);
+      try {
+        using file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
+        await this.#writeTo(file);
+        await Deno.rename(temporary, this.#path);
+      } catch (error) {
+        await Deno.remove(temporary).catch(() => {}); // a half on a full disk would keep it full
+        throw error;
       }
-      await write(file, new Uint8Array(CHUNK_HEADER));
-      await file.sync();
-      await Deno.rename(temporary, this.#path);
       // The new name is on the disk when the directory is.
       using folder = await Deno.open(directory);
       await folder.sync();
@@ -120,9 +125,48 @@ export class CacheFile implements Disposable {
     }
   }
 
+  async #writeTo(file: Deno.FsFile): Promise<void> {
+    const { store, conditions, now, wallClock } = this.#options;
+    await write(file, composeHeader({ ticks: ticks(now()), wall: wallClock(), conditions }));
+    for (let segment = 0; segment < store.segments; segment++) {
+      const chunk = composeChunk(store, segment);
+      if (chunk.length > CHUNK_HEADER) await write(file, chunk);
+    }
+    await write(file, new Uint8Array(CHUNK_HEADER));
+    await file.sync();
+  }
+
+  /** Answers that another user has written would be given out as the upstreams'. */
+  async #warnOfOthers(): Promise<void> {
+    const { directory } = this.#options;
+    const { mode } = await withinDeadline(directory, () => Deno.stat(directory));
+    if (((mode ?? 0) & OTHERS_MAY_WRITE) === 0) return;
+    const reason = `other users may write to ${directory}, and so decide what is answered: chmod go-w it`;
+    this.#options.observe({ kind: "cache file trouble", reason });
+  }
+
   #complain(what: string, error: unknown): void {
     const reason = `${this.#path} ${what}: ${error instanceof Error ? error.message : error}`;
     this.#options.observe({ kind: "cache file trouble", reason });
+  }
+}
+
+/** Write for the group and for all. */
+const OTHERS_MAY_WRITE = 0o022;
+
+/** Without following a link, which another user may have put there. */
+async function openRegular(path: string): Promise<Deno.FsFile> {
+  const { isFile } = await Deno.lstat(path);
+  if (!isFile) throw new SnapshotError("it is no regular file");
+  return await Deno.open(path);
+}
+
+/** What earlier processes had no time or no room to finish. */
+async function removeLeftovers(directory: string): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    if (!isDirectory && /^cache(\.[0-9a-f-]{36})?\.new$/.test(name)) {
+      await Deno.remove(`${directory}/${name}`).catch(() => {});
+    }
   }
 }
 

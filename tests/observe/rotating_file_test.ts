@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { RotatingFile } from "../../lib/observe/rotating_file.ts";
-import { assertEquals } from "../support/assert.ts";
+import { assertEquals, assertRejects } from "../support/assert.ts";
 
 /** What the files in a directory hold, by name, after `use`. */
 async function filesAfter(use: (path: string) => Promise<void>): Promise<Record<string, string>> {
@@ -47,4 +47,45 @@ Deno.test("only the owner and the group may read it", async () => {
     new RotatingFile(path, 10).close();
     assertEquals((await Deno.stat(path)).mode! & 0o007, 0);
   });
+});
+
+Deno.test("where the next file cannot be made, no old one is moved or lost, and lines go on", async () => {
+  const files = await filesAfter(async (path) => {
+    const file = new RotatingFile(path, 10);
+    for (const word of ["one", "two", "three"]) await file.write(word.padEnd(9) + "\n");
+    await Deno.mkdir(`${path}.new`); // stands for a lack of descriptors: it cannot be opened
+    let failures = 0;
+    for (let i = 0; i < 5; i++) await file.write("four     \n").catch(() => failures++);
+    assertEquals(failures, 4, "up to twice the size");
+    await Deno.remove(`${path}.new`);
+    await file.write("five     \n");
+    file.close();
+  });
+  assertEquals(Object.entries(files).map(([name, text]) => `${name} ${text.replace(/\s+/g, " ").trim()}`), [
+    "q.log five",
+    "q.log.1 three four",
+    "q.log.2 two",
+    "q.log.3 one",
+  ]);
+});
+
+Deno.test("a torn line never joins the next, within a process and over a restart", async () => {
+  const files = await filesAfter(async (path) => {
+    await Deno.writeTextFile(path, "torn by a ki");
+    const file = new RotatingFile(path, 1000);
+    await file.write("second\n");
+    const { write } = Deno.FsFile.prototype;
+    let room = 4;
+    Deno.FsFile.prototype.write = function (bytes) {
+      if (room === 0) return Promise.reject(new Error("No space left on device (os error 28)"));
+      const part = bytes.subarray(0, room);
+      room -= part.length;
+      return write.call(this, part);
+    };
+    await assertRejects(() => file.write("third\n"), Error, "No space");
+    Deno.FsFile.prototype.write = write;
+    await file.write("fourth\n");
+    file.close();
+  });
+  assertEquals(files, { "q.log": "torn by a ki\nsecond\nthir\nfourth\n" });
 });

@@ -219,8 +219,14 @@ Deno.test("a directory that cannot be written is one line, and what is there sta
   await using disk = new Disk();
   await saved(disk);
   const whole = await Deno.readFile(disk.path);
-  await Deno.mkdir(`${disk.path}.new`);
-  await saved(disk);
+  const { open } = Deno;
+  Deno.open = (path, options) =>
+    options?.createNew ? Promise.reject(new Error("Permission denied (os error 13)")) : open(path, options);
+  try {
+    await saved(disk);
+  } finally {
+    Deno.open = open;
+  }
   assertMatch(disk.complaints.join(), /^\S+\/cache cannot be written: [^,]+$/);
   assertEquals(await Deno.readFile(disk.path), whole);
 });
@@ -236,4 +242,50 @@ Deno.test("it is saved every ten minutes, one writing at a time, and not after t
   file[Symbol.dispose]();
   await fixture.pass(1800);
   assertEquals([(await Deno.stat(disk.path)).ino, fixture.time.waiting, disk.events], [ino, 0, []]);
+});
+
+Deno.test("a full disk is given its room back, and what is saved already stays", async () => {
+  await using disk = new Disk();
+  await saved(disk);
+  const whole = await Deno.readFile(disk.path);
+  await Deno.writeTextFile(`${disk.path}.new`, "of an earlier version");
+  const { write } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.write = () => Promise.reject(new Error("No space left on device (os error 28)"));
+  try {
+    await saved(disk);
+  } finally {
+    Deno.FsFile.prototype.write = write;
+  }
+  assertMatch(disk.complaints.join(), /cannot be written: No space left/);
+  assertEquals([...Deno.readDirSync(disk.directory)].map(({ name }) => name), ["cache"]);
+  assertEquals(await Deno.readFile(disk.path), whole);
+  await saved(disk);
+  assertEquals(disk.complaints.length, 1, "and it is written again when there is room");
+});
+
+Deno.test("no link is followed, neither by the writer nor by the reader", async () => {
+  await using disk = new Disk();
+  await saved(disk);
+  const target = `${disk.directory}/target`;
+  await Deno.writeTextFile(target, "somebody's");
+  await Deno.symlink(target, `${disk.path}.new`);
+  await Deno.remove(disk.path);
+  await Deno.symlink(target, disk.path);
+  using fixture = new CacheFixture(addressFor(1));
+  await disk.load(fixture);
+  assertMatch(disk.complaints.join(), /it is no regular file/);
+  await saved(disk);
+  assertEquals(await Deno.readTextFile(target), "somebody's");
+  assertEquals((await Deno.lstat(disk.path)).isFile, true);
+});
+
+Deno.test("a directory that others may write to is warned of", async () => {
+  await using disk = new Disk();
+  await saved(disk);
+  using fixture = new CacheFixture(addressFor(1));
+  await disk.load(fixture);
+  assertEquals(disk.complaints, []);
+  await Deno.chmod(disk.directory, 0o777);
+  await disk.load(fixture);
+  assertMatch(disk.complaints.join(), /^other users may write to \S+, and so decide what is answered/);
 });
