@@ -100,7 +100,7 @@ Deno.test("half a request is closed when its time is up (S10)", async () => {
   assertEquals(await end, "");
 });
 
-Deno.test("a hundred connections that ask nothing keep nobody out, and no more are open at a time (S10)", async () => {
+Deno.test("a hundred connections that ask nothing keep nobody out, and no more are open at a time (CoreDNS CVE-2025-47950, CVE-2025-68151, CVE-2026-32936, dnsdist CVE-2026-33257, CVE-2026-33260, CVE-2026-42005)", async () => {
   await using rig = new Rig();
   const idle: Deno.TcpConn[] = [];
   for (let i = 0; i < 150; i++) idle.push(await rig.connect());

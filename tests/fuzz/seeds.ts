@@ -57,7 +57,7 @@ export const SEEDS: Readonly<Record<string, Uint8Array>> = {
   "a name under a TTL": concat(
     hex("beef 8180 0001 0002 0000 0000  01 61 04 74657374 00  0001 0001"),
     hex("c00c 0001 0001 00000100 0004 14010101"),
-    hex("01 7a c020 0001 0001 00000e10 0004 14010102"),
+    hex("01 7a c021 0001 0001 00000e10 0004 14010102"),
   ),
 };
 
