@@ -36,7 +36,7 @@ export function composeReply(query: Message, response: Message, options: ReplyOp
   let end = startReply(query, flags, rcode);
   const limit = PREFIX + sizeLimit(edns, options) - (edns ? OPT_FIXED : 0);
   const fits = end + response.recordsEnd - response.questionEnd <= limit;
-  end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit);
+  end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit, !edns);
   if (edns) {
     const option = composeOptions(edns, response.edns?.extendedErrors() ?? [], options);
     // RFC 8914 §3: extended errors are the first to go when space is short; so are all our options.
@@ -115,10 +115,12 @@ function copyRecords(response: Message, at: number): number {
 }
 
 /**
- * As many whole RRsets as fit. TC is set only if answer or authority lost one. Of an answer's RRset the records that fit
- * "may be left in the response" then (RFC 2181 §9): stub resolvers without TCP have nothing else to go by.
+ * As many whole RRsets as fit. TC is set only if answer or authority lost one (RFC 2181 §9).
+ *
+ * @param leavesAddresses whether the addresses that fit stay in the answer, where not all of them do: RFC 2181 §9 lets
+ * them, and a stub resolver that has neither EDNS nor TCP has nothing else to go by
  */
-function truncateRecords(response: Message, at: number, limit: number): number {
+function truncateRecords(response: Message, at: number, limit: number, leavesAddresses: boolean): number {
   const { bytes, questionEnd, recordsEnd } = response;
   const cursor = new RecordCursor(bytes, questionEnd);
   const counts = { answer: 0, authority: 0, additional: 0 };
@@ -140,7 +142,7 @@ function truncateRecords(response: Message, at: number, limit: number): number {
     }
     if (cursor.end - questionEnd > room) {
       if (cursor.section !== "additional" || isReferral(response)) scratch[PREFIX + 2]! |= Flag.TC >> 8;
-      if (cursor.section === "answer") {
+      if (leavesAddresses && cursor.section === "answer" && (type === Type.A || type === Type.AAAA)) {
         kept = cursor.start - questionEnd;
         rrset = counts;
       }

@@ -32,7 +32,7 @@ Deno.test("4 KB of TXT are truncated over UDP and arrive whole over TCP", () => 
   for (const edns of [{}, { edns: { size: 4096 } }]) {
     const client = query("big.example", "TXT", edns);
     const short = read(reply(client, whole));
-    assert(short.flags.tc && short.answers.length < read(whole).answers.length);
+    assertEquals([short.flags.tc, short.answers.length], [true, 0]);
     const long = read(reply(client, whole, tcp));
     assertEquals([long.flags.tc, long.answers], [false, read(whole).answers]);
   }
@@ -52,11 +52,10 @@ Deno.test("6891-3, 6891-4, 9715-1: the limit is what the client offers, 512 at l
     assertEquals(read(shown).flags.tc, limit < 670, `a client that takes ${size}`);
   }
   assert(read(reply(ask("x", 4096), upstream, { ...udp, udpSize: 600 })).flags.tc);
-  const least = reply(ask("x", 4096), upstream, { ...udp, udpSize: 100 });
-  assertEquals(least.length, 12 + 7 + 30 * 16 + 11, "512 at least");
+  assertEquals(reply(ask("x", 4096), upstream, { ...udp, udpSize: 100 }).length, 12 + 7 + 11, "512 at least");
 });
 
-Deno.test("2181-1: of an RRset that does not fit an answer has what does, with TC, and nothing behind it", () => {
+Deno.test("2181-1: of addresses that do not all fit an answer without EDNS has those that do, with TC, and nothing behind them", () => {
   const answers = [...addresses("x", 2), ...addresses("y", 50), a("z", "192.0.2.1")];
   const bytes = reply(ask("x"), response(ask("x"), { answers }));
   const shown = read(bytes);
@@ -68,6 +67,12 @@ Deno.test("2181-1: of an RRset that does not fit an answer has what does, with T
 Deno.test("2181 §9: a stub without EDNS and without TCP gets addresses out of an RRset of over 512 octets", () => {
   const shown = read(reply(query("many.example"), many));
   assertEquals([shown.flags.tc, shown.answers.length], [true, 30]);
+});
+
+Deno.test("2181-1: an RRset is there whole or not at all, with those before it, to a client with EDNS", () => {
+  const answers = [...addresses("x", 2), ...addresses("y", 50), a("z", "192.0.2.1")];
+  const shown = read(reply(ask("x", 512), response(ask("x"), { answers })));
+  assertEquals([shown.flags.tc, shown.answers.map(({ name }) => name)], [true, ["x", "x"]]);
 });
 
 Deno.test("2181-1: of other sections an RRset is there whole or not at all", () => {
@@ -97,13 +102,13 @@ Deno.test("2181-1: an RRset ends with its section, even if the next section goes
 
 Deno.test("an RRset is one whatever the case and compression of its owners", () => {
   const upstream = hex(`
-    0001 8180 0001 0000 0003 0000  01 78 00 0001 0001
+    0001 8180 0001 0003 0000 0000  01 78 00 0001 0001
     c00c 0010 0001 00000000 0004 03 616161
     01 58 00 0010 0001 00000000 0004 03 626262
     c00c 0010 0001 00000000 0200 ${`ff${"61".repeat(255)}`.repeat(2)}
   `);
   const shown = read(reply(ask("x"), upstream));
-  assertEquals([shown.flags.tc, shown.authority.length], [true, 0]);
+  assertEquals([shown.flags.tc, shown.answers.length], [true, 0]);
 });
 
 Deno.test("RFC 9471 §3: a referral without all its glue is truncated", () => {
@@ -147,7 +152,7 @@ Deno.test("8914-2: options go first when space is short: no record is dropped fo
   assertEquals(read(reply(ask("x", 518), upstream)).edns!.options, options);
 });
 
-Deno.test("2181-1: whatever the records, a reply fits, is a prefix of whole RRsets but for the answer's last, and has TC exactly if it must", () => {
+Deno.test("2181-1: whatever the records, a reply fits, is a prefix of whole RRsets but for addresses without EDNS, and has TC exactly if it must", () => {
   const rrset = fc.record({
     name: fc.constantFrom("x", "X", "y", "z.x", "z.y"),
     type: fc.constantFrom(1, 2, 46, 65280),
@@ -175,7 +180,8 @@ Deno.test("2181-1: whatever the records, a reply fits, is a prefix of whole RRse
         cut = true;
         const next = sent[kept.length]!;
         const last = sent[kept.length - 1];
-        assert(sent === answers || !last || !sameRrset(last, next), "half an RRset");
+        const mayBeHalf = sent === answers && size === undefined && next.type === 1;
+        assert(mayBeHalf || !last || !sameRrset(last, next), "half an RRset");
       }
       const required = answers.length + authority.length > shown.answers.length + shown.authority.length;
       const glue = answers.length === 0 && authority[0]?.type === 2 &&
