@@ -9,6 +9,7 @@ import {
   UsageError,
 } from "./lib/config/config.ts";
 import { configText } from "./lib/config/config_text.ts";
+import { descriptorLimit, withinDescriptors } from "./lib/descriptors.ts";
 import { surviveDefects } from "./lib/defects.ts";
 import { ListenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
@@ -82,7 +83,8 @@ async function run(
   restartReason: string | undefined,
 ): Promise<number> {
   const environment = Deno.env.toObject();
-  const observation = new Observation({ config, environment, version: metadata.version, token });
+  const descriptors = descriptorLimit();
+  const observation = new Observation({ config, environment, version: metadata.version, token, descriptors });
   for (const name of ignored) {
     log.debug(`${name} has no effect: trust comes from the options alone, see --ca`);
   }
@@ -92,7 +94,16 @@ async function run(
   using watchdog = await Watchdog.start({ threads: config.workers });
   const beats = watchdog?.beats;
   const wantsEach = () => observation.wantsEach;
-  const proxy = new Threads({ config, caCerts, observe, relay, wantsEach, module: import.meta.url, beats });
+  const proxy = new Threads({
+    config,
+    caCerts,
+    observe,
+    relay,
+    wantsEach,
+    module: import.meta.url,
+    beats,
+    descriptors,
+  });
   observation.onWantsEach(() => proxy.tellEach());
   const stopping = new Promise(onStop);
   using _heartbeat = beats && new Heartbeat(beats, 1);
@@ -102,14 +113,14 @@ async function run(
   const byDefault = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   if (config.workers > 1 && !proxy.hasBatches) log.info(UDP_BY_ONE);
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
-  warn(config, proxy);
+  warn(config, proxy, descriptors);
   showTo(observation, proxy);
   const reloader = new Reloader({
     read: (file) => readSources(Deno.args, environment, file) as Sources, // neither help nor version were asked for
     sources,
     proxy,
     observation,
-    onChange: (config) => warn(config, proxy),
+    onChange: (config) => warn(config, proxy, descriptors),
   });
   onHangUp(() => void reloader.reload("SIGHUP"));
   observation.ready(proxy);
@@ -124,7 +135,15 @@ async function run(
   return EXIT.stopped;
 }
 
-function warn(config: Config, proxy: Threads): void {
+function warn(config: Config, proxy: Threads, descriptors: number | undefined): void {
+  const { maxTcpClients } = withinDescriptors(config, descriptors);
+  if (maxTcpClients < config.maxTcpClients) {
+    log.warning(
+      `no more than ${maxTcpClients} TCP clients at a time in place of --max-tcp-clients ${config.maxTcpClients}: ` +
+        `the limit of ${descriptors} file descriptors leaves no more for them; ` +
+        "raise LimitNOFILE (systemd), ulimit -n, or --ulimit nofile (containers)",
+    );
+  }
   const { opportunistic, policy: { allow } } = config;
   if (opportunistic) log.warning(OPPORTUNISTIC);
   const loop = resolverLoopWarning(config, proxy.addresses);

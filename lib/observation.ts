@@ -5,6 +5,7 @@ import { Health } from "./admin/health.ts";
 import { Live } from "./admin/live.ts";
 import { report } from "./admin/report.ts";
 import type { Config } from "./config/config.ts";
+import { adminConnections } from "./descriptors.ts";
 import { UsageError } from "./errors.ts";
 import type { Event, Observe } from "./observe/event.ts";
 import { Figures } from "./observe/figures.ts";
@@ -26,6 +27,8 @@ export interface ObservationOptions {
   readonly version: string;
   /** What `--admin-token-file` holds. */
   readonly token: string | undefined;
+  /** How many file descriptors the process may have; no limit unless known. */
+  readonly descriptors: number | undefined;
 }
 
 /** The proxy, as far as it is looked at and touched from the admin address. */
@@ -111,6 +114,7 @@ export class Observation {
       report: () => report(watched),
       refresh,
       cacheControl: () => subject.cacheControl,
+      maxConnections: adminConnections(this.#options.descriptors),
       observe: this.observe,
     });
     return this.#admin.address;

@@ -17,11 +17,11 @@ export interface HttpServerOptions {
   readonly hostname: string;
   readonly port: number;
   readonly handler: Handler;
+  /** Connections at once: a few people and programs look here. */
+  readonly maxConnections: number;
   readonly observe: Observe;
 }
 
-/** Connections at once: a few people and programs look here. */
-const MAX_CONNECTIONS = 100;
 /** For the head of a request, and for each piece of a response to be taken, in ms. */
 const TIMEOUT = 10_000;
 /** How long a client's own end of the connection is waited for, in ms. */
@@ -73,11 +73,11 @@ export class HttpServer {
 
   #admit(socket: Deno.TcpConn): void {
     if (this.#stopping) return socket.close();
-    const { handler, observe } = this.#options;
+    const { handler, observe, maxConnections } = this.#options;
     const { hostname: address } = socket.remoteAddr;
-    if (this.#connections.size >= MAX_CONNECTIONS && !this.#makeRoom()) {
+    if (this.#connections.size >= maxConnections && !this.#makeRoom()) {
       socket.close();
-      const reason = `the admin address has ${MAX_CONNECTIONS} connections already`;
+      const reason = `the admin address has ${maxConnections} connections already`;
       return observe({ kind: "client refused", address, reason });
     }
     const connection = new Connection(socket, handler, observe);

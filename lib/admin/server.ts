@@ -20,6 +20,7 @@ export interface AdminOptions {
   readonly refresh: () => Promise<void>;
   /** Undefined where there is no cache. */
   readonly cacheControl: () => CacheControl | undefined;
+  readonly maxConnections: number;
   readonly observe: Observe;
 }
 
@@ -58,9 +59,9 @@ export class AdminServer {
   /** Throws what `Deno.listen` throws. */
   constructor(options: AdminOptions) {
     this.#options = options;
-    const { hostname, port, observe } = options;
+    const { hostname, port, maxConnections, observe } = options;
     const handler = (request: Request, address: string) => this.#answer(request, address);
-    this.#server = new HttpServer({ hostname, port, handler, observe });
+    this.#server = new HttpServer({ hostname, port, handler, maxConnections, observe });
     this.address = this.#server.address;
   }
 

@@ -103,14 +103,15 @@ export const OPTIONS = {
     ...integer(1, 50_000),
     // RFC 9210 §4.2 starts from 150 for a public server; behind us are clients that reuse their connections.
     fallback: "1000",
-    meaning: "TCP connections from all clients together.",
+    meaning:
+      "TCP connections from all clients together; fewer where the limit of file descriptors leaves no more.",
   },
   "max-tcp-clients-per-address": {
     placeholder: "NUMBER",
     ...integer(1, 50_000),
     // RFC 9210 §4.2 starts from 25; many pods or hosts behind one translated address look like one client.
     fallback: "100",
-    meaning: "TCP connections from one client address.",
+    meaning: "TCP connections from one client (IPv4 address or IPv6 /56).",
   },
   "udp-batch": {
     placeholder: "MODE",

@@ -1,4 +1,5 @@
 import type { CacheControl } from "../admin/cache_api.ts";
+import { withinDescriptors } from "../descriptors.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
 import type { Event, Observe } from "../observe/event.ts";
 import type { CacheStatus, ThreadStatus, UpstreamStatus } from "../observe/status.ts";
@@ -21,6 +22,8 @@ export interface ThreadsOptions extends ProxyInputs {
   readonly module: string;
   /** Of the watchdog, if there is one. */
   readonly beats?: SharedCounts | undefined;
+  /** How many file descriptors the process may have; no limit unless known. */
+  readonly descriptors?: number | undefined;
 }
 
 /** How much later than they are told to, in ms, workers may stop. */
@@ -193,7 +196,7 @@ export class Threads implements Disposable {
 
   /** What a thread is made of: the workers listen where the first one does. */
   #inputs({ config, caCerts }: ProxyInputs, thread: number): ProxyInputs {
-    const share = shareOf(config, thread);
+    const share = shareOf(withinDescriptors(config, this.#options.descriptors), thread);
     if (thread === 1) return { config: share, caCerts };
     const udpBatch = this.#proxy.hasBatches ? share.udpBatch : "off";
     return { config: { ...share, udpBatch, listen: this.#listen }, caCerts };

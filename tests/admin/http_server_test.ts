@@ -10,7 +10,7 @@ class Rig implements AsyncDisposable {
 
   constructor(handler: Handler = (request) => new Response(`${request.method} ${request.url}\n`)) {
     const observe = (event: Event) => void this.events.push(event);
-    this.server = new HttpServer({ hostname: "127.0.0.1", port: 0, handler, observe });
+    this.server = new HttpServer({ hostname: "127.0.0.1", port: 0, handler, maxConnections: 100, observe });
   }
 
   connect(): Promise<Deno.TcpConn> {

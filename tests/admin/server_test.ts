@@ -42,6 +42,7 @@ class Rig implements AsyncDisposable {
       report: () => report(watched),
       refresh,
       cacheControl: () => options.cacheControl,
+      maxConnections: 100,
       observe: (event) => this.events.push(event),
     });
   }
