@@ -11,7 +11,7 @@ import {
 import { configText } from "./lib/config/config_text.ts";
 import { descriptorLimit, withinDescriptors } from "./lib/descriptors.ts";
 import { surviveDefects } from "./lib/defects.ts";
-import { ListenError } from "./lib/frontend/listeners.ts";
+import { ListenError, listenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
 import { formatHostPort } from "./lib/host_port.ts";
 import { readAhead } from "./lib/input_file.ts";
@@ -114,7 +114,7 @@ async function run(
   if (config.workers > 1 && !proxy.hasBatches) log.info(UDP_BY_ONE);
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${byDefault}`);
   warn(config, proxy, descriptors);
-  showTo(observation, proxy);
+  showTo(observation, proxy, config);
   const reloader = new Reloader({
     read: (file) => readSources(Deno.args, environment, file) as Sources, // neither help nor version were asked for
     sources,
@@ -161,14 +161,14 @@ function giveUpWriting(
   if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
-function showTo(observation: Observation, proxy: Threads): void {
+function showTo(observation: Observation, proxy: Threads, { admin }: Config): void {
   try {
     const address = observation.show(proxy);
     if (address) {
       log.info(`metrics and dashboard on http://${formatHostPort(address.hostname, address.port)}/`);
     }
-  } catch (cause) {
-    throw new ListenError(`Cannot listen where --admin says: ${(cause as Error).message}`, { cause });
+  } catch (error) {
+    throw admin ? listenError("--admin", admin, error) : error;
   }
 }
 

@@ -181,7 +181,10 @@ function openFile(path: string, maxOctets: number): RotatingFile {
   try {
     return new RotatingFile(path, maxOctets);
   } catch (cause) {
-    throw new UsageError(`--query-log: cannot write "${path}": ${(cause as Error).message}`, { cause });
+    const reason = cause instanceof Deno.errors.NotCapable
+      ? "it is no place for a file; write - for standard output"
+      : (cause as Error).message.replace(/: (open|stat) '.*'$/s, ""); // the path once more
+    throw new UsageError(`--query-log: cannot write "${path}": ${reason}`, { cause });
   }
 }
 

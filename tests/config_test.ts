@@ -354,3 +354,10 @@ Deno.test("the README's table of options is the one that is made from the option
   const [, table] = /<!-- options -->\n(.*?)<!-- \/options -->/s.exec(readme) ?? [];
   assertEquals(table, optionTable());
 });
+
+Deno.test("a dash alone is a value where it follows an option, as README writes it", () => {
+  for (const args of [["--query-log", "-"], ["--query-log=-"], ["--timeout", "3s", "--query-log", "-"]]) {
+    assertEquals((parseConfig(args, {}) as Config).queryLog, "-");
+  }
+  assertThrows(() => parseConfig(["-"], {}), UsageError, 'Unexpected argument "-"');
+});

@@ -169,6 +169,27 @@ Deno.test({
   },
 });
 
+Deno.test("an admin address that is taken is told with its port and what to do", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const { code, complaint } = await run(["--listen", "127.0.0.1:0", "--admin", `127.0.0.1:${port}`]);
+  assertEquals(code, 1);
+  assertStringIncludes(
+    complaint,
+    `Cannot listen on 127.0.0.1:${port}: another program listens there. Find it with`,
+  );
+  assertStringIncludes(complaint, "choose another address with --admin");
+});
+
+Deno.test("a query log that cannot be a file is an error that says where it can go", async () => {
+  for (const path of ["/dev/stdout", "/dev/fd/1", "/dev/null"]) {
+    const { code, complaint } = await run(["--listen", "127.0.0.1:0", "--query-log", path]);
+    assertEquals(code, 2);
+    assertStringIncludes(complaint, `--query-log: cannot write "${path}": it is`);
+    assertStringIncludes(complaint, "write - for standard output");
+  }
+});
+
 Deno.test("it says one fact a line: what it listens on, and where it forwards to", async () => {
   const [one, other] = [away(), away()];
   await using proxy = await Running.start(

@@ -31,7 +31,7 @@ function parseLine(args: string[]) {
   // parseArgs takes `--no-upstream=x` for `--upstream=x`.
   const negated = args.find((arg) => arg.startsWith("--no-"));
   if (negated !== undefined) refuseOption(negated);
-  const line = parseArgs(args, {
+  const line = parseArgs(joinDashes(args), {
     string: NAMES,
     collect: NAMES,
     boolean: ["help", "version"],
@@ -40,6 +40,17 @@ function parseLine(args: string[]) {
   });
   if (line._.length > 0) refuseArgument(String(line._[0])); // what follows `--`
   return line;
+}
+
+/** parseArgs takes the `-` of `--query-log -` for an argument of its own. */
+function joinDashes(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const option = joined.at(-1);
+    if (arg === "-" && NAMES.some((name) => option === `--${name}`)) joined.splice(-1, 1, `${option}=-`);
+    else joined.push(arg);
+  }
+  return joined;
 }
 
 function refuseArgument(arg: string): never {

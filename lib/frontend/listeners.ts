@@ -276,9 +276,33 @@ function reasonOf(error: unknown): string {
 }
 
 function explain(address: ListenAddress, error: unknown): ListenError {
-  const message =
-    `Cannot listen on ${text(address)}: ${reasonOf(error)}. Choose another address with --listen ` +
-    `${text({ ...address, port: 5353 })}, allow the program low ports with ` +
-    `"setcap cap_net_bind_service=+ep dot-proxy", or run it by the systemd unit deploy/dot-proxy.service`;
+  return listenError("--listen", address, error);
+}
+
+/** Why an address cannot be listened on, and what to do about that reason. */
+export function listenError(
+  option: "--listen" | "--admin",
+  address: Pick<ListenAddress, "hostname" | "port">,
+  error: unknown,
+): ListenError {
+  const message = `Cannot listen on ${text(address)}: ${reasonOf(error)}${remedyFor(option, address, error)}`;
   return new ListenError(message, { cause: error });
+}
+
+/** Empty where the reason names one itself. */
+function remedyFor(
+  option: "--listen" | "--admin",
+  { hostname, port }: Pick<ListenAddress, "hostname" | "port">,
+  error: unknown,
+): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `. Find it with "ss -lnptu 'sport = :${port}'" and stop it, or choose another address with ${option}`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return `. Allow the program low ports with "setcap cap_net_bind_service=+ep dot-proxy", run it by the systemd ` +
+      `unit deploy/dot-proxy.service, or choose a port above 1023, as in ${option} ${
+        text({ hostname, port: 5353 })
+      }`;
+  }
+  return isLacking(error) ? `. Name one that it has: "ip -brief address" lists them` : "";
 }

@@ -17,8 +17,9 @@ export class RotatingFile implements Sink {
   /** Whether the last line in the file has no end, because the disk was full or the process was killed. */
   #isTorn: boolean;
 
-  /** Throws what opening throws. */
+  /** Throws what opening throws, and an `Error` for what is no file. */
   constructor(path: string, maxOctets: number) {
+    refuseSpecial(path);
     this.#path = path;
     this.#maxOctets = maxOctets;
     this.#file = open(path);
@@ -86,6 +87,18 @@ function endsWithLineFeed(path: string, octets: number): boolean {
   file.seekSync(octets - 1, Deno.SeekMode.Start);
   const last = new Uint8Array(1);
   return file.readSync(last) === 1 && last[0] === LINE_FEED;
+}
+
+/** A pipe without a reader would be waited for, and neither can be put aside. */
+function refuseSpecial(path: string): void {
+  try {
+    const { isFile, isDirectory } = Deno.statSync(path);
+    if (isFile || isDirectory) return; // a directory says itself that it is none
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  throw new Error("it is a pipe or a device; write - for standard output");
 }
 
 /** Standard output, which stays open. */
