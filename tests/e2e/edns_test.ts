@@ -41,7 +41,9 @@ for (const implementation of IMPLEMENTATIONS) {
             const { flags, size, answer } = await dig(server, offer, "+ignore", name, type);
             assert(flags.includes("tc"), `${name} with ${offer}: no TC`);
             assert(size <= limit, `${name} with ${offer}: ${size} octets`);
-            assertEquals(answer, [], `${name} with ${offer}: part of an RRset`);
+            // RFC 2181 §9: without EDNS, and perhaps without TCP, some addresses are better than none.
+            const hasPart = type === "A" && offer === "+noedns";
+            assertEquals(answer.length > 0, hasPart, `${name} with ${offer}: part of an RRset`);
           }
         }
       },
