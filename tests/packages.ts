@@ -23,6 +23,7 @@ export const PROGRAMS = {
   "dnssec-keygen": { packages: "bind9-utils" },
   "dnssec-signzone": { packages: "bind9-utils" },
   "dpkg": { packages: "dpkg" },
+  "faketime": { packages: "faketime" },
   "go": { packages: "golang-go" },
   "kdig": { packages: "knot-dnsutils" },
   "kresd": { packages: "knot-resolver" },

@@ -1,29 +1,63 @@
 /**
  * Installs the packages that tests need, where it may, and leaves out the files that need what is still missing; in CI
- * that is a failure. Runs all tests in one mode, then those that depend on it in each of the others, then those that
- * start the proxy as a process on the bundle; or all in the one mode that DOT_PROXY_TEST_MODE names. Arguments are
- * handed on to `deno test`. A run that fails does not keep the next from its turn.
+ * that is a failure. Runs all tests in one mode; then those that depend on the mode in each of the others, those that
+ * start the proxy as a process on its bundle, and those about dates on another day. Or all in the one mode that
+ * DOT_PROXY_TEST_MODE names. Arguments are handed on to `deno test`.
  */
 import { fileURLToPath } from "node:url";
 import { BUNDLE } from "./e2e/proxy_command.ts";
-import { installPackages, lacks } from "./packages.ts";
+import { find, installPackages, lacks } from "./packages.ts";
 import { MODE, type Mode, MODES, VARIABLE } from "./support/mode.ts";
-import { suites, suitesThatStart, suitesWithMode, suitesWithProcess } from "./suites.ts";
+import { suites, suitesThatStart, suitesWithDates, suitesWithMode, suitesWithProcess } from "./suites.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-async function run(mode: Mode, files: readonly string[], bundle?: string): Promise<boolean> {
-  const origin = bundle === undefined ? "" : ", processes from the bundle";
-  console.log(`\n${files.length} files of tests, proxies in mode ${mode}${origin}`);
-  return await deno(
-    ["test", "--parallel", "--allow-all", ...Deno.args, ...files.map((path) => `tests/${path}`)],
-    { [VARIABLE]: mode, ...bundle !== undefined && { [BUNDLE]: bundle } },
-  );
+/** One `deno test` of these files. */
+interface Run {
+  readonly mode?: Mode;
+  readonly files: readonly string[];
+  /** Told with the count of files. */
+  readonly surroundings?: string;
+  readonly env?: Record<string, string>;
+  /** A program with arguments that runs the tests' command. */
+  readonly behind?: readonly string[];
 }
 
-async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<boolean> {
-  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT, env });
+async function run({ mode = MODE, files, surroundings, env = {}, behind = [] }: Run): Promise<boolean> {
+  const notes = [`proxies in mode ${mode}`, ...surroundings === undefined ? [] : [surroundings]];
+  console.log(`\n${files.length} files of tests, ${notes.join(", ")}`);
+  const test = ["test", "--parallel", "--allow-all", ...Deno.args, ...files.map((path) => `tests/${path}`)];
+  const [program = "", ...args] = [...behind, Deno.execPath(), ...test];
+  const command = new Deno.Command(program, { args, cwd: ROOT, env: { ...env, [VARIABLE]: mode } });
   return (await command.spawn().status).success;
+}
+
+/** Tests and program as they will be on a day when nothing has changed but the day. */
+async function runElsewhere(): Promise<boolean> {
+  const faketime = find("faketime");
+  if (faketime === undefined) return true; // told with all that is missing
+  return await run({
+    files: present(suitesWithDates()),
+    surroundings: "the clock 400 days ahead, in another time zone and locale",
+    // Timers go on as they are: only the date is another.
+    env: {
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      TZ: "Asia/Kathmandu",
+      LC_ALL: "tr_TR.UTF-8",
+      LANG: "tr_TR.UTF-8",
+    },
+    behind: [faketime, "-f", "+400d"],
+  });
+}
+
+async function runOnBundle(): Promise<boolean> {
+  const bundle = new Deno.Command(Deno.execPath(), { args: ["task", "bundle"], cwd: ROOT });
+  if (!(await bundle.spawn().status).success) return false;
+  return await run({
+    files: present(suitesWithProcess()),
+    surroundings: "processes from the bundle",
+    env: { [BUNDLE]: "build/dot-proxy.js" },
+  });
 }
 
 await installPackages();
@@ -31,13 +65,16 @@ const missing = lacks().map((lack) => ({ ...lack, suites: suitesThatStart(lack.p
 const leftOut = new Set(missing.flatMap(({ suites }) => suites));
 const present = (files: readonly string[]) => files.filter((file) => !leftOut.has(file));
 
-const others = Deno.env.has(VARIABLE) ? [] : (Object.keys(MODES) as Mode[]).filter((mode) => mode !== MODE);
-let failed = !await run(MODE, present(suites()));
-for (const mode of others) if (!await run(mode, present(suitesWithMode()))) failed = true;
+/** In this order; a run that fails does not keep the next from its turn. */
+const runs = [() => run({ files: present(suites()) })];
 if (!Deno.env.has(VARIABLE)) {
-  const files = present(suitesWithProcess());
-  if (!await deno(["task", "bundle"]) || !await run(MODE, files, "build/dot-proxy.js")) failed = true;
+  for (const mode of (Object.keys(MODES) as Mode[]).filter((mode) => mode !== MODE)) {
+    runs.push(() => run({ mode, files: present(suitesWithMode()) }));
+  }
+  runs.push(runOnBundle, runElsewhere);
 }
+let failed = false;
+for (const each of runs) if (!await each()) failed = true;
 for (const { program, reason, suites } of missing) {
   console.log(`\nWithout ${program} (${reason}), ${suites.length} files of tests were left out.`);
   for (const suite of suites) console.log(`  tests/${suite}`);

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 const TESTS = fileURLToPath(new URL(".", import.meta.url));
 // Named in parts, or whatever imports this file would count as one that reads them.
 const MODE_FILE = resolve(TESTS, "support", "mode.ts");
+const CERTIFICATES_FILE = resolve(TESTS, "support", "certificates.ts");
 const PROCESS_FILE = resolve(TESTS, "e2e", "proxy_command.ts");
 
 /** Paths within tests/ of all files that deno takes for tests. */
@@ -21,6 +22,14 @@ export function suitesWithMode(): string[] {
 /** Those of them that start the proxy as a process. */
 export function suitesWithProcess(): string[] {
   return suites().filter((suite) => reachedBy(suite).has(PROCESS_FILE));
+}
+
+/** Those of them that issue certificates or read dates, and finish soon: on another day they must pass as well. */
+export function suitesWithDates(): string[] {
+  return suites().filter((suite) =>
+    /^(config|dns|observe|resolver|support|upstream)\/|^e2e\/authentication_test|^main_test/.test(suite) &&
+    [...reachedBy(suite)].some((path) => path === CERTIFICATES_FILE || /\bDate\b/.test(textOf(path)))
+  );
 }
 
 /** Those of them that start a program through e2e/tools.ts, themselves or through what they import, start or run. */
