@@ -10,6 +10,7 @@ import {
 } from "./lib/config/config.ts";
 import { configText } from "./lib/config/config_text.ts";
 import { descriptorLimit, withinDescriptors } from "./lib/descriptors.ts";
+import { ControlSocket, requestReload } from "./lib/control_socket.ts";
 import { surviveDefects } from "./lib/defects.ts";
 import { ListenError, listenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/healthcheck.ts";
@@ -48,6 +49,7 @@ async function main(args: string[]): Promise<number> {
   const ignored = dropTrustVariables();
   try {
     const [command = ""] = args;
+    if (command === "reload") return await askForReload(args.slice(1));
     const isCommand = command === "healthcheck" || command === "check-config";
     const restartReason = takeRestartReason(); // before the environment is read, which must hold nothing unknown
     const environment = Deno.env.toObject();
@@ -123,6 +125,12 @@ async function run(
     onChange: (config) => warn(config, proxy, descriptors),
   });
   onHangUp(() => void reloader.reload("SIGHUP"));
+  using _control = new ControlSocket({
+    environment,
+    reload: () => reloader.reload("dot-proxy reload"),
+    onTrouble: (error) =>
+      log.warning("no control socket, so dot-proxy reload fails: {reason}", { reason: String(error) }),
+  });
   observation.ready(proxy);
   log.info(`stopping on ${await stopping}: no new queries, answering those under way`);
   watchdog?.stopping();
@@ -152,12 +160,13 @@ function warn(config: Config, proxy: Threads, descriptors: number | undefined): 
   if (warning !== undefined) log.warning(warning);
 }
 
-/** The right to write is for the files that are asked for, and for systemd's socket. */
+/** The right to write is for the files that are asked for, systemd's socket and the control socket. */
 function giveUpWriting(
   { queryLog = "-", stateDir }: Config,
-  { NOTIFY_SOCKET = "@" }: Record<string, string>,
+  { NOTIFY_SOCKET = "@", RUNTIME_DIRECTORY }: Record<string, string>,
 ): void {
-  const writesFiles = queryLog !== "-" || stateDir !== undefined || !NOTIFY_SOCKET.startsWith("@");
+  const writesFiles = queryLog !== "-" || stateDir !== undefined || RUNTIME_DIRECTORY ||
+    !NOTIFY_SOCKET.startsWith("@");
   if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
@@ -170,6 +179,18 @@ function showTo(observation: Observation, proxy: Threads, { admin }: Config): vo
   } catch (error) {
     throw admin ? listenError("--admin", admin, error) : error;
   }
+}
+
+/** The other end of the control socket: options are those of the process that reloads. */
+async function askForReload(args: readonly string[]): Promise<number> {
+  if (args.length > 0) throw new UsageError(`dot-proxy reload takes no options, and not "${args[0]}"`);
+  try {
+    await requestReload(Deno.env.toObject());
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    return complain(`reload: ${(error as Error).message}`, EXIT.failed);
+  }
+  return EXIT.stopped;
 }
 
 async function checkHealth({ listen }: Config): Promise<number> {

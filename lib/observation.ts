@@ -55,6 +55,10 @@ export class Observation {
   readonly #queryLog: QueryLog | undefined;
   #figures: Figures | undefined;
   readonly #notifier: Notifier | undefined;
+  /** How the upstreams fare, in words. */
+  #upstreamsInWords = "no upstream has been asked yet";
+  /** Why the last reload failed, in words; undefined if it did not. */
+  #reloadFailure: string | undefined;
   #runtime: Runtime | undefined;
   #admin: AdminServer | undefined;
   #onWantsEach = () => {};
@@ -125,9 +129,13 @@ export class Observation {
     const notifier = this.#notifier;
     if (!notifier) return;
     notifier.ready();
-    notifier.status("no upstream has been asked yet");
+    this.#showStatus();
     this.#observers.add(({ kind }) => {
-      if (kind === "upstream") void subject.look().then(() => notifier.status(inWords(subject.upstreams)));
+      if (kind !== "upstream") return;
+      void subject.look().then(() => {
+        this.#upstreamsInWords = inWords(subject.upstreams);
+        this.#showStatus();
+      });
     });
   }
 
@@ -136,9 +144,11 @@ export class Observation {
     this.#notifier?.reloading();
   }
 
-  /** And that this has come to an end; with a failure, what was in force stays in force. */
+  /** Ends what `reloading` began; with a failure, what was in force stays so, and the status shows it until a reload succeeds. */
   reloaded(failure?: string): void {
     this.observe({ kind: "reload", ...failure !== undefined && { failure } });
+    this.#reloadFailure = failure;
+    this.#showStatus(); // first: `systemctl reload` returns with READY
     this.#notifier?.ready();
   }
 
@@ -159,6 +169,14 @@ export class Observation {
   /** Tells systemd that it is coming to an end. */
   async stopping(): Promise<void> {
     await this.#notifier?.stop();
+  }
+
+  #showStatus(): void {
+    const failure = this.#reloadFailure;
+    const reload = failure === undefined
+      ? []
+      : [`reload failed, keeping the current configuration: ${failure}`];
+    this.#notifier?.status([...reload, this.#upstreamsInWords].join("; "));
   }
 
   #logOptions({ logLevel: level, logFormat: format }: Config): LogOptions {

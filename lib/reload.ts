@@ -23,6 +23,7 @@ export interface ReloaderOptions {
 const SAME = "the same options";
 /** After an edit of an environment file a change is expected. */
 const ENVIRONMENT = "the environment is read at the start only: options that it gives stay as they are";
+const STOPPING = "the process is stopping";
 
 /** Goes over to a changed configuration, or to changed certificates, as a whole or not at all. */
 export class Reloader implements Disposable {
@@ -30,7 +31,7 @@ export class Reloader implements Disposable {
   #sources: Sources;
   #watch: FileWatch;
   /** One after the other. */
-  #reloading: Promise<void> = Promise.resolve();
+  #reloading: Promise<string | undefined> = Promise.resolve(undefined);
   #ended = false;
 
   constructor(options: ReloaderOptions) {
@@ -39,8 +40,11 @@ export class Reloader implements Disposable {
     this.#watch = this.#watchFiles(composeConfig(options.sources));
   }
 
-  /** Never rejects: what is wrong is said in a line, and what was in force stays so. */
-  reload(reason: string): Promise<void> {
+  /**
+   * Never rejects: what is wrong is said in a line, and what was in force stays so. Resolves with why the reload failed, with
+   * undefined if it succeeded.
+   */
+  reload(reason: string): Promise<string | undefined> {
     return this.#reloading = this.#reloading.then(() => this.#reload(reason));
   }
 
@@ -50,8 +54,8 @@ export class Reloader implements Disposable {
     this.#watch[Symbol.dispose]();
   }
 
-  async #reload(reason: string): Promise<void> {
-    if (this.#ended) return;
+  async #reload(reason: string): Promise<string | undefined> {
+    if (this.#ended) return STOPPING;
     const { read, sources: atStart, proxy, observation, onChange } = this.#options;
     observation.reloading();
     let failure: string | undefined;
@@ -66,7 +70,7 @@ export class Reloader implements Disposable {
       this.#refuseLostUpstreams(config);
       await checkListFiles(config.policy);
       await proxy.reconfigure(inputs);
-      if (this.#ended) return;
+      if (this.#ended) return failure = STOPPING;
       observation.reconfigure(config);
       const changes = this.#changes(effective);
       log.info("reloaded on {reason}: {changes}", { reason, changes });
@@ -82,6 +86,7 @@ export class Reloader implements Disposable {
     } finally {
       observation.reloaded(failure);
     }
+    return failure;
   }
 
   /** A file that is cut off or emptied is no choice of the default upstream, which would see all names from then on. */

@@ -35,6 +35,7 @@ export const PROGRAMS = {
   "podman": { packages: "podman runc containernetworking-plugins iptables", needsRoot: true },
   "promtool": { packages: "prometheus" },
   "ss": { packages: "iproute2" },
+  "systemctl": { packages: "systemd" },
   "systemd-analyze": { packages: "systemd" },
   "systemd-nspawn": { packages: "systemd-container", needsRoot: true },
   "unbound": { packages: "unbound" },

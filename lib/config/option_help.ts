@@ -8,7 +8,8 @@ Usage: dot-proxy [COMMAND] [--OPTION VALUE]...
 
 Commands: none to run; check-config, which prints the configuration and exits
 with 0, or with 2 where it cannot be used; healthcheck, which asks a running
-dot-proxy with the same options and exits with 0 or 1.
+dot-proxy with the same options and exits with 0 or 1; reload, by which the
+systemd unit asks the running dot-proxy for a reload, and learns its outcome.
 
 ${NAMES.map(optionHelp).join("")}  --help, --version
       Print this text, or the version, and exit.

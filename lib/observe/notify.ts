@@ -19,6 +19,9 @@ export function notifyFrom(
   return { socket, watchdog: microseconds > 0 ? microseconds / 1000 : undefined };
 }
 
+/** UTF-16 units of a status; systemd ignores a datagram of more than 4096 bytes, three for a unit at most. */
+const MAX_STATUS = 1000;
+
 /**
  * Tells systemd in datagrams how the service is. That the watchdog hears of us says that the event loop turns.
  *
@@ -56,11 +59,12 @@ export class Notifier {
     this.#send("RELOADING=1");
   }
 
-  /** One line for people, in `systemctl status`; sent if it is another one. */
+  /** One line for people, in `systemctl status`, cut to `MAX_STATUS`; sent if it is another one. */
   status(text: string): void {
     if (text === this.#status) return;
     this.#status = text;
-    this.#send(`STATUS=${text.replaceAll("\n", " ")}`);
+    const line = text.length > MAX_STATUS ? `${text.slice(0, MAX_STATUS)}…` : text;
+    this.#send(`STATUS=${line.replaceAll("\n", " ")}`);
   }
 
   /** Says that the service is about to end; resolves when that has been said. */

@@ -4,6 +4,9 @@ import { type ReadFile, readInputFile } from "../input_file.ts";
 import type { ClientCertificate, UpstreamAddress } from "./address.ts";
 import { splitCertificates } from "./pem.ts";
 
+/** The key alone: the platform's parser accepts no other block, and no empty line behind it. */
+const PRIVATE_KEY = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?-----END \1-----/;
+
 /**
  * Reads the files of an upstream that has some, unless they came with its address. Throws `UsageError`: at start, since the platform takes anything for a
  * certificate and then shows none.
@@ -14,7 +17,8 @@ export function readClientCertificate(
 ): ClientCertificate | undefined {
   if (!clientCertificate || clientCertificate.pem) return clientCertificate?.pem;
   const cert = read(label, clientCertificate.certificate);
-  const key = read(label, clientCertificate.key);
+  const text = read(label, clientCertificate.key);
+  const key = PRIVATE_KEY.exec(text)?.[0] ?? text;
   const [certificate] = parse(() => parseCertificates(cert), "certificate", clientCertificate.certificate);
   const privateKey = parse(
     () => createPrivateKey(key),

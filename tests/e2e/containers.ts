@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { denoFolders } from "../../deploy/program.ts";
 import { assert } from "../support/assert.ts";
 import { bundle, COMPILED, installStandIn, SHEBANG, STAND_IN } from "./executable.ts";
 import type { Machine, RunOptions } from "./machine.ts";
@@ -32,9 +33,8 @@ const BUILD_PACKAGES = [
 const BUILDERS_DENO = `#!/bin/sh
 ${STAND_IN}/deno "$@" || exit
 if [ "$*" = "task compile" ]; then
-  ${STAND_IN}/deno bundle --quiet --platform deno --output /tmp/bundle.js main.ts || exit
   printf '${SHEBANG.trim()}\\n' >dot-proxy
-  cat /tmp/bundle.js >>dot-proxy
+  cat build/dot-proxy.js >>dot-proxy
 fi
 `;
 
@@ -97,10 +97,10 @@ export async function buildImage(machine: Machine, tag: string): Promise<void> {
   const settings = Object.entries(environment).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
   await commit(machine, runtime, builder, settings, builderRoot);
   await bundle(); // the build has no network: the bundler must be in the cache
-  const { denoDir } = JSON.parse(await output(Deno.execPath(), ["info", "--json"]));
+  const { denoDir } = await denoFolders();
   await buildah(machine, [
     // HEALTHCHECK is in Docker's format only.
-    ...["build", "--pull=never", "--format=docker", "--layers=false", "--tag", tag],
+    ...["build", "--pull=never", "--format=docker", "--layers=false", "--file", file, "--tag", tag],
     // The packages of this machine's cache, which the build may add to without a trace.
     ...["--volume", `${denoDir}:${environment.DENO_DIR}:O`],
     ...["--file", file],

@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deno } from "../../deploy/program.ts";
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -28,8 +29,8 @@ export async function installStandIn(root: string): Promise<void> {
   await Deno.writeTextFile(join(directory, "deno.json"), JSON.stringify({ unstable, permissions }));
   // A worker's module needs a name with an ending.
   await Deno.symlink("/usr/local/bin/dot-proxy", join(directory, "dot-proxy.js"));
-  const [deno, run, ...flags] = String(tasks.start).split(" ");
-  if (deno !== "deno" || run !== "run" || flags.pop() !== "main.ts") {
+  const [program, run, ...flags] = String(tasks.start).split(" ");
+  if (program !== "deno" || run !== "run" || flags.pop() !== "main.ts") {
     throw new Error(`The start task of deno.json is not "deno run … main.ts": ${tasks.start}`);
   }
   const launch = [
@@ -53,15 +54,6 @@ export async function installExecutable(root: string): Promise<void> {
 
 /** The program as one file of JavaScript. Leaves the bundler in deno's cache. */
 export async function bundle(): Promise<string> {
-  const file = await Deno.makeTempFile({ prefix: "dot-proxy-e2e-", suffix: ".js" });
-  try {
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["bundle", "--quiet", "--platform", "deno", "--output", file, "main.ts"],
-      cwd: PROJECT,
-    }).output();
-    if (!success) throw new Error(`deno bundle: ${new TextDecoder().decode(stderr)}`);
-    return await Deno.readTextFile(file);
-  } finally {
-    await Deno.remove(file);
-  }
+  await deno(["task", "--quiet", "bundle"]);
+  return await Deno.readTextFile(join(PROJECT, "build/dot-proxy.js"));
 }

@@ -35,6 +35,8 @@ const CGROUPS = existsSync("/sys/fs/cgroup/cgroup.controllers") ? "/sys/fs/cgrou
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly seconds?: number;
+  /** In the network of this machine, for what has to be downloaded; in the machine's own unless told. */
+  readonly outside?: boolean;
 }
 
 export class Machine implements AsyncDisposable {
@@ -72,6 +74,11 @@ export class Machine implements AsyncDisposable {
     return machine;
   }
 
+  /** A shell's line that puts it into the machine's cgroup, for what makes cgroups below its own. */
+  get joinCgroup(): string {
+    return `echo $$ >${this.#cgroup}/cgroup.procs`;
+  }
+
   /** For a process of this machine that is in the network of the other: a `Child` can end it. */
   beside(program: string, args: readonly string[]): Command {
     return {
@@ -84,9 +91,10 @@ export class Machine implements AsyncDisposable {
   async run(
     program: string,
     args: readonly string[],
-    { env = {}, seconds = SECONDS }: RunOptions = {},
+    { env = {}, seconds = SECONDS, outside = false }: RunOptions = {},
   ): Promise<Outcome> {
-    const inside = ["nsenter", "--target", this.#pid, "--net", "--mount", "--pid", "--"];
+    const namespaces = ["--mount", "--pid", ...outside ? [] : ["--net"]];
+    const inside = ["nsenter", "--target", this.#pid, ...namespaces, "--"];
     const { code, stdout, stderr } = await new Deno.Command("timeout", {
       args: ["--signal=KILL", `${seconds}`, ...inside, program, ...args],
       env: { LC_ALL: "C", TMPDIR: join(this.directory, "tmp"), ...env },

@@ -242,7 +242,7 @@ Deno.test("names of a list that is new are blocked after the reload, and none is
   await Deno.remove(list);
 });
 
-Deno.test("systemd hears of a reload and of its end, whichever", async () => {
+Deno.test("systemd hears of a reload and of its end, and why it failed until one succeeds", async () => {
   await using dot = await upstream();
   await using stack = new AsyncDisposableStack();
   const systemd = stack.use(new NotifySocket());
@@ -251,10 +251,18 @@ Deno.test("systemd hears of a reload and of its end, whichever", async () => {
     "READY=1",
     "STATUS=no upstream has been asked yet",
   ]);
-  for (const text of [`${dot.text}timeout = "1s"`, "timeout = 1"]) {
-    await configured.reload(text);
-    assertEquals([await systemd.told(), await systemd.told()], ["RELOADING=1", "READY=1"]);
-  }
+  await configured.reload(`${dot.text}timeout = "1s"`);
+  assertEquals([await systemd.told(), await systemd.told()], ["RELOADING=1", "READY=1"]);
+  await configured.reload("timeout = 1");
+  assertEquals(await systemd.told(), "RELOADING=1");
+  assertMatch(
+    await systemd.told(),
+    /^STATUS=reload failed, keeping the current configuration: .*timeout.*; no upstream has been asked yet$/,
+  );
+  assertEquals(await systemd.told(), "READY=1");
+  await configured.reload(dot.text);
+  const told = [await systemd.told(), await systemd.told(), await systemd.told()];
+  assertEquals(told, ["RELOADING=1", "STATUS=no upstream has been asked yet", "READY=1"]);
 });
 
 function sleep(milliseconds: number): Promise<void> {

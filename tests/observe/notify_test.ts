@@ -55,6 +55,18 @@ for (
   });
 }
 
+// systemd ignores a datagram of more than 4096 bytes (NOTIFY_BUFFER_MAX).
+Deno.test("a status of many words is cut to what systemd reads", async () => {
+  const path = join(directory, "long");
+  using manager = new Manager(path);
+  const notifier = new Notifier({ socket: path, watchdog: undefined, onTrouble: fail });
+  notifier.status("…".repeat(10_000));
+  const told = await manager.told();
+  assertEquals(told, `STATUS=${"…".repeat(1001)}`);
+  assert(new TextEncoder().encode(told).length <= 4096);
+  await notifier.stop();
+});
+
 Deno.test("a watchdog hears of us twice in its time, once the start is over", async () => {
   const path = join(directory, "watchdog");
   using manager = new Manager(path);
