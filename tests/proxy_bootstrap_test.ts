@@ -77,6 +77,27 @@ Deno.test("once a bootstrap server is given the system's resolver is not asked, 
   );
 });
 
+Deno.test("an upstream that has moved is found anew, however long its old address was to hold", async () => {
+  await using upstream = await DotServer.start({ certificate: CERTIFICATE });
+  let address = "127.0.53.9"; // nobody listens there
+  const answer = (query: Uint8Array) =>
+    response(query, { answers: query.at(-3) === 1 ? [a("dot.invalid", address, 86_400)] : [] });
+  await using server = await PlainDnsServer.start({ udp: (query) => [answer(query)] });
+  const { hostname, port } = server.address;
+  await using proxy = new RunningProxy({
+    upstreams: [`dot.invalid:${upstream.port}`],
+    caCerts: [AUTHORITY.pem],
+    bootstrap: [{ kind: "plain", host: hostname, port }],
+    ...ONE_THREAD,
+  });
+  assertEquals(read(await askUdp(proxy.address, asked)).rcode, 2);
+  address = "127.0.0.1";
+  const end = performance.now() + 10_000;
+  let rcode = 2;
+  while (rcode !== 0 && performance.now() < end) rcode = read(await askUdp(proxy.address, asked)).rcode;
+  assertEquals(rcode, 0);
+});
+
 Deno.test("an upstream whose keys are not those pinned is down for good, and says so once (7858-8)", async () => {
   await using upstream = await DotServer.start({ certificate: CERTIFICATE });
   const pin = new Uint8Array(32).toBase64();

@@ -1,7 +1,7 @@
 import { questionFor } from "../dns/alias.ts";
 import { ExtendedError, Flag, Rcode, Type } from "../dns/codes.ts";
 import { compressOwners } from "../dns/compress.ts";
-import { expandRecord } from "../dns/expand.ts";
+import { expandName, expandRecord } from "../dns/expand.ts";
 import { FormatError } from "../dns/format_error.ts";
 import { HEADER, Message } from "../dns/message.ts";
 import { lowerCase } from "../dns/name.ts";
@@ -34,9 +34,8 @@ const APEX: ReadonlyMap<number, Uint8Array[]> = new Map([
 ]);
 /** "Forged Answer" (RFC 8914 §4.5): the name has another answer elsewhere. */
 const FORGED = [composeReason({ code: ExtendedError.FORGED_ANSWER, text: "answered from local data" })];
-const TOO_MANY_ALIASES = [
-  composeReason({ code: ExtendedError.OTHER, text: `more than ${MAX_ALIASES} local aliases in a row` }),
-];
+const TOO_MANY_ALIASES = `more than ${MAX_ALIASES} local aliases in a row`;
+const CIRCLE = "the alias leads back to itself, by way of another server";
 
 /** Answers for names that are known here: special ones (RFC 6761), those of hosts files and of the configuration. */
 export class Local implements Resolver {
@@ -91,10 +90,7 @@ export class Local implements Resolver {
 
   /** What the alias's target has is part of the answer: stub resolvers do not ask for it (RFC 1034 §5.2.2). */
   #follow(query: Query, name: LocalName, target: Uint8Array, aliases: number): Message | Promise<Message> {
-    if (aliases === 0) {
-      const failure = { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors: TOO_MANY_ALIASES };
-      return composeResponse(query.message, failure);
-    }
+    if (aliases === 0) return fail(query.message, TOO_MANY_ALIASES);
     const response = this.#resolve({ ...query, message: questionFor(target, query.message) }, aliases - 1);
     if (response instanceof Message) return withAlias(query, name, response);
     return response.then((response) => withAlias(query, name, response));
@@ -112,10 +108,15 @@ function deny(message: Message, zone: number, { below, isPublic }: LocalName, is
   });
 }
 
-/** Whether the name in the question is this plain one in lower case. */
+function fail(message: Message, text: string): Message {
+  const extendedErrors = [composeReason({ code: ExtendedError.OTHER, text })];
+  return composeResponse(message, { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors });
+}
+
+/** Whether the name in the question is this plain one. */
 function asksFor({ bytes, questionEnd }: Message, name: Uint8Array): boolean {
   if (questionEnd - 4 - HEADER !== name.length) return false;
-  return name.every((octet, i) => octet === lowerCase(bytes[HEADER + i]!));
+  return name.every((octet, i) => lowerCase(octet) === lowerCase(bytes[HEADER + i]!));
 }
 
 /** The CNAME record, and what is known of its target. */
@@ -126,6 +127,8 @@ function withAlias({ message, trace }: Query, name: LocalName, response: Message
   try {
     void response.edns; // checks all names, once for each message
     while (cursor.next() && cursor.section !== "additional") {
+      const isAlias = cursor.type === Type.CNAME && cursor.section === "answer";
+      if (isAlias && asksFor(message, expandName(response.bytes, cursor.data))) return fail(message, CIRCLE);
       (cursor.section === "answer" ? answers : authority).push(expandRecord(response.bytes, cursor));
     }
   } catch (error) {

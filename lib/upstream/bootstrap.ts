@@ -18,7 +18,7 @@ const ROUNDS = 2;
 /** Bounds of the time for which addresses are kept, in s. */
 const SHORTEST = 30;
 /** The shortest time between two lookups of one host, in ms, however often connections to it fail. */
-const PAUSE = 5000;
+const PAUSE = 1000;
 const LONGEST = 86_400;
 
 /** The addresses of one host. */

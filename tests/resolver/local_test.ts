@@ -209,6 +209,15 @@ Deno.test("a chain of more local aliases than are followed is SERVFAIL with a re
   assertEquals(next.asked.length, 0);
 });
 
+Deno.test("an alias that leads back to itself by way of the upstream is SERVFAIL with a reason (F7)", async () => {
+  const { local, next } = having("a.lan CNAME b.lan", "b.lan CNAME far.example");
+  next.respond = ({ message }) =>
+    Message.parse(response(message.bytes, { answers: [cname("far.example", "A.lan")] }));
+  const answer = await resolved(local, asked("a.lan"));
+  assertEquals([answer.rcode, answer.answers], [2, []]);
+  assertEquals(extendedErrors(answer).map(({ code }) => code), [0]);
+});
+
 Deno.test("a wildcard alias's own target is asked for upstream, and so is what is an alias for itself (F7)", async () => {
   const { local, next } = having(
     "*.w.lan CNAME Out.w.lan",
