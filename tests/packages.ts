@@ -24,6 +24,7 @@ export const PROGRAMS = {
   "dnssec-signzone": { packages: "bind9-utils" },
   "dpkg": { packages: "dpkg" },
   "faketime": { packages: "faketime" },
+  "gcc": { packages: "gcc libc6-dev" },
   "go": { packages: "golang-go" },
   "kdig": { packages: "knot-dnsutils" },
   "kresd": { packages: "knot-resolver" },

@@ -103,6 +103,15 @@ export class TcpFrontend {
 
   #admit(socket: Deno.TcpConn): void {
     if (this.#stopping) return socket.close(); // accepted just before, and nobody would end it
+    try {
+      this.#welcome(socket);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  #welcome(socket: Deno.TcpConn): void {
     const { hostname: address, port } = socket.remoteAddr;
     const { answerer, turns, limits, observe, places } = this.#options;
     const client = { transport: "tcp", address, port } as const;
