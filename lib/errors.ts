@@ -39,7 +39,10 @@ const FAILURES = {
     "its certificate is not valid yet, or the clock here is wrong",
   ),
   "bad certificate": fatal(ExtendedError.NETWORK_ERROR, "its certificate is not acceptable"),
-  "pin mismatch": fatal(ExtendedError.NETWORK_ERROR, "none of the keys of its certificate chain is pinned"),
+  "pin mismatch": fatal(
+    ExtendedError.NETWORK_ERROR,
+    "none of the keys of its certificate chain is pinned: pin mismatch",
+  ),
   "closed": again(ExtendedError.NETWORK_ERROR, "it closed the connection without answering"),
   "silent": again(ExtendedError.NO_REACHABLE_AUTHORITY, "it does not answer on an open connection"),
   "wrong answer": again(ExtendedError.NETWORK_ERROR, "it answered another question"),

@@ -97,6 +97,7 @@ export class Upstreams implements Disposable {
     const identity = [address, readClientCertificate(address), caCerts, ...way];
     const key = JSON.stringify(identity);
     const upstream = this.#pool.take(key, () => this.#create(address));
+    upstream.retryPins();
     this.#keys.push(key);
     return upstream;
   }

@@ -1,6 +1,6 @@
 /** Upstreams that are given by name, and the servers that know where they are (RFC 8310 §7.2, field note 21). */
 import { parseBootstrap } from "../lib/upstream/address.ts";
-import { assertEquals } from "./support/assert.ts";
+import { assertEquals, assertMatch } from "./support/assert.ts";
 import { Authority } from "./support/certificates.ts";
 import { askUdp } from "./support/client.ts";
 import { addressed, answering, DotServer } from "./support/dot_server.ts";
@@ -110,6 +110,14 @@ Deno.test("an upstream whose keys are not those pinned is down for good, and say
   assertEquals(proxy.states, ["down: pin mismatch"]);
   await upstream.until(({ open }) => open === 0);
   assertEquals([upstream.received, upstream.accepted <= 2], [0, true]);
+  const [{ lastError, isRuledOut } = {}] = proxy.proxy.upstreams;
+  assertEquals(isRuledOut, true);
+  assertMatch(lastError!, /is pinned: pin mismatch \(its keys are sha256\/[^ ]+, sha256\/[^ ]+\)$/);
+  // A reload is the operator's word that something has changed: it is looked at once more.
+  const tries = upstream.accepted;
+  await proxy.reconfigure({});
+  for (let i = 0; i < 3; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 2);
+  assertEquals([upstream.accepted > tries, upstream.accepted - tries <= 2], [true, true]);
 });
 
 Deno.test("an unauthenticated connection is told of, and only where that was asked for (8310-3)", async () => {

@@ -34,8 +34,15 @@ export class Health {
   }
 
   async readiness(): Promise<Readiness> {
-    if (this.#isProved() || await this.#probed()) return { ready: true, reasons: ["an upstream answers"] };
     const { upstreams, cache } = this.#options;
+    if (this.#isProved() || await this.#probed()) {
+      // Somebody may be posing as it: that the others answer is no reason to keep quiet about that.
+      const ruledOut = upstreams().filter(({ isRuledOut }) => isRuledOut);
+      return {
+        ready: true,
+        reasons: ["an upstream answers", ...ruledOut.flatMap(({ lastError }) => lastError ?? [])],
+      };
+    }
     const reasons = upstreams().map(({ label, lastError }) => lastError ?? `${label}: has not answered yet`);
     const entries = cache()?.entries ?? 0;
     if (entries === 0) return { ready: false, reasons };

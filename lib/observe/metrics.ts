@@ -122,6 +122,11 @@ function exposeUpstreamCounters(to: Exposition, { upstreams }: Counters): void {
 function exposeUpstreams(to: Exposition, { upstreams }: Watched): void {
   const gauges: [string, string, (status: UpstreamStatus) => number | undefined][] = [
     ["up", "Whether it was reached the last time.", ({ state }) => state === "up" ? 1 : 0],
+    [
+      "pin_mismatch",
+      "Whether it was ruled out because none of its keys is pinned.",
+      ({ isRuledOut }) => isRuledOut === undefined ? undefined : Number(isRuledOut),
+    ],
     ["in_flight", "Queries that wait for it.", ({ inFlight }) => inFlight],
     ["connections", "Connections open or opening.", ({ connections }) => connections],
     [

@@ -8,6 +8,8 @@ export interface UpstreamStatus {
   readonly state: "untried" | "up" | "down";
   /** Why it is down, in words. */
   readonly lastError: string | undefined;
+  /** Whether none of its keys is pinned, so that it is not asked before a restart, a reload or another network. */
+  readonly isRuledOut?: boolean;
   /** Smoothed time from query to answer, in ms; undefined before the first. */
   readonly latency: number | undefined;
   readonly inFlight: number;

@@ -69,6 +69,7 @@ function findPinMismatch(
   const keys = new Set(provenChain(leaf, others).map(pinOf));
   if (pins.some((pin) => keys.has(pin))) return undefined;
   const shown = [...keys].slice(0, MAX_LISTED).map((key) => `sha256/${key}`);
+  // As they are written behind pin=, the server's own first: to be compared with its operator's, then pasted.
   return { failure: "pin mismatch", detail: `its keys are ${shown.join(", ")}` };
 }
 

@@ -63,6 +63,11 @@ export class Reachability {
     return "error" in this.#state ? this.#state.error : undefined;
   }
 
+  /** Whether it has shown no key that is pinned. */
+  get isRuledOut(): boolean {
+    return this.#state.name === "ruled out";
+  }
+
   /** Whether nothing speaks against an attempt. */
   isDue(now: number): boolean {
     const state = this.#state;

@@ -152,6 +152,11 @@ export class Upstream implements Resolver, Candidate, Disposable {
     });
   };
 
+  /** Lets a wrong pin be looked at once more: the operator has reloaded, and may have had the server changed. */
+  retryPins(): void {
+    if (this.#reachability.isRuledOut) this.reset();
+  }
+
   /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
   reset(): void {
     this.#reachability.reset();
@@ -164,11 +169,12 @@ export class Upstream implements Resolver, Candidate, Disposable {
   }
 
   get status(): UpstreamStatus {
-    const { state, lastError } = this.#reachability;
+    const { state, lastError, isRuledOut } = this.#reachability;
     return {
       label: this.label,
       state,
       lastError: lastError?.message,
+      isRuledOut,
       latency: this.#latency.smoothed || undefined,
       inFlight: this.#inFlight,
       connections: this.#connections.size,

@@ -17,6 +17,7 @@ export function mergeUpstreams(
       label,
       state,
       lastError: state === "up" ? undefined : each.find(({ lastError }) => lastError)?.lastError,
+      isRuledOut: state !== "up" && each.some(({ isRuledOut }) => isRuledOut),
       latency: mean(each.flatMap(({ latency }) => latency ?? [])),
       inFlight: sum(each.map(({ inFlight }) => inFlight)),
       connections: sum(each.map(({ connections }) => connections)),

@@ -79,3 +79,10 @@ Deno.test("any number of askers wait for one probe", async () => {
   const all = await Promise.all(Array.from({ length: 20 }, () => rig.health.readiness()));
   assertEquals([rig.probes, all.every(({ ready }) => ready)], [1, true]);
 });
+
+Deno.test("an upstream with a wrong pin is named though others answer: somebody may pose as it", async () => {
+  const rig = new Rig();
+  const lastError = `${label}: authentication: pin mismatch`;
+  rig.upstream = { ...untried, state: "down", lastError, isRuledOut: true };
+  assertEquals((await rig.health.readiness()).reasons, ["an upstream answers", lastError]);
+});
