@@ -55,7 +55,11 @@ export class TypeFilter implements Resolver {
   #filter(query: Query, response: Message): Message {
     try {
       void response.edns; // checks all names, once for each message
-      return this.#isAffected(query.message, response) ? this.#recompose(query, response) : response;
+      if (this.#isAffected(query.message, response)) return this.#recompose(query, response);
+      // To a question for a type that nobody gets, the answer is the filter's, whether or not there was something.
+      const isNodata = response.rcode === Rcode.NOERROR && readUint16(response.bytes, 6) === 0;
+      if (isNodata && this.#types.has(response.type)) query.trace.source = "filtered";
+      return response;
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       const upstream = query.trace.upstream ?? "";

@@ -69,6 +69,11 @@ Deno.test("a filtered type is NODATA with a reason, others go on, and NXDOMAIN s
   const denial = await denied.resolve(query);
   denied.respond = () => denial;
   assertEquals(await new TypeFilter([28], false, denied).resolve(query), denial, "as it came");
+  const nodata = await resolved(
+    new TypeFilter([28], false, answering({ authority: [soa("example")] })),
+    query,
+  );
+  assertEquals([nodata.source, extendedErrors(nodata)], ["filtered", []], "nothing to take out");
   const other = answering({ answers: [a("www.example", "192.0.2.1")] });
   const addresses = await resolved(new TypeFilter([28], false, other), asked("www.example"));
   assertEquals(told(addresses.answers), ["1 192.0.2.1"]);
