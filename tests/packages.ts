@@ -33,7 +33,7 @@ export const PROGRAMS = {
   "nft": { packages: "nftables" },
   "nslookup": { packages: "bind9-dnsutils" },
   "openssl": { packages: "openssl" },
-  "podman": { packages: "podman runc containernetworking-plugins iptables", needsRoot: true },
+  "podman": { packages: "podman runc containernetworking-plugins iptables catatonit", needsRoot: true },
   "promtool": { packages: "prometheus" },
   "ss": { packages: "iproute2" },
   "systemctl": { packages: "systemd" },

@@ -120,6 +120,16 @@ Deno.test("the pod runs this version, is probed by the image's program, and has 
   assertEquals(container.envFrom, [{ configMapRef: { name: "dot-proxy" } }]);
 });
 
+// "insufficient quota to match these scopes": the PriorityClass is limited to namespaces with such a quota on GKE.
+Deno.test("a quota admits the pods' priority classes, which GKE refuses without", async () => {
+  const [{ spec }] = await manifests("base", "ResourceQuota");
+  const [{ operator, scopeName, values }] = spec.scopeSelector.matchExpressions;
+  assertEquals([operator, scopeName, spec.hard], ["In", "PriorityClass", { pods: "1G" }]);
+  for (const variant of Object.keys(VARIANTS) as (keyof typeof VARIANTS)[]) {
+    assert(values.includes((await workload(variant)).spec.template.spec.priorityClassName));
+  }
+});
+
 Deno.test("the autoscaler alone decides how many there are, and an eviction leaves one", async () => {
   const { metadata: { name }, spec } = await workload("deployment");
   const [autoscaler] = await manifests("deployment", "HorizontalPodAutoscaler");

@@ -12,7 +12,8 @@ import { type Outcome, pathOf } from "./tools.ts";
 const SECONDS = 300;
 
 /**
- * The first process: sets the machine up, then waits for its own end and for that of orphans. Podman and CNI keep their state
+ * The first process: sets the machine up, then waits for its own end, for that of orphans, and for that of its reader, the
+ * test, which may be killed. Podman and CNI keep their state
  * in /run, /dev/shm and /var/lib; here those are empty or copies.
  */
 const FIRST_PROCESS = `
@@ -26,7 +27,7 @@ mkdir -p /var/lib/containers
 mount --bind "$directory/containers" /var/lib/containers
 ip link set lo up
 echo ready
-while :; do sleep 60; done
+while sleep 5 && echo waiting; do :; done
 `;
 
 /** Where cgroups are made: the root of version 2, or of the hierarchy that systemd has beside version 1. */
