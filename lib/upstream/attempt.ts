@@ -81,17 +81,17 @@ export class Attempt implements Pending {
     if (--original.#places === 0) original.#reject(error);
   }
 
-  /**
-   * Counts a failure and decides whether another attempt may follow.
-   *
-   * @param isExplained whether the upstream is known to close connections after so many answers
-   */
-  mayFollow(error: UpstreamError, now: number, isExplained: boolean): boolean {
+  /** Counts a failure and decides whether another attempt may follow. */
+  mayFollow(error: UpstreamError, now: number): boolean {
     // A query with an asker turns to another upstream, unless only its connection was closed.
     if (!error.again || this.asked && error.failure !== "closed") return false;
     if (error.sent) this.#failures++;
-    if (this.#failures === MAX_SENT - 1) this.isSuspect = error.failure === "closed" && !isExplained;
     return this.#failures < MAX_SENT && now < this.deadline;
+  }
+
+  /** Whether it may be sent only once more. */
+  get isLastTry(): boolean {
+    return this.#failures === MAX_SENT - 1;
   }
 
   /**
@@ -111,7 +111,7 @@ export class Attempt implements Pending {
     });
     copy.#original = original;
     copy.#failures = this.#failures + 1;
-    copy.isSuspect = copy.#failures === MAX_SENT - 1;
+    copy.isSuspect = copy.isLastTry;
     original.#places++;
     this.asker = undefined; // the copy reminds it from now on
     return copy;

@@ -7,6 +7,8 @@ import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../e
 import { type Channel, ChannelError, type Dial } from "./channel.ts";
 import { Conduct } from "./conduct.ts";
 import { ednsRefusal } from "./edns_refusal.ts";
+import type { Latency } from "./latency.ts";
+import { Liveness } from "./liveness.ts";
 import { Outbox } from "./outbox.ts";
 import { type Pending, PendingQueries } from "./pending.ts";
 import { Probe } from "./probe.ts";
@@ -16,11 +18,6 @@ import { SweepTimer } from "./sweep_timer.ts";
 const MAX_ABANDONED = 4096;
 /** A connection on trial keeps its queries back for this long, in ms: a server that answers at all has done so by then. */
 const TRIAL_HOLD = 250;
-/** A connection that stays stalled for so long is probed: a name that is merely slow is answered by then. In ms. */
-const PROBE_AFTER = 500;
-/** It is given at least this long, in ms, to answer the probe before it is doubted. */
-const LEAST_PATIENCE = 250;
-
 export interface ConnectionOptions {
   /** The upstream's label, for errors. */
   readonly upstream: string;
@@ -35,8 +32,8 @@ export interface ConnectionOptions {
   readonly idleTimeout: number;
   /** How long the answer to a probe is waited for, in ms. */
   readonly probeTimeout: number;
-  /** When an unanswered query counts as slow, in ms. */
-  readonly slowAfter: () => number;
+  /** Of the upstream. */
+  readonly latency: Latency;
   readonly now: () => number;
   /** Called with each answer that a client can be given, late ones included: how long it took, and when it came, in ms. */
   readonly onAnswer: (latency: number, now: number) => void;
@@ -50,7 +47,7 @@ export interface ConnectionOptions {
   readonly onKeepAlive: (idleTimeout: number) => void;
 }
 
-export type ConnectionState = "connecting" | "on trial" | "open" | "doubted" | "draining" | "closed";
+export type ConnectionState = "connecting" | "on trial" | "open" | "draining" | "closed";
 
 /** How a connection came to its end. */
 export interface Ending {
@@ -63,17 +60,12 @@ export interface Ending {
 /**
  * One pipelined connection: answers come in any order (RFC 7766 §6.2.1.1). It takes queries while it connects.
  *
- *     connecting ──▶ open ──────────────── drain ─────────────▶ draining ──▶ closed
- *         │           ▲ ▲ │ stalled, and the probe               ▲ ▲
- *         │   answer  │ │ │ brings no sign of life               │ │
- *         ▼           │ │ ▼                                      │ │
- *     on trial ───────┘ doubted ── another one proves it dead ───┘ │
- *         └──────────────── its probe fails ───────────────────────┘
+ *     connecting ──▶ open ─────── drain ──────▶ draining ──▶ closed
+ *         │           ▲                           ▲
+ *         ▼           │ answer                    │
+ *     on trial ───────┴─────── probe fails ───────┘          every state can go to closed at once
  *
- *     Every state can go to closed at once.
- *
- * A doubted connection still takes queries where nothing better is there, and any answer lifts the doubt. A draining one
- * takes none, but may still answer those that it has.
+ * Whether it is alive is another matter (`Liveness`): also one that is draining, or presumed dead, may still answer.
  */
 export class Connection implements Disposable {
   /** Resolves when the connection has ended. */
@@ -95,12 +87,13 @@ export class Connection implements Disposable {
   #sentCount = 0;
   /** Our own query that waits for its answer. */
   #probe: Probe | undefined;
-  #stalledAt: number | undefined;
+  readonly #liveness: Liveness;
   /** Why it is draining, where the upstream is to blame. */
   #fault: UpstreamError | undefined;
 
   constructor(dial: Dial, options: ConnectionOptions) {
     this.#options = options;
+    this.#liveness = new Liveness(options.latency);
     this.#timer = new SweepTimer({
       sweep: () => this.#sweep(),
       onIdle: () => this.#isOpen && options.onIdle(this),
@@ -158,6 +151,11 @@ export class Connection implements Disposable {
     return this.#pending.stalled;
   }
 
+  /** Whether it has left a probe, too, without a sign of life. */
+  get isDoubted(): boolean {
+    return this.#liveness.isDoubted;
+  }
+
   /** Sends the query. Its asker is told after `slowAfter` ms from `now` on, and again when half of its time is over. */
   send(pending: Pending, now = this.#options.now(), slowAfter = Infinity): void {
     if (this.#state === "draining" || this.#state === "closed") {
@@ -174,7 +172,7 @@ export class Connection implements Disposable {
   probe(): void {
     if (this.#probe || !this.#isOpen) return;
     const now = this.#options.now();
-    const times = { deadline: now + this.#options.probeTimeout, slowAt: now + this.#patience };
+    const times = { deadline: now + this.#options.probeTimeout, slowAt: now + this.#liveness.patience };
     this.#probe = new Probe(times, (error) => this.#probed(error));
     this.#write(this.#probe, now);
     this.#timer.wake();
@@ -195,6 +193,7 @@ export class Connection implements Disposable {
    * wait, the oldest first, which are to be sent elsewhere as well.
    */
   presumeDead(): Pending[] {
+    this.#liveness.presumeDead();
     const waiting = [...this.#pending.waiting()].filter((pending) => pending !== this.#probe);
     this.drain(this.#error("silent"));
     return waiting;
@@ -208,12 +207,7 @@ export class Connection implements Disposable {
   }
 
   get #isOpen(): boolean {
-    return this.#state === "open" || this.#state === "doubted" || this.#state === "on trial";
-  }
-
-  /** How long it may take to answer a probe before that is suspicious, in ms. */
-  get #patience(): number {
-    return Math.max(this.#options.slowAfter(), LEAST_PATIENCE);
+    return this.#state === "open" || this.#state === "on trial";
   }
 
   async #open(dial: Dial): Promise<void> {
@@ -298,7 +292,8 @@ export class Connection implements Disposable {
 
   #proveUseful(latency: number): void {
     this.#conduct.useful();
-    if (this.#state === "on trial" || this.#state === "doubted") this.#state = "open";
+    this.#liveness.heard();
+    if (this.#state === "on trial") this.#state = "open";
     if (this.#pending.hasUnsent) this.#sendUnsent();
     this.#options.onAnswer(latency, this.#receivedAt);
   }
@@ -357,24 +352,19 @@ export class Connection implements Disposable {
   /** Returns whether queries still wait. */
   #sweep(): boolean {
     const now = this.#options.now();
-    this.#pending.lookThrough(now, this.#options.slowAfter());
-    if (this.#pending.stalled) this.#doubt(now);
-    else this.#stalledAt = undefined;
+    this.#pending.lookThrough(now, this.#options.latency.slowAfter);
+    if (!this.#pending.stalled) this.#liveness.heard();
+    else if (this.#state !== "on trial") this.#reactToSilence(now);
     if (this.#pending.hasUnsent) this.#sendUnsent();
     if (this.#pending.abandoned > MAX_ABANDONED) this.drain();
     this.#endIfDrained();
     return this.#pending.size > 0;
   }
 
-  /** A stalled connection is probed; one that leaves the probe without an answer as well is doubted. */
-  #doubt(now: number): void {
-    if (this.#state !== "open") return;
-    this.#stalledAt ??= now;
-    const silence = now - this.#stalledAt;
-    if (silence >= PROBE_AFTER) this.probe();
-    if (silence < PROBE_AFTER + this.#patience) return;
-    this.#state = "doubted";
-    this.#options.onDoubt(this);
+  #reactToSilence(now: number): void {
+    const reaction = this.#liveness.stalled(now, this.#pending.sent);
+    if (reaction === "probe") this.probe();
+    else if (reaction === "doubt") this.#options.onDoubt(this);
   }
 
   #end(error?: UpstreamError, idle?: number): void {
@@ -387,8 +377,10 @@ export class Connection implements Disposable {
     // First, so that whoever opens connections knows before the queries ask for the next one.
     this.#ending.resolve({ ...tells && error && { error }, ...idle !== undefined && { idle } });
     const reason = error ?? this.#error("closed");
-    // A connection that has answered nothing has cost everyone an attempt, or they would try for ever.
-    this.#pending.rejectUnsent(this.answered > 0 ? this.#error("closed", { sent: false }) : reason);
+    // A connection that has answered nothing has cost everyone an attempt, or they would try for ever; an isolated one has
+    // cost its one query an attempt.
+    const isFree = this.answered > 0 || this.isIsolated && this.#pending.sent > 0;
+    this.#pending.rejectUnsent(isFree ? this.#error("closed", { sent: false }) : reason);
     this.#pending.rejectSent(reason);
     this.#probe = undefined;
   }

@@ -17,6 +17,11 @@ export class Latency {
   readonly #samples = new Float64Array(SAMPLES);
   #count = 0;
 
+  /** Whether `slowAfter` is about this upstream yet. */
+  get isLearned(): boolean {
+    return this.#count >= RECOMPUTE_AT_FIRST;
+  }
+
   add(latency: number): void {
     this.smoothed = this.#count === 0 ? latency : this.smoothed + (latency - this.smoothed) / 8;
     this.#samples[this.#count++ % SAMPLES] = latency;

@@ -11,19 +11,24 @@ const IDLE_MARGIN = 0.85;
  */
 export class LearnedLimits {
   #lastCut = 0;
+  #lastOldest: unknown;
   #answers = Infinity;
   #answersUntil = 0;
   #lastIdle = 0;
   #idle = Infinity;
   #told: number | undefined;
 
-  /** It closed with queries in flight, after this many answers. */
-  cutAfter(answers: number, now: number): void {
-    if (answers === this.#lastCut) {
+  /**
+   * It closed with queries in flight, after this many answers. Where the oldest of them is the same as the last time, it
+   * is this query that the server closes connections for, and not their number.
+   */
+  cutAfter(answers: number, oldest: unknown, now: number): void {
+    if (answers === this.#lastCut && oldest !== this.#lastOldest) {
       this.#answers = answers;
       this.#answersUntil = now + ANSWERS_LIFETIME;
     }
     this.#lastCut = answers;
+    this.#lastOldest = oldest;
   }
 
   /** It closed a connection that had been idle for this long, in ms. */

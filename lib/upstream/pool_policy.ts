@@ -7,23 +7,27 @@ import type { Connection, ConnectionState } from "./connection.ts";
  */
 const SATURATED = 2000;
 const MAX_CONNECTIONS = 4;
+/** And so many with those that drain, which may take as long as their queries, and those for one query at a time. */
+const MAX_IN_ALL = 16;
 /** How long to do without another connection that could not be had. */
 const PAUSE = 1000;
 /** An unused connection is renewed before the server closes it, but only so many times in a row. */
 const MAX_RENEWALS = 3;
 
-/**
- * In which order connections are preferred. One that is stalled or doubted comes before one that is not open yet: if it
- * turns out to be dead, its queries are moved; if the other cannot be opened, they were right to stay.
- */
+/** In which order connections are preferred. */
 const RANK: Readonly<Record<ConnectionState, number>> = {
   "open": 0,
   "on trial": 1,
-  "doubted": 2,
   "connecting": 3,
   "draining": Infinity,
   "closed": Infinity,
 };
+
+/**
+ * An open one that is stalled comes before one that is not open yet: if it turns out to be dead, its queries are moved; if
+ * the other cannot be opened, they were right to stay.
+ */
+const STALLED = 2;
 
 /** The connection for the next query: one that is not spent, then the best in state, then the least busy. */
 export function pick(connections: Iterable<Connection>): Connection | undefined {
@@ -41,7 +45,7 @@ function isBetter(one: Connection, other: Connection): boolean {
 }
 
 function rank({ state, stalled }: Connection): number {
-  return state === "open" && stalled ? RANK.doubted : RANK[state];
+  return state === "open" && stalled ? STALLED : RANK[state];
 }
 
 /** When to open another connection than the one that is there. */
@@ -67,9 +71,13 @@ export class PoolPolicy {
 
   /** Whether another connection may be opened: not while one is on its way. */
   hasRoom(connections: ReadonlySet<Connection>): boolean {
-    if (connections.size >= MAX_CONNECTIONS) return false;
-    for (const { state } of connections) if (state === "connecting" || state === "on trial") return false;
-    return true;
+    let count = 0;
+    for (const { state, takesQueries, isIsolated } of connections) {
+      if (!takesQueries || isIsolated) continue;
+      if (state !== "open") return false;
+      count++;
+    }
+    return count < MAX_CONNECTIONS && connections.size < MAX_IN_ALL;
   }
 
   /** Another connection could not be had. */

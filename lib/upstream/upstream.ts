@@ -17,12 +17,21 @@ import { Reachability } from "./reachability.ts";
 
 /** What a handshake is taken to cost until one has been seen, in ms. */
 const FIRST_HANDSHAKE = 50;
-/** How many queries may wait for a connection that takes one at a time. */
-const MAX_ISOLATED = 16;
+/** How many connections there are for one query at a time, how many queries are better than another one, and how many wait. */
+const MAX_ISOLATED = 4;
+const ISOLATED_QUEUE = 4;
+const MAX_ISOLATED_QUEUE = 32;
 /** How long a connection for one query at a time is kept without any, in ms. */
 const ISOLATED_IDLE_TIMEOUT = 1000;
 /** After so many connections in a row that had to be closed because of unsolicited messages, the upstream is away. */
 const MAX_FLOODS = 2;
+
+/** Queries that one error has lost together. */
+interface Loss {
+  readonly error: UpstreamError;
+  readonly oldest: Attempt;
+  count: number;
+}
 
 export interface UpstreamOptions {
   readonly label: string;
@@ -78,6 +87,8 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #retiring: Connection | undefined;
   /** When the last useful answer came. */
   #usefulAt = -Infinity;
+  /** The queries that were lost last. */
+  #loss: Loss | undefined;
   #floods = 0;
   #disposed = false;
 
@@ -94,8 +105,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
 
   get usable(): boolean {
     if (!this.#reachability.isDue(this.#options.now())) return false;
-    const best = this.#best();
-    return !best || !best.stalled && best.state !== "doubted";
+    return !this.#best()?.stalled;
   }
 
   get expectedLatency(): number {
@@ -144,9 +154,15 @@ export class Upstream implements Resolver, Candidate, Disposable {
 
   /** A connection that loses its queries reports its end first, hence a microtask later. */
   readonly #again = (attempt: Attempt, error: UpstreamError): void => {
+    if (this.#loss?.error !== error) this.#loss = { error, oldest: attempt, count: 0 };
+    const loss = this.#loss;
+    loss.count++;
     queueMicrotask(() => {
       const now = this.#options.now();
-      if (attempt.mayFollow(error, now, this.#limits.budget(now) < Infinity)) return this.#send(attempt, now);
+      if (attempt.mayFollow(error, now)) {
+        attempt.isSuspect = this.#isSuspect(attempt, loss, now);
+        return this.#send(attempt, now);
+      }
       attempt.giveUp(error);
       if (error.sent && error.phase === "read" && this.#usefulAt <= attempt.begunAt) this.#doubt(now);
     });
@@ -155,6 +171,15 @@ export class Upstream implements Resolver, Candidate, Disposable {
   /** Lets a wrong pin be looked at once more: the operator has reloaded, and may have had the server changed. */
   retryPins(): void {
     if (this.#reachability.isRuledOut) this.reset();
+  }
+
+  /**
+   * Whether a query may be why the server closes the connections that it is sent on: it was on two of them; or it is the
+   * oldest of several on a connection that answered quickly before, and so the first that was not answered.
+   */
+  #isSuspect(attempt: Attempt, { error, oldest, count }: Loss, now: number): boolean {
+    if (error.failure !== "closed" || this.#limits.budget(now) < Infinity) return false;
+    return attempt.isLastTry || attempt === oldest && count > 1 && this.#latency.isLearned;
   }
 
   /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
@@ -210,7 +235,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     const best = this.#best();
     if (!best) return this.#connect(now);
     if (this.#inFlight >= this.#options.maxInFlight) this.#makeRoom(attempt, now);
-    if (best.state === "doubted") this.#startTrial(now);
+    if (best.isDoubted) this.#startTrial(now);
     else if (!this.#policy.isSaturated(best, this.#connections, this.#options.now)) return best;
     else this.#tryToConnect(now);
     return this.#best() ?? best;
@@ -221,10 +246,11 @@ export class Upstream implements Resolver, Candidate, Disposable {
    * lost together it is not one of them that is to blame, and one at a time would take too long.
    */
   #isolated(attempt: Attempt, now: number): Connection {
-    for (const each of this.#connections) {
-      if (each.isIsolated && each.takesQueries) {
-        return each.inFlight < MAX_ISOLATED ? each : this.#connection(attempt, now);
-      }
+    const isolated = [...this.#connections].filter((each) => each.isIsolated && each.takesQueries)
+      .sort((a, b) => a.inFlight - b.inFlight);
+    const [best] = isolated;
+    if (best && (best.inFlight < ISOLATED_QUEUE || isolated.length === MAX_ISOLATED)) {
+      return best.inFlight < MAX_ISOLATED_QUEUE ? best : this.#connection(attempt, now);
     }
     return this.#connect(now, { window: 1, idleTimeout: ISOLATED_IDLE_TIMEOUT });
   }
@@ -246,7 +272,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       onTrial: lastError !== undefined,
       idleTimeout: this.#limits.idleTimeout(this.#options.idleTimeout),
       probeTimeout: this.#options.probeTimeout,
-      slowAfter: () => this.#latency.slowAfter,
+      latency: this.#latency,
       now: this.#options.now,
       onAnswer: (latency, now) => this.#answered(latency, now),
       onDoubt: () => this.#doubt(this.#options.now()),
@@ -289,7 +315,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   /** A probe was answered, so that connections that leave theirs without an answer are dead. */
   #moveFromDoubted(now: number): void {
     for (const each of this.#connections) {
-      if (each.state !== "doubted") continue;
+      if (!each.isDoubted) continue;
       const copies = each.presumeDead().map((pending) => (pending as Attempt).copy(now));
       const [first] = copies;
       // All that came after it waits behind it: it may be the cause.
@@ -342,7 +368,10 @@ export class Upstream implements Resolver, Candidate, Disposable {
     const { answered } = connection;
     observe({ kind: "connection closed", upstream: this.label, answered, ...error && { error } });
     if (idle !== undefined) this.#limits.closedIdle(idle);
-    if (answered > 0 && error?.failure === "closed") this.#limits.cutAfter(answered, now());
+    const isOrdinary = !connection.isIsolated && !connection.isTrial;
+    if (answered > 0 && error?.failure === "closed" && isOrdinary) {
+      this.#limits.cutAfter(answered, this.#loss?.oldest, now());
+    }
     this.#floods = error?.failure === "unsolicited" ? this.#floods + 1 : 0;
     if (error && this.#floods >= MAX_FLOODS) this.#reachability.failed(error, now());
   }

@@ -41,8 +41,11 @@ export async function testApart(name: string): Promise<void> {
   console.log(said);
 }
 
+/** Whether this process is in a namespace of its own. */
+export const IS_ISOLATED = Deno.env.has(INSIDE);
+
 /** Drops what is sent to this server and what it sends: neither RST nor ICMP comes of it. */
-export async function blackHole({ port }: Server): Promise<void> {
+export async function blackHole({ port }: { readonly port: number }): Promise<void> {
   const chain = ["inet", `hole${port}`, "input"];
   await run("nft", "add", "table", "inet", `hole${port}`);
   await run("nft", "add", "chain", ...chain, "{ type filter hook input priority 0; }");

@@ -11,6 +11,8 @@ export interface Path {
   delayUp: number;
   /** Milliseconds from the server to the client. */
   delayDown: number;
+  /** The part of what is sent that is lost and sent again, which holds up all behind it as TCP does; 0 to 1. */
+  loss: number;
   /** Whatever arrives is swallowed, the ends of connections included: a path that died without a word. */
   blackHole: boolean;
 }
@@ -30,8 +32,16 @@ export class Link {
     this.#server = server;
     client.on("end", () => this.clientEnding ??= "fin");
     client.on("error", () => this.clientEnding ??= "reset");
-    this.#forward([client, server], this.#up, () => path.blackHole ? undefined : path.delayUp);
-    this.#forward([server, client], this.#down, () => path.blackHole ? undefined : path.delayDown);
+    this.#forward(
+      [client, server],
+      this.#up,
+      () => path.blackHole ? undefined : path.delayUp + delayByLoss(path.loss),
+    );
+    this.#forward(
+      [server, client],
+      this.#down,
+      () => path.blackHole ? undefined : path.delayDown + delayByLoss(path.loss),
+    );
   }
 
   /** Every octet that the client has sent so far. */
@@ -57,12 +67,15 @@ export class Link {
 
   #forward([from, to]: [Socket, Socket], recording: Uint8Array[], delay: () => number | undefined): void {
     const waiting: (() => void)[] = [];
+    let lastAt = 0;
     const later = (action: () => void) => {
       const milliseconds = delay();
       if (milliseconds === undefined) return;
+      const now = performance.now();
       if (milliseconds === 0 && waiting.length === 0) return action();
+      lastAt = Math.max(lastAt, now + milliseconds); // A shorter delay overtakes nothing.
       waiting.push(action);
-      this.#after(milliseconds, () => waiting.shift()?.()); // The oldest, so a shorter delay overtakes nothing.
+      this.#after(lastAt - now, () => waiting.shift()?.());
     };
     from.on("data", (chunk: Uint8Array) => {
       recording.push(chunk);
@@ -85,6 +98,7 @@ export class Link {
 export class Relay implements AsyncDisposable, Path {
   delayUp = 0;
   delayDown = 0;
+  loss = 0;
   blackHole = false;
   /** Every connection relayed, in order, closed ones included. */
   readonly links: Link[] = [];
@@ -130,4 +144,11 @@ export class Relay implements AsyncDisposable, Path {
     }
     this.#changes.notify();
   }
+}
+
+/** How long until TCP has got a segment through: it waits 200 ms, and twice as long after each further loss. */
+function delayByLoss(loss: number): number {
+  let delay = 0;
+  for (let wait = 200; Math.random() < loss; wait *= 2) delay += wait;
+  return delay;
 }

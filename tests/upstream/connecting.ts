@@ -2,6 +2,7 @@
 import { Message } from "../../lib/dns/message.ts";
 import { UpstreamError } from "../../lib/errors.ts";
 import { Connection, type ConnectionOptions } from "../../lib/upstream/connection.ts";
+import { Latency } from "../../lib/upstream/latency.ts";
 import type { Pending } from "../../lib/upstream/pending.ts";
 import { assertInstanceOf } from "../support/assert.ts";
 import { FakeChannel } from "../support/fake_channel.ts";
@@ -22,7 +23,7 @@ export function options(time: FakeTime, fields: Partial<ConnectionOptions> = {})
     onTrial: false,
     idleTimeout: 30_000,
     probeTimeout: 4_000,
-    slowAfter: () => 250,
+    latency: new Latency(),
     now: time.now,
     onAnswer: () => {},
     onDoubt: () => {},

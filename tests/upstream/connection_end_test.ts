@@ -128,7 +128,7 @@ for (const [what, answers] of [["without", false], ["with", true]] as const) {
       assertEquals(asked(channel), ["name0.test", "name0.test", "."]);
       if (answers) channel.answer(channel.queries.slice(2));
       await time.pass(600);
-      assertEquals([doubts.length, connection.state], answers ? [0, "open"] : [1, "doubted"]);
+      assertEquals([doubts.length, connection.isDoubted], answers ? [0, false] : [1, true]);
       assertEquals([outcomes, channel.closed], [["waiting"], false]);
     },
     { onDoubt: (connection) => doubts.push(connection) },
@@ -140,10 +140,10 @@ connected(
   async ({ connection, channel, time }) => {
     ask(connection, 1, time.now() + 1_000);
     await time.pass(2_000);
-    assertEquals([connection.state, connection.stalled], ["doubted", true]);
+    assertEquals([connection.isDoubted, connection.stalled], [true, true]);
     channel.answer([channel.queries[0]!]);
     await settled();
-    assertEquals([connection.state, connection.stalled, connection.answered], ["open", false, 0]);
+    assertEquals([connection.isDoubted, connection.stalled, connection.answered], [false, false, 0]);
   },
 );
 

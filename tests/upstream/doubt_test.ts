@@ -188,11 +188,11 @@ async function useful(server: Server): Promise<string> {
 
 Deno.test("a name that ends each connection it is asked on fails alone: what waits beside it is answered", async () => {
   using server = new Server(onlyFor("poison", close));
-  for (let round = 0; round < 5; round++) {
-    const names = ["a.test", "poison.test", "b.test", "c.test", "d.test"];
+  for (let place = 0; place < 4; place++) {
+    const names = ["a.test", "b.test", "c.test"].toSpliced(place, 0, "poison.test");
     const outcomes = await server.askFor(names);
     await server.pass(400);
-    assertEquals(outcomes, ["a.test.", "read: closed", "b.test.", "c.test.", "d.test."]);
+    assertEquals(outcomes, names.map((name) => name === "poison.test" ? "read: closed" : `${name}.`));
   }
 });
 
@@ -202,9 +202,12 @@ Deno.test("a name after which a connection says nothing any more fails alone: wh
     if (name.startsWith("mute")) mute.add(channel);
     if (!mute.has(channel)) answer(name, query, channel, number);
   });
-  const outcomes = await server.askFor(["a.test", "mute.test", "b.test", "c.test"]);
-  await server.pass(4_500);
-  assertEquals(outcomes, ["a.test.", "read: timed out", "b.test.", "c.test."]);
+  for (let place = 0; place < 4; place++) {
+    const names = ["a.test", "b.test", "c.test"].toSpliced(place, 0, "mute.test");
+    const outcomes = await server.askFor(names);
+    await server.pass(4_500);
+    assertEquals(outcomes, names.map((name) => name === "mute.test" ? "read: timed out" : `${name}.`));
+  }
   assert(!server.states.includes("down"), `${server.states}`);
 });
 

@@ -51,21 +51,21 @@ Deno.test("what the server says counts, whatever was observed, and the last word
 
 Deno.test("the same number of answers twice in a row is how many a connection gets, for half a minute", () => {
   const limits = new LearnedLimits();
-  limits.cutAfter(100, 0);
+  limits.cutAfter(100, {}, 0);
   assertEquals(limits.budget(1), Infinity);
-  limits.cutAfter(100, 10);
+  limits.cutAfter(100, {}, 10);
   assertEquals([limits.budget(11), limits.budget(30_009), limits.budget(30_010)], [100, 100, Infinity]);
 });
 
 Deno.test("different numbers of answers are chance", () => {
   const limits = new LearnedLimits();
-  for (const [i, answers] of [7, 100, 7, 100, 12].entries()) limits.cutAfter(answers, i);
+  for (const [i, answers] of [7, 100, 7, 100, 12].entries()) limits.cutAfter(answers, {}, i);
   assertEquals(limits.budget(5), Infinity);
 });
 
 Deno.test("each cut that confirms the limit prolongs it, and another one does not undo it", () => {
   const limits = new LearnedLimits();
-  for (const now of [0, 1, 20_000]) limits.cutAfter(100, now);
-  limits.cutAfter(3, 20_001);
+  for (const now of [0, 1, 20_000]) limits.cutAfter(100, {}, now);
+  limits.cutAfter(3, {}, 20_001);
   assert(limits.budget(49_999) === 100 && limits.budget(50_000) === Infinity);
 });
