@@ -30,6 +30,7 @@ export const PROGRAMS = {
   "kresd": { packages: "knot-resolver" },
   "mkfifo": { packages: "coreutils" },
   "named": { packages: "bind9" },
+  "nginx": { packages: "nginx-light" },
   "nft": { packages: "nftables" },
   "nslookup": { packages: "bind9-dnsutils" },
   "openssl": { packages: "openssl" },

@@ -75,10 +75,10 @@ export class TcpFrontend {
         failures = 0;
       } catch (error) {
         if (this.#stopping) return;
-        failures++;
         // accept(2): errors of the new connection are to be treated "like EAGAIN by retrying".
-        if (isShortage(error) || failures % MAX_FAILURES === 0) await this.#recover(error);
-        else if (!GONE.has(errorCode(error) ?? "")) this.#report(error);
+        const isGone = GONE.has(errorCode(error) ?? "");
+        if (isShortage(error) || !isGone && ++failures % MAX_FAILURES === 0) await this.#recover(error);
+        else if (!isGone) this.#report(error);
       }
       // After each whatever has come already, and soon all the rest: a burst of connects keeps no query waiting.
       await new Promise((resolve) => setImmediate(resolve));
