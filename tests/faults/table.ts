@@ -110,14 +110,14 @@ export interface Traffic {
 }
 
 function repeated(kind: string, count: number, every: number, from: number): [number, string][] {
-  return Array.from({ length: count }, (_, i) => [from + i * every, `${kind}${from}-${i}.test`]);
+  return Array.from({ length: count }, (_, i) => [from + i * every, `${kind}${from}-${i}.example.net`]);
 }
 
 export const TRAFFIC: readonly Traffic[] = [
   // The bad name is the very first, and others come with it, soon after it, and while it waits.
   {
     what: "quiet",
-    queries: [[0, "bad.test"], ...repeated("good", 3, 0, 0), ...repeated("good", 3, 400, 300)],
+    queries: [[0, "bad.example.net"], ...repeated("good", 3, 0, 0), ...repeated("good", 3, 400, 300)],
   },
   { what: "1 query/s", queries: [...repeated("bad", 2, 2_000, 0), ...repeated("good", 4, 1_000, 500)] },
   { what: "500 queries/s", queries: [...repeated("bad", 2, 100, 50), ...repeated("good", 150, 2, 0)] },
@@ -164,9 +164,13 @@ export class Upstreams implements AsyncDisposable {
  */
 const MOST_WAITING = 16;
 
-/** Asks one name, so that a connection is open. */
+/** Asks one name until it is answered, so that a connection is open. */
 export async function warmUp(proxy: Address): Promise<void> {
-  while (await askOne(proxy, "warm.test", 0) !== "answer");
+  for (let tries = 0; tries < 100; tries++) {
+    if (await askOne(proxy, "warm.example.net", 0) === "answer") return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error("There is no answer while the upstream is well");
 }
 
 /** Asks as the traffic says; resolves when each query has its answer, or has waited for longer than clients do. */
