@@ -45,8 +45,8 @@ async function run(peer: Peer, fault: Fault, traffic: Traffic): Promise<string> 
   const { port } = stack.use(await spawnPeer(peer, { dotPort: upstreams.addresses[0]!.port, ca, name }));
   const address = { hostname: "127.0.0.1", port };
   await warmUp(address);
-  if (fault.behaviour) server!.behaviour = fault.behaviour;
-  if (fault.admission) server!.admission = fault.admission;
+  if (behaviour) server!.behaviour = behaviour;
+  if (admission) server!.admission = admission;
   if (fault.admission) { for (const connection of server!.connections) connection.cut(); }
   return summary(await ask(address, traffic));
 }
