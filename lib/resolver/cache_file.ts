@@ -146,11 +146,18 @@ export class CacheFile implements Disposable {
   }
 
   #complain(what: string, error: unknown): void {
-    const reason = `${this.#path} ${what}: ${error instanceof Error ? error.message : error}`;
+    const why = error instanceof Deno.errors.NotCapable
+      ? NO_PLACE
+      : error instanceof Error
+      ? error.message
+      : error;
+    const reason = `${this.#path} ${what}: ${why}`;
     this.#options.observe({ kind: "cache file trouble", reason });
   }
 }
 
+/** Of /proc, /dev and their like, which the platform guards. */
+const NO_PLACE = "it is no place for files; name another directory with --state-dir";
 /** Write for the group and for all. */
 const OTHERS_MAY_WRITE = 0o022;
 
