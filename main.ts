@@ -46,8 +46,8 @@ const UDP_BY_ONE =
   "without batches (--udp-batch) threads cannot share a UDP port: the first answers all that comes by UDP";
 
 async function main(args: string[]): Promise<number> {
-  const ignored = dropTrustVariables();
   try {
+    const ignored = dropTrustVariables();
     const [command = ""] = args;
     if (command === "reload") return await askForReload(args.slice(1));
     const isCommand = command === "healthcheck" || command === "check-config";
