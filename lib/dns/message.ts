@@ -166,12 +166,16 @@ export class Message {
     let recordsEnd = this.questionEnd;
     let edns: Edns | undefined;
     let isSigned = false;
-    names.begin(this.bytes);
-    if (this.hasQuestion) names.check(HEADER);
+    let hasNames = false;
     while (cursor.next()) {
       isSigned = cursor.type === Type.TSIG;
-      names.check(cursor.start);
-      names.checkData(cursor.type, cursor.data, cursor.end);
+      // A query has an OPT record of the root at most, and so no name but that in its question.
+      if (cursor.type !== Type.OPT || this.bytes[cursor.start] !== 0) {
+        if (!hasNames) this.#beginNames();
+        hasNames = true;
+        names.check(cursor.start);
+        names.checkData(cursor.type, cursor.data, cursor.end);
+      }
       if (cursor.type === Type.OPT) {
         // RFC 6891 §6.1.1: one at most, in the additional section, owned by the root.
         if (edns) throw new FormatError("more than one OPT record");
@@ -191,8 +195,13 @@ export class Message {
     this.#isSigned = isSigned;
     this.#recordsKept = kept;
     this.#recordsEnd = recordsEnd;
-    this.#pointersLeadToNames = names.pointersLeadToNames;
+    this.#pointersLeadToNames = !hasNames || names.pointersLeadToNames;
     this.#scanned = true;
+  }
+
+  #beginNames(): void {
+    names.begin(this.bytes);
+    if (this.hasQuestion) names.check(HEADER);
   }
 }
 
