@@ -228,7 +228,10 @@ export class Entries {
     const from = this.nameEnd(ref);
     if (length > LONG) into.set(own.subarray(from, from + length), at);
     else for (let i = 0; i < length; i++) into[at + i] = own[from + i]!;
-    if ((this.#word(ref, Word.FLAGS) & ROTATES) !== 0 && this.rotate) this.#rotate(ref, into, at, records);
+    // What has one record, as most answers have, is not looked at.
+    if (records > 1 && (this.#word(ref, Word.FLAGS) & ROTATES) !== 0 && this.rotate) {
+      this.#rotate(ref, into, at, records);
+    }
     return at + length;
   }
 
