@@ -30,7 +30,8 @@ const RULES: readonly Rule[] = [
   { name: "import by address", use: /\b(from|import\() ?"https?:/g },
   { name: "lock", use: /--(no-lock|frozen=false|frozen-lockfile=false|lock-write|reload)\b/g },
   { name: "deno install", use: /\bdeno (install|add|update|upgrade|outdated)\b/g },
-  { name: "bundler", use: /\bdeno compile\b[^"\n]*--bundle\b/g },
+  // deploy/bundle.ts alone puts the locked bundler in place first.
+  { name: "bundler", use: /\bdeno compile\b[^"\n]*--bundle\b|\bdeno bundle --|"bundle", "--/g },
   { name: "pip", use: /\b(pip3?|pipx|uvx|uv) (?=(install|run|tool)\b)/g },
   { name: "cargo", use: /\b(cargo|gem|brew) (?=install\b)/g },
   { name: "go", use: /\bgo (?=(install|run|get) [\w.-]+\/)/g, fixed: new RegExp(String.raw`^go (install|run|get) [\w./-]+@${VERSION}`) },
@@ -45,6 +46,7 @@ const RULES: readonly Rule[] = [
 /** Uses that are no faults, each with the reason. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "tests/packages.ts: apt": "the packages of the tests: the release of Debian fixes them",
+  "deploy/bundle.ts: bundler": "puts the locked bundler in place first",
   "tests/e2e/tools.ts: apt": "the words to a person who lacks a program",
   "bench/programs.ts: apt": "the words to a person who lacks a program",
   "tests/e2e/executable.ts: lock": "runs a bundle, which imports no package",
