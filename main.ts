@@ -60,10 +60,10 @@ async function main(args: string[]): Promise<number> {
     if (sources === "version") return say(versionText(metadata.version));
     const config = composeConfig(sources);
     if (command === "healthcheck") return await checkHealth(config);
-    await checkListFiles(config.policy, { mayBeEmpty: true });
+    const empty = await checkListFiles(config.policy, "all");
     const inputs = await readAhead((file) => readInputs(config, file));
     if (command === "check-config") return check(inputs, sources);
-    return await run(inputs, sources, ignored, restartReason);
+    return await run(inputs, sources, { ignored, restartReason, empty });
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, EXIT.usage);
     if (error instanceof ListenError) return complain(error.message, EXIT.failed);
@@ -78,11 +78,19 @@ function check(inputs: Inputs, sources: Sources): number {
   return say(configText(sources));
 }
 
+/** What was found at the start beside the configuration. */
+interface Beginning {
+  /** Environment variables that have no effect. */
+  readonly ignored: readonly string[];
+  readonly restartReason: string | undefined;
+  /** Lists and hosts files without contents. */
+  readonly empty: ReadonlySet<string>;
+}
+
 async function run(
   { config, caCerts, token }: Inputs,
   sources: Sources,
-  ignored: readonly string[],
-  restartReason: string | undefined,
+  { ignored, restartReason, empty }: Beginning,
 ): Promise<number> {
   const environment = Deno.env.toObject();
   const descriptors = descriptorLimit();
@@ -120,6 +128,7 @@ async function run(
   const reloader = new Reloader({
     read: (file) => readSources(Deno.args, environment, file) as Sources, // neither help nor version were asked for
     sources,
+    empty,
     proxy,
     observation,
     onChange: (config) => warn(config, proxy, descriptors),

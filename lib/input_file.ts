@@ -74,12 +74,15 @@ export function checkInputFile(source: string, path: string): void {
   }
 }
 
-/** Looks at a file beside the traffic. Rejects with `UsageError` if that cannot be done, or if the file is empty. */
+/**
+ * Looks at a file beside the traffic, and resolves with its size in bytes. Rejects with `UsageError` if that cannot be
+ * done, or if the file is empty and may not be.
+ */
 export async function checkInputFileLater(
   source: string,
   path: string,
-  { mayBeEmpty = false } = {},
-): Promise<void> {
+  { mayBeEmpty }: { mayBeEmpty: boolean },
+): Promise<number> {
   try {
     const info = await withinDeadline(path, () => Deno.stat(path));
     refuseSpecial(info);
@@ -87,6 +90,7 @@ export async function checkInputFileLater(
     if (info.size === 0 && !mayBeEmpty) {
       throw new Error("it is empty (a comment in it says that it is meant to be)");
     }
+    return info.size;
   } catch (cause) {
     throw unreadable(source, path, cause);
   }

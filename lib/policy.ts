@@ -67,6 +67,8 @@ export class Policy implements Disposable {
   #blockList: BlockList | undefined;
   readonly #watch: FileWatch | undefined;
   #loaded: Promise<void> = Promise.resolve();
+  /** Files that are empty, which is no news of them. */
+  #empty: ReadonlySet<string> = new Set();
   /** One after the other, so that the last one wins. */
   #reloading: Promise<void> = Promise.resolve();
 
@@ -129,6 +131,7 @@ export class Policy implements Disposable {
 
   async #load(): Promise<void> {
     const { unhurried = false, config: { hosts }, onChange } = this.#options;
+    this.#empty = await checkListFiles(this.#options.config, "all").catch(() => new Set<string>());
     if (unhurried && hosts.length > 0) this.#local!.names = this.#localNames(await this.#readHostsLater());
     if (!this.#blockList) return;
     try {
@@ -144,10 +147,11 @@ export class Policy implements Disposable {
   async #reload(): Promise<void> {
     try {
       await this.#loaded;
-      await checkListFiles(this.#options.config);
+      const empty = await checkListFiles(this.#options.config, this.#empty);
       const names = this.#local && this.#localNames(await this.#readHostsLater());
       if (this.#blockList) this.#blockList.lists = await this.#readLists(true);
       if (this.#local && names) this.#local.names = names;
+      this.#empty = empty;
       this.#options.onChange();
     } catch (error) {
       this.#complain(error);
@@ -214,17 +218,22 @@ function checkList(list: ListFile): void {
 }
 
 /**
- * Looks at lists and hosts files before they are read. Rejects with `UsageError` for one that is not there, whose file
- * system does not answer, or that is empty: a download that has failed, where answers depend on what was there before.
+ * Looks at lists and hosts files before they are read, and resolves with those that are empty. Rejects with `UsageError`
+ * for one that is not there, whose file system does not answer, or that is empty and may not be: a download that has
+ * failed, where answers depend on what was there before.
  */
 export async function checkListFiles(
   { lists, hosts }: PolicyConfig,
-  { mayBeEmpty = false } = {},
-): Promise<void> {
-  for (const list of lists) {
-    await checkInputFileLater(sourceOf(list), list.path, { mayBeEmpty: mayBeEmpty || list.allows });
-  }
-  for (const path of hosts) await checkInputFileLater("--hosts", path, { mayBeEmpty });
+  mayBeEmpty: ReadonlySet<string> | "all",
+): Promise<Set<string>> {
+  const empty = new Set<string>();
+  const check = async (source: string, path: string, always = false) => {
+    const isExpected = always || mayBeEmpty === "all" || mayBeEmpty.has(path);
+    if (await checkInputFileLater(source, path, { mayBeEmpty: isExpected }) === 0) empty.add(path);
+  };
+  for (const list of lists) await check(sourceOf(list), list.path, list.allows);
+  for (const path of hosts) await check("--hosts", path);
+  return empty;
 }
 
 function sourceOf({ allows }: ListFile): string {

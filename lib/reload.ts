@@ -14,6 +14,8 @@ export interface ReloaderOptions {
   readonly read: (read: ReadFile) => Sources;
   /** What the proxy was made of. */
   readonly sources: Sources;
+  /** Lists and hosts files that were empty then. */
+  readonly empty: ReadonlySet<string>;
   readonly proxy: Threads;
   readonly observation: Observation;
   /** Called with each configuration that has come into force. */
@@ -29,6 +31,8 @@ const STOPPING = "the process is stopping";
 export class Reloader implements Disposable {
   readonly #options: ReloaderOptions;
   #sources: Sources;
+  /** Lists and hosts files that are empty, which is no news of them. */
+  #empty: ReadonlySet<string>;
   #watch: FileWatch;
   /** One after the other. */
   #reloading: Promise<string | undefined> = Promise.resolve(undefined);
@@ -37,6 +41,7 @@ export class Reloader implements Disposable {
   constructor(options: ReloaderOptions) {
     this.#options = options;
     this.#sources = options.sources;
+    this.#empty = options.empty;
     this.#watch = this.#watchFiles(composeConfig(options.sources));
   }
 
@@ -68,7 +73,7 @@ export class Reloader implements Disposable {
       });
       const { config } = inputs;
       this.#refuseLostUpstreams(config);
-      await checkListFiles(config.policy);
+      const empty = await checkListFiles(config.policy, this.#empty);
       await proxy.reconfigure(inputs);
       if (this.#ended) return failure = STOPPING;
       observation.reconfigure(config);
@@ -77,6 +82,7 @@ export class Reloader implements Disposable {
       if (changes === SAME && reason === "SIGHUP" && usesEnvironment(sources)) log.info(ENVIRONMENT);
       this.#sayWhatWaits(sources);
       this.#sources = effective;
+      this.#empty = empty;
       this.#watch[Symbol.dispose]();
       this.#watch = this.#watchFiles(config);
       onChange(config);

@@ -89,7 +89,8 @@ Deno.test("a client certificate whose chain is damaged is refused, and travels w
     parseConfig(["--upstream", `192.0.2.1?cert=${file}&key=${keyFile}`], {}) as Config;
   assertThrows(() => readInputs(config(bad)), UsageError, `"${bad}" holds no PEM certificate`);
   const [upstream] = readInputs(config(good)).config.upstreams;
-  assertEquals(upstream!.clientCertificate?.pem, { cert: certificate, key });
+  const { cert, key: secret } = upstream!.clientCertificate!.pem!;
+  assertEquals([cert.trim(), secret.trim()], [certificate.trim(), key.trim()]);
 });
 
 const CONFIGURATIONS: [what: string, text: string, words: RegExp][] = [
@@ -271,7 +272,26 @@ Deno.test("a list or hosts file that is emptied later stays in force, and at the
     assertEquals(await answer("ads.example"), 3);
     Deno.writeTextFileSync(emptied, emptied === ads ? "ads.example\n" : "192.0.2.1 nas.lan\n");
   }
+  // One that is empty from the start, or on purpose, is no news: the others are read again.
   folder.write("ads", "# none any more\n");
   await policy.reload();
   assertEquals(await answer("ads.example"), 0, "a comment says that it is meant");
+});
+
+Deno.test("a list that was empty at the start keeps no other from being read again", async () => {
+  using folder = new Folder();
+  const events: Event[] = [];
+  const [own, ads] = [folder.write("own", ""), folder.write("ads", "ads.example\n")];
+  using policy = new Policy({
+    config: { ...OPEN, lists: [own, ads].map((path) => ({ label: path, path, allows: false })) },
+    routes: [],
+    onChange: () => {},
+    observe: (event) => events.push(event),
+  });
+  const first = policy.before(new FakeResolver());
+  await policy.loaded;
+  folder.write("ads", "more.example\n");
+  await policy.reload();
+  assertEquals((await resolved(first, asked("more.example"))).rcode, 3);
+  assertEquals(events.filter(({ kind }) => kind === "list trouble"), []);
 });
