@@ -8,18 +8,20 @@ import { assertEquals } from "./support/assert.ts";
 import { TcpClient, UdpClient } from "./support/client.ts";
 import { hex, query, read } from "./support/packets.ts";
 import { OPEN } from "./support/policy.ts";
-import { RunningProxy } from "./support/running_proxy.ts";
+import { ONE_THREAD } from "./support/mode.ts";
+import { RunningProxy, type RunningProxyOptions } from "./support/running_proxy.ts";
 
 const MESSAGES = [1, 2, 3, 4, 5].map((id) => question("localhost", id));
 /** Two at once, and no other comes back in the time of a test. */
 const RATE = { perSecond: 1e-6, burst: 2 };
 
 /** A proxy that answers for localhost, and has no upstream that would. */
-function start(policy: Partial<PolicyConfig>): RunningProxy {
+function start(policy: Partial<PolicyConfig>, options: Partial<RunningProxyOptions> = {}): RunningProxy {
   return new RunningProxy({
     upstreams: ["127.0.53.22:1"],
     policy: { ...OPEN, specialNames: "local", ...policy },
     wantsEach: true,
+    ...options,
   });
 }
 
@@ -81,6 +83,21 @@ Deno.test("and as met with silence where --deny-answer says so", async () => {
     '{transport="udp",reason="not allowed",answer="silence"} 5',
   ]);
   assertEquals(proxy.count("answered"), 0);
+});
+
+Deno.test("clients that may not ask get a place and a refusal only while no other needs the place (S2)", async () => {
+  await using proxy = start({ deny: [parseNetwork("127.0.0.1")] }, { maxTcpClients: 1, ...ONE_THREAD });
+  await using first = await TcpClient.connect(proxy.address);
+  await first.send(MESSAGES[0]!);
+  assertEquals(told((await first.receive())!), "5");
+  await using second = await TcpClient.connect(proxy.address);
+  await second.closed();
+  await first.send(MESSAGES[1]!);
+  assertEquals(told((await first.receive())!), "5", "it was not pushed out");
+  assertEquals(await samples(proxy, "denied", 3), [
+    '{transport="tcp",reason="not allowed",answer="silence"} 1',
+    '{transport="tcp",reason="not allowed",answer="told"} 2',
+  ]);
 });
 
 Deno.test("a client that asks too much is counted by transport, while it is told so and when it is not", async () => {
