@@ -15,6 +15,7 @@ interface Origin {
 /** Where each program is from. A new one needs a line here and nothing else. */
 export const PROGRAMS = {
   "buildah": { packages: "buildah", needsRoot: true },
+  "catatonit": { packages: "catatonit" },
   "certtool": { packages: "gnutls-bin" },
   "chromium": { packages: "chromium" },
   "debootstrap": { packages: "debootstrap", needsRoot: true },
@@ -26,6 +27,7 @@ export const PROGRAMS = {
   "faketime": { packages: "faketime" },
   "gcc": { packages: "gcc libc6-dev" },
   "go": { packages: "golang-go" },
+  "iptables": { packages: "iptables" },
   "kdig": { packages: "knot-dnsutils" },
   "kresd": { packages: "knot-resolver" },
   "mkfifo": { packages: "coreutils" },
@@ -34,8 +36,9 @@ export const PROGRAMS = {
   "nft": { packages: "nftables" },
   "nslookup": { packages: "bind9-dnsutils" },
   "openssl": { packages: "openssl" },
-  "podman": { packages: "podman runc containernetworking-plugins iptables catatonit", needsRoot: true },
+  "podman": { packages: "podman containernetworking-plugins", needsRoot: true },
   "promtool": { packages: "prometheus" },
+  "runc": { packages: "runc" },
   "ss": { packages: "iproute2" },
   "systemctl": { packages: "systemd" },
   "systemd-analyze": { packages: "systemd" },

@@ -45,7 +45,7 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 [engine.runtimes]
-runc = ["/usr/sbin/runc"]
+runc = ["${pathOf("runc")}"]
 [containers]
 log_driver = "k8s-file"
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
@@ -57,6 +57,8 @@ export class Containers {
   readonly #settings: string;
 
   constructor(machine: Machine) {
+    pathOf("iptables"); // published ports
+    pathOf("catatonit"); // the first process of a pod
     this.#machine = machine;
     this.#settings = join(machine.directory, "containers.conf");
     Deno.writeTextFileSync(this.#settings, SETTINGS);

@@ -53,7 +53,7 @@ export class Machine implements AsyncDisposable {
     this.#cgroup = cgroup;
     const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const args = [...namespaces, "sh", "-c", FIRST_PROCESS, "machine", directory, cgroup];
-    this.#first = new Child("the machine", { program: "unshare", args });
+    this.#first = new Child("the machine", { program: pathOf("unshare"), args });
   }
 
   static async start(): Promise<Machine> {
