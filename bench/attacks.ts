@@ -4,6 +4,7 @@
  * where dot-proxy's clients lose more than Unbound's.
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { connect } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SERVER_NAME } from "../tests/e2e/credentials.ts";
@@ -46,8 +47,8 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   },
   /** 1,500 queries a second for 4,000 addresses, over UDP (S16). */
   large: (port, end) => flooding(port, end, 1500, () => query("big.bench.net", "A", { edns: {} })),
-  /** A hundred TCP clients that ask for them forty times each and never read (S16). */
-  unread: (port, end) => holding(port, end, 100, Array<Uint8Array>(40).fill(query("big.bench.net"))),
+  /** A thousand TCP clients that ask for them forty times each and never read (S16). */
+  unread: (port, end) => holding(port, end, 1000, Array<Uint8Array>(40).fill(query("big.bench.net"))),
   /** 400 failures a second, each with a reason of 60 kB (S6). */
   reasons: (port, end) => flooding(port, end, 400, (i) => query(`reason-${i}.bench.net`, "A", { edns: {} })),
 };
@@ -126,7 +127,7 @@ async function pipelining(port: number, end: number, asked: Uint8Array, connecti
   }));
 }
 
-/** Sends all at once over each of many connections, and keeps them without reading. */
+/** Sends all at once over each of many connections, 32 of each address, and keeps them without reading. */
 async function holding(
   port: number,
   end: number,
@@ -134,15 +135,14 @@ async function holding(
   asked: readonly Uint8Array[],
 ): Promise<void> {
   const octets = frame(...asked.map((each, id) => concat(Uint8Array.of(id >> 8, id), each.subarray(2))));
-  await Promise.all(Array.from({ length: connections }, async () => {
-    try {
-      using socket = await Deno.connect({ hostname: "127.0.0.1", port });
-      await Promise.race([writeAll(socket, octets, end).catch(() => {}), pause(end - performance.now())]);
-      await pause(Math.max(end - performance.now(), 0));
-    } catch {
-      // Closed by the server, which is its right.
-    }
-  }));
+  const sockets = Array.from({ length: connections }, (_, i) => {
+    const socket = connect({ host: "127.0.0.1", port, localAddress: `127.9.0.${1 + (i >> 5)}` });
+    socket.on("error", () => {}); // Closed by the server, which is its right.
+    socket.write(octets);
+    return socket;
+  });
+  await pause(end - performance.now());
+  for (const socket of sockets) socket.destroy();
 }
 
 async function writeAll(socket: Deno.TcpConn, octets: Uint8Array, end: number): Promise<void> {
