@@ -12,6 +12,7 @@ import {
   type EdnsFields,
   query,
   type QueryFields,
+  read,
   soa,
   txt,
   type Type,
@@ -222,4 +223,42 @@ Deno.test("a hit of the short way counts, and is in use", async () => {
   const before = cache.hits;
   ways.short(query("a.test"));
   assertEquals(cache.hits, before + 1);
+});
+
+Deno.test("the short way tells the extended errors that are kept, to who speaks EDNS and where they fit (8914)", async () => {
+  using ways = new Ways();
+  const text = new TextEncoder().encode("by the upstream");
+  const option = { code: 15, value: Uint8Array.of(0, 15, ...text) };
+  ways.fixture.upstream.respond = responding({
+    answers: [a("ede.test", "0.0.0.0")],
+    edns: { options: [option] },
+  });
+  await ways.teach("ede.test", "A", { edns: {} });
+  const asked = query("ede.test", "A", { edns: {} });
+  assertEquals(read(ways.short(asked)!).edns?.options, [option]);
+  assertEquals(ways.short(asked), await ways.long(asked));
+  assertEquals(read(ways.short(query("ede.test"))!).edns, undefined);
+});
+
+Deno.test("addresses take turns on the short way, in step with the long one", async () => {
+  using ways = new Ways();
+  ways.fixture.upstream.respond = responding({
+    answers: [1, 2, 3].map((i) => a("many.test", `192.0.2.${i}`)),
+  });
+  await ways.teach("many.test");
+  const first: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    const reply = i % 2 === 0 ? ways.short(query("many.test")) : await ways.long(query("many.test"));
+    first.push(read(reply!).answers[0]!.text);
+  }
+  assertEquals(first.slice(0, 3), first.slice(3));
+  assertEquals(new Set(first).size, 3);
+});
+
+Deno.test("what was fetched with DO and has no signatures goes the short way without DO, too", async () => {
+  using ways = new Ways();
+  ways.fixture.upstream.respond = responding({ answers: [a("both.test", "192.0.2.1")] });
+  await ways.teach("both.test", "A", { edns: { do: true } });
+  const reply = read(ways.short(query("both.test", "A", { edns: {} }))!);
+  assertEquals([reply.answers[0]?.text, reply.edns?.do], ["192.0.2.1", false]);
 });
