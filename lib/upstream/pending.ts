@@ -61,16 +61,18 @@ export class PendingQueries {
     return this.#sent.abandoned;
   }
 
-  /** One that cannot be sent yet. */
+  /** One that cannot be sent yet. It goes before those with later deadlines: it may have waited on other connections. */
   add(pending: Pending): void {
-    this.#unsent.push(pending);
+    let at = this.#unsent.length;
+    while (at > 0 && this.#unsent[at - 1]!.deadline > pending.deadline) at--;
+    this.#unsent.splice(at, 0, pending);
   }
 
   get hasUnsent(): boolean {
     return this.#unsent.length > 0;
   }
 
-  /** The one that has waited longest to be sent; not while there is none. */
+  /** The one with the earliest deadline; not while there is none. */
   takeUnsent(): Pending {
     return this.#unsent.shift()!;
   }

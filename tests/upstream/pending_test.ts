@@ -231,3 +231,9 @@ Deno.test("the end rejects what waits, each part with its reason", () => {
   queries.rejectSent(new UpstreamError("silent", facts));
   assertEquals([sent.outcome, unsent.outcome, queries.size], ["silent", "closed, not sent", 0]);
 });
+
+Deno.test("what waits to be sent leaves by age, though an older query may come from another connection later", () => {
+  const queries = newPending();
+  const [second, third, first] = [add(queries, 20), add(queries, 30), add(queries, 10)];
+  for (const { pending } of [first, second, third]) assert(queries.takeUnsent() === pending);
+});
