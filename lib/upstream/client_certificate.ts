@@ -8,8 +8,8 @@ import { splitCertificates } from "./pem.ts";
 const PRIVATE_KEY = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?-----END \1-----/;
 
 /**
- * Reads the files of an upstream that has some, unless they came with its address. Throws `UsageError`: at start, since the platform takes anything for a
- * certificate and then shows none.
+ * Reads the files of an upstream that has some, unless they came with its address. Throws `UsageError`: at start, since the
+ * platform takes anything for a certificate and then shows none.
  */
 export function readClientCertificate(
   { clientCertificate, label }: UpstreamAddress,

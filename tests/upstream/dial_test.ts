@@ -171,6 +171,29 @@ Deno.test("a client certificate is shown to a server that asks for one", async (
   await Promise.all([cert, key].map((file) => Deno.remove(file)));
 });
 
+// Deno's createPrivateKey takes a PEM file of the key alone, without an empty line behind it.
+Deno.test("a client's key is found in its file whatever lies beside it", async () => {
+  const client = await AUTHORITY.issue({ names: ["client.test"] });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
+  const parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+  const beside = [
+    `${client.key}\n\n`,
+    client.certificate + client.key,
+    client.key + client.certificate,
+    parameters + client.key,
+    `Bag Attributes\n${client.key.replaceAll("\n", "\r\n")}\r\n`,
+  ];
+  const cert = await temporaryFile(client.certificate);
+  for (const [index, text] of beside.entries()) {
+    const key = await temporaryFile(text);
+    const { channel } = dialled(dialTo(`${written(server.address)}?cert=${cert}&key=${key}`));
+    await server.until(({ handshakes }) => handshakes > index);
+    (await channel).close();
+    await Deno.remove(key);
+  }
+  await Deno.remove(cert);
+});
+
 Deno.test("without the client certificate that it asks for, the server closes", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
   const { channel } = dialled(dialTo(written(server.address)));
