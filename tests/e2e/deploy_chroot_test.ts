@@ -3,6 +3,7 @@
  * From source, deno takes the executable's place; it is linked against the same libraries. Needs root, for chroot.
  */
 import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type CachedPackage, cachedPackages, copyProgram, denoFolders } from "../../deploy/program.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/certificates.ts";
@@ -12,10 +13,11 @@ import { MODE_ENVIRONMENT } from "../support/mode.ts";
 import { query, read } from "../support/packets.ts";
 import { Child, type Command, withLogs } from "./child.ts";
 import { pathOf, succeed } from "./tools.ts";
-import { proxyCommand } from "./proxy_command.ts";
+import { BUNDLE, proxyCommand } from "./proxy_command.ts";
 
 /** What the executable is linked against, of the Debian packages that distroless/cc is made of (its cc/ and base/config.bzl). */
 const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** distroless calls this user nonroot. */
 const USER = 65532;
 /** Patch level of the versions that the registry has published since the lock was made. */
@@ -47,7 +49,7 @@ Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unpriv
 
 Deno.test("from source, it starts with the lock's packages when the registry has newer ones of all", async () => {
   const { program } = await proxyCommand([]);
-  if (program !== Deno.execPath()) return; // an executable asks no registry
+  if (program !== Deno.execPath() || Deno.env.has(BUNDLE)) return; // neither asks a registry
   await using image = await buildRoot();
   const locked = await runConfined(image.root, ["--version"]);
   assertEquals([locked.code, locked.stderr], [0, ""]);
@@ -141,6 +143,8 @@ async function libraries(): Promise<string[]> {
 async function copySource(root: string): Promise<void> {
   await copy(Deno.execPath(), root, "usr/local/bin/deno");
   await copyProgram(join(root, "src"));
+  const bundle = Deno.env.get(BUNDLE);
+  if (bundle !== undefined) await copy(resolve(PROJECT, bundle), root, join("src", bundle));
   const { npmCache } = await denoFolders();
   for (const { localPath, ...locked } of await cachedPackages(join(root, "src"))) {
     const inside = join(root, "deno-dir/npm", relative(npmCache, localPath));
