@@ -159,12 +159,13 @@ export class Upstream implements Resolver, Candidate, Disposable {
     loss.count++;
     queueMicrotask(() => {
       const now = this.#options.now();
-      if (attempt.mayFollow(error, now)) {
-        attempt.isSuspect = this.#isSuspect(attempt, loss, now);
-        return this.#send(attempt, now);
-      }
-      attempt.giveUp(error);
-      if (error.sent && error.phase === "read" && this.#usefulAt <= attempt.begunAt) this.#doubt(now);
+      const mayFollow = attempt.mayFollow(error, now);
+      attempt.isSuspect = mayFollow && this.#isSuspect(attempt, loss, now);
+      // With nothing useful meanwhile, it may be the upstream and not this query: the sooner that is known the better.
+      const isDoubtful = error.sent && error.phase === "read" && this.#usefulAt <= attempt.begunAt;
+      if (isDoubtful && (!mayFollow || attempt.isSuspect)) this.#doubt(now);
+      if (mayFollow) this.#send(attempt, now);
+      else attempt.giveUp(error);
     });
   };
 
