@@ -64,6 +64,10 @@ Deno.test("the image answers from outside, is healthy, uses its volumes, logs JS
   });
 
   await t.step("the cache outlasts the container in its volume", async () => {
+    // Docker gives a new volume the owner that its directory has in the image; podman gives it to the container's user.
+    const files = (await containers.podman("image", "mount", "dot-proxy")).trim();
+    const owner = await machine.succeed("stat", ["--format=%u:%g", join(files, "var/lib/dot-proxy")]);
+    assertEquals(owner.trim(), "65532:65532");
     await containers.podman("rm", "dot-proxy");
     await server[Symbol.asyncDispose]();
     await containers.podman(...start);
