@@ -1,3 +1,4 @@
+import { hasAddress, isLeftOut } from "./left_out.ts";
 import { createServer, type Socket } from "node:net";
 import { assertEquals, assertRejects } from "./assert.ts";
 import { type Address, askTcp, askUdp, TcpClient, UdpClient } from "./client.ts";
@@ -9,6 +10,7 @@ const QUERY = query("a.test");
 const SHORT = { timeout: 20 };
 
 for (const hostname of ["127.0.0.1", "::1"]) {
+  if (isLeftOut(hasAddress(hostname))) continue;
   Deno.test(`a message goes out over UDP and the answer comes back, on ${hostname}`, async () => {
     const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
     const echoed = socket.receive().then(([bytes, from]) => socket.send(bytes, from));

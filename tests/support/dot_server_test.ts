@@ -1,3 +1,4 @@
+import { hasAddress, isLeftOut } from "./left_out.ts";
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "./assert.ts";
@@ -69,6 +70,7 @@ async function receiveIds(client: DotClient, count: number): Promise<number[]> {
 }
 
 for (const hostname of ["127.0.0.1", "::1"] as const) {
+  if (isLeftOut(hasAddress(hostname))) continue;
   exchange(`a server on ${hostname} answers each name with its own address`, answering(), async (client) => {
     await client.send(...queries(3));
     for (const id of [0, 1, 2]) {

@@ -4,3 +4,13 @@
 export function isLeftOut(canRun: boolean): boolean {
   return !canRun && Deno.env.get("CI") !== "true";
 }
+
+/** Whether this host has an address: some have no IPv6, not even on loopback. */
+export function hasAddress(hostname: string): boolean {
+  try {
+    Deno.listen({ hostname, port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
