@@ -1,4 +1,4 @@
-import { onHangUp, onStop } from "./lib/early_signals.ts"; // first, so that no signal is missed
+import { onHangUp, onStop } from "./lib/platform/early_signals.ts"; // first, so that no signal is missed
 import metadata from "./deno.json" with { type: "json" };
 import {
   composeConfig,
@@ -8,27 +8,27 @@ import {
   type Sources,
   UsageError,
 } from "./lib/config/config.ts";
-import { configText } from "./lib/config/config_text.ts";
-import { descriptorLimit, withinDescriptors } from "./lib/descriptors.ts";
-import { ControlSocket, requestReload } from "./lib/control_socket.ts";
-import { surviveDefects } from "./lib/defects.ts";
+import { configText } from "./lib/config/effective.ts";
+import { descriptorLimit, withinDescriptors } from "./lib/platform/descriptors.ts";
+import { ControlSocket, requestReload } from "./lib/platform/control_socket.ts";
+import { surviveDefects } from "./lib/platform/uncaught.ts";
 import { ListenError, listenError } from "./lib/frontend/listeners.ts";
-import { isHealthy } from "./lib/healthcheck.ts";
-import { formatHostPort } from "./lib/host_port.ts";
-import { readAhead } from "./lib/input_file.ts";
-import { type Inputs, readInputs } from "./lib/inputs.ts";
-import { Observation } from "./lib/observation.ts";
+import { isHealthy } from "./lib/commands/healthcheck.ts";
+import { formatHostPort } from "./lib/net/host_port.ts";
+import { readAhead } from "./lib/platform/read_file.ts";
+import { type Inputs, readInputs } from "./lib/config/files.ts";
+import { Observation } from "./lib/telemetry.ts";
 import { log } from "./lib/observe/log.ts";
 import { stderr } from "./lib/observe/stderr.ts";
-import { openResolverWarning } from "./lib/open_resolver.ts";
-import { checkListFiles } from "./lib/policy.ts";
+import { openResolverWarning } from "./lib/config/open_resolver.ts";
+import { checkListFiles } from "./lib/policy_chain.ts";
 import { Proxy } from "./lib/proxy.ts";
-import { Reloader } from "./lib/reload.ts";
-import { resolverLoopWarning } from "./lib/resolver_loop.ts";
-import { versionText } from "./lib/version.ts";
-import { dropTrustVariables } from "./lib/trust_environment.ts";
-import { isWorker, serveAsWorker } from "./lib/workers/serve.ts";
-import { Threads } from "./lib/workers/threads.ts";
+import { Reloader } from "./lib/reloader.ts";
+import { resolverLoopWarning } from "./lib/commands/resolver_loop.ts";
+import { versionText } from "./lib/commands/version.ts";
+import { dropTrustVariables } from "./lib/platform/trust_environment.ts";
+import { isWorker, serveAsWorker } from "./lib/workers/worker_main.ts";
+import { Threads } from "./lib/workers/worker_pool.ts";
 import { Heartbeat, takeRestartReason, Watchdog } from "./lib/workers/watchdog.ts";
 
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;

@@ -11,7 +11,7 @@ import { deno, denoFolders } from "./program.ts";
 const ROOT = await Deno.realPath(fileURLToPath(new URL("../", import.meta.url)));
 const BUILD = join(ROOT, "build");
 const BUNDLE = join(BUILD, "dot-proxy.js");
-/** Stands in lib/version.ts, and so once in the bundle. */
+/** Stands in lib/commands/version.ts, and so once in the bundle. */
 const PLACEHOLDER = '"$commit"';
 const SOURCE_MAP = /\n\/\/# sourceMappingURL=data:application\/json;base64,(\S+)\s*$/;
 

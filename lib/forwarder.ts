@@ -1,23 +1,23 @@
 import type { Config } from "./config/config.ts";
 import { Type } from "./dns/codes.ts";
-import { UsageError } from "./errors.ts";
-import type { Observe } from "./observe/event.ts";
+import type { Flush } from "./resolver/cache/inspection.ts";
+import { UsageError } from "./core/errors.ts";
+import type { Observe } from "./core/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
-import { conditions, outdated } from "./outdated.ts";
-import { Policy } from "./policy.ts";
-import type { TtlLimits } from "./resolver/appraisal.ts";
-import { Cache } from "./resolver/cache.ts";
-import { CacheFile } from "./resolver/cache_file.ts";
-import { Coalescer } from "./resolver/coalesce.ts";
-import { Dispatcher } from "./resolver/dispatcher.ts";
-import { probeQuery } from "./resolver/probe.ts";
-import { Limiter } from "./resolver/recorder.ts";
-import type { Resolver } from "./resolver/resolver.ts";
-import { Router } from "./resolver/router.ts";
-import type { Store } from "./resolver/store.ts";
-import { strategy } from "./resolver/strategy.ts";
+import { Policy } from "./policy_chain.ts";
+import type { TtlLimits } from "./resolver/cache/cacheability.ts";
+import { Cache } from "./resolver/cache/cache.ts";
+import { CacheFile } from "./resolver/cache/snapshot_file.ts";
+import { Coalescer } from "./resolver/singleflight.ts";
+import { Dispatcher } from "./resolver/balance/balancer.ts";
+import { probeQuery } from "./core/internal_query.ts";
+import { Limiter } from "./resolver/cache/writer.ts";
+import type { Resolver } from "./core/resolver.ts";
+import { Router } from "./resolver/balance/router.ts";
+import type { Store } from "./resolver/cache/store/store.ts";
+import { strategy } from "./resolver/balance/selection.ts";
 import type { UpstreamAddress } from "./upstream/address.ts";
-import { Upstreams } from "./upstreams.ts";
+import { Upstreams } from "./upstream_registry.ts";
 
 export interface ForwarderOptions {
   readonly config: Config;
@@ -168,4 +168,27 @@ export class Forwarder implements Disposable {
 
 function ttlLimits({ minTtl, maxTtl }: Config): TtlLimits {
   return { minTtl: minTtl / 1000, maxTtl: maxTtl / 1000 };
+}
+
+/** What is cached that would be answered otherwise now, by others or under other conditions. */
+export function outdated(before: Config, now: Config): Flush[] {
+  const isSafer = before.opportunistic && !now.opportunistic;
+  if (isSafer || rebinding(before) !== rebinding(now)) return ["all"];
+  const [old, current] = [before, now].map(({ routes }) =>
+    new Map(routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label).join()]))
+  ) as [Map<string, string>, Map<string, string>];
+  const domains = new Set([...old.keys(), ...current.keys()]);
+  return [...domains].filter((domain) => old.get(domain) !== current.get(domain))
+    .map((suffix) => ({ suffix }));
+}
+
+/** In one text what it depends on which answers are right: those that were saved under another are not to be given. */
+export function conditions(config: Config): string {
+  const routes = config.routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]);
+  return JSON.stringify([routes, config.opportunistic, rebinding(config)]);
+}
+
+function rebinding({ policy: { rebindProtection, rebindAllow, records } }: Config): string {
+  const targets = records.filter(({ type }) => type === Type.CNAME).map(({ data }) => data.toHex());
+  return JSON.stringify(rebindProtection ? [rebindAllow, targets] : false);
 }

@@ -1,12 +1,12 @@
 import type { CacheControl } from "./admin/cache_api.ts";
 import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
-import { Answerer, type AnswererOptions } from "./frontend/answer.ts";
+import { Answerer, type AnswererOptions } from "./frontend/answer/answerer.ts";
 import { type ListenAddress, type ListenerOptions, Listeners } from "./frontend/listeners.ts";
-import type { Census } from "./frontend/places.ts";
-import type { Sharing } from "./frontend/shared_port.ts";
-import { type Library, openLibrary } from "./frontend/udp_batch.ts";
-import type { Observe } from "./observe/event.ts";
+import type { Census } from "./frontend/tcp/connection_limit.ts";
+import type { Sharing } from "./platform/reuse_port.ts";
+import { type Library, openLibrary } from "./frontend/udp/mmsg.ts";
+import type { Observe } from "./core/event.ts";
 import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
 
 /** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */

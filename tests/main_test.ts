@@ -1,11 +1,11 @@
-import { Child } from "./e2e/child.ts";
+import { Child } from "./support/processes/child.ts";
 import { proxyCommand } from "./e2e/proxy_command.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "./support/assert.ts";
-import { Authority } from "./support/certificates.ts";
-import { type Address, askTcp, askUdp, TcpClient } from "./support/client.ts";
-import { DotServer, Hold, silent } from "./support/dot_server.ts";
+import { Authority } from "./support/servers/certificates.ts";
+import { type Address, askTcp, askUdp, TcpClient } from "./support/clients/plain_client.ts";
+import { DotServer, Hold, silent } from "./support/servers/dot_server.ts";
 import { isLeftOut } from "./support/left_out.ts";
-import { query, read } from "./support/packets.ts";
+import { query, read } from "./support/packets/packets.ts";
 
 /** The proxy as users run it. */
 class Running implements AsyncDisposable {

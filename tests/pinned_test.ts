@@ -48,7 +48,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "tests/packages.ts: apt": "the packages of the tests: the release of Debian fixes them",
   "deploy/bundle.ts: bundler": "puts the locked bundler in place first",
   "tests/e2e/tools.ts: apt": "the words to a person who lacks a program",
-  "bench/programs.ts: apt": "the words to a person who lacks a program",
+  "bench/rig/programs.ts: apt": "the words to a person who lacks a program",
   "tests/e2e/executable.ts: lock": "runs a bundle, which imports no package",
 };
 Deno.test("no command line, import, image or action in the tree is without a fixed version", () => {

@@ -1,7 +1,5 @@
-import { rcodeName } from "../dns/codes.ts";
-import { typeName } from "../dns/type_names.ts";
-import type { Flush } from "../resolver/flush.ts";
-import type { CachedAnswer } from "../resolver/inspect.ts";
+import { rcodeName, typeName } from "../dns/codes.ts";
+import type { CachedAnswer, Flush } from "../resolver/cache/inspection.ts";
 
 /** The cache, as far as the operator may look into it and take out of it. */
 export interface CacheControl {

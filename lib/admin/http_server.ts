@@ -5,9 +5,9 @@
  * for a request's head; the listener of `node:http` goes deaf in the same way (both measured with Deno 2.9.6).
  */
 import { STATUS_CODES } from "node:http";
-import { errorCode, isShortage } from "../host_error.ts";
-import { formatHostPort } from "../host_port.ts";
-import type { Observe } from "../observe/event.ts";
+import { errorCode, isShortage } from "../platform/host_error.ts";
+import { formatHostPort } from "../net/host_port.ts";
+import type { Observe } from "../core/event.ts";
 import { endOfHead, HeadError, MAX_HEAD, parseHead } from "./http_head.ts";
 
 /** Answers a request from a client's IP address. */

@@ -1,17 +1,16 @@
 /** Arguments and environment → Config. Nothing is corrected in silence: what is out of range is a `UsageError`. */
-import { type Given, readArguments } from "./arguments.ts";
-import { readConfigFile } from "./config_file.ts";
-import { UsageError } from "../errors.ts";
+import { type Given, readArguments } from "./command_line.ts";
+import { readConfigFile } from "./toml_file.ts";
+import { UsageError } from "../core/errors.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
-import { formatHostPort } from "../host_port.ts";
-import { type ReadFile, readInputFile } from "../input_file.ts";
+import { formatHostPort } from "../net/host_port.ts";
+import { type ReadFile, readInputFile } from "../platform/read_file.ts";
 import { type Name, type Option, OPTIONS, type Value } from "./options.ts";
 import { composePolicy, type PolicyConfig, type PolicyName } from "./policy_config.ts";
-import type { BootstrapAddress, UpstreamAddress } from "../upstream/address.ts";
-import { mergeRoutes, type Route } from "../upstream/route.ts";
+import { type BootstrapAddress, mergeRoutes, type Route, type UpstreamAddress } from "../upstream/address.ts";
 
-export { UsageError } from "../errors.ts";
-export { helpText, optionTable } from "./option_help.ts";
+export { UsageError } from "../core/errors.ts";
+export { helpText, optionTable } from "./help.ts";
 
 /** Durations are in milliseconds. */
 export interface Config {

@@ -1,13 +1,12 @@
 /** What the options say of who may ask, and of what is answered here. */
 import { Type } from "../dns/codes.ts";
 import { nameToString } from "../dns/name.ts";
-import { UsageError } from "../errors.ts";
-import type { Rate } from "../frontend/token_buckets.ts";
-import type { Network } from "../networks.ts";
-import type { Value } from "./options.ts";
-import type { POLICY_OPTIONS } from "./policy_options.ts";
-import type { ListFile } from "../resolver/list_files.ts";
-import { LocalNames, type LocalRecord } from "../resolver/local_names.ts";
+import { UsageError } from "../core/errors.ts";
+import type { Rate } from "../frontend/answer/rate_limit.ts";
+import type { Network } from "../net/ip_network.ts";
+import type { POLICY_OPTIONS, Value } from "./options.ts";
+import type { ListFile } from "../resolver/blocklist/list_loader.ts";
+import { LocalNames, type LocalRecord } from "../resolver/local/zone_data.ts";
 
 export interface PolicyConfig {
   readonly allow: readonly Network[];

@@ -1,9 +1,9 @@
 /** An upstream as a table of the configuration file: the same as its text, field by field. */
-import type { Given } from "./arguments.ts";
-import type { Place } from "./config_place.ts";
-import { UsageError } from "../errors.ts";
-import { formatHostPort } from "../host_port.ts";
-import type { Schema } from "./option_kinds.ts";
+import type { Given } from "./command_line.ts";
+import type { Place } from "./toml_value.ts";
+import { UsageError } from "../core/errors.ts";
+import { formatHostPort } from "../net/host_port.ts";
+import type { Schema } from "./option_types.ts";
 import { OPTIONS } from "./options.ts";
 
 /** `list`: one value or several. */

@@ -1,9 +1,9 @@
-import { hostReason } from "../host_error.ts";
-import { formatHostPort } from "../host_port.ts";
-import { type Census, type PlaceLimits, Places } from "./places.ts";
-import { TcpFrontend, type TcpFrontendOptions } from "./tcp.ts";
-import { Turns } from "./turns.ts";
-import { UdpFrontend, type UdpFrontendOptions } from "./udp.ts";
+import { hostReason } from "../platform/host_error.ts";
+import { formatHostPort } from "../net/host_port.ts";
+import { type Census, type PlaceLimits, Places } from "./tcp/connection_limit.ts";
+import { TcpFrontend, type TcpFrontendOptions } from "./tcp/tcp_frontend.ts";
+import { Turns } from "./loop_budget.ts";
+import { UdpFrontend, type UdpFrontendOptions } from "./udp/udp_frontend.ts";
 
 /** An address to listen on, over UDP and TCP both. */
 export interface ListenAddress {

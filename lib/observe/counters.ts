@@ -1,6 +1,6 @@
 import { rcodeName } from "../dns/codes.ts";
-import type { Source, Trace } from "../resolver/resolver.ts";
-import type { Answered, ConnectionClosed, Denied, Event, Hits, TurnedAway } from "./event.ts";
+import type { Source, Trace } from "../core/resolver.ts";
+import type { Answered, ConnectionClosed, Denied, Event, Hits, TurnedAway } from "../core/event.ts";
 import { Histogram } from "./histogram.ts";
 
 export const TRANSPORTS = ["udp", "tcp"] as const;

@@ -6,10 +6,10 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import { rcodeName } from "../dns/codes.ts";
-import { escapeJson, escapeText } from "../escape.ts";
-import { hostReason } from "../host_error.ts";
-import type { Answered, Denied, Event, Observe, TurnedAway } from "./event.ts";
-import { Repeats } from "./repeats.ts";
+import { escapeJson, escapeText } from "../core/escape.ts";
+import { hostReason } from "../platform/host_error.ts";
+import type { Answered, Denied, Event, Observe, TurnedAway } from "../core/event.ts";
+import { Repeats } from "./log_throttle.ts";
 import { stderr } from "./stderr.ts";
 
 export interface LogOptions {

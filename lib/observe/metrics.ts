@@ -8,7 +8,7 @@ import {
   type TurnedAways,
   type UpstreamCounters,
 } from "./counters.ts";
-import { Exposition, only, type Sample, type TimedSample } from "./exposition.ts";
+import { Exposition, only, type Sample, type TimedSample } from "./prometheus.ts";
 import type { Histogram } from "./histogram.ts";
 import type { CacheStatus, UpstreamStatus } from "./status.ts";
 

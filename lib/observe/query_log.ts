@@ -1,6 +1,6 @@
-import type { Detail } from "./detail.ts";
-import type { Event, Observe } from "./event.ts";
-import { type QueryFormat, queryLine } from "./query_line.ts";
+import { rcodeName, typeName } from "../dns/codes.ts";
+import { clientText, type Detail, nameText } from "./redaction.ts";
+import type { Answered, Event, Observe } from "../core/event.ts";
 import type { Sink } from "./rotating_file.ts";
 
 /** Lines that may wait to be written: some seconds of many queries, and a few MB. */
@@ -66,4 +66,30 @@ export class QueryLog {
     this.dropped += lines;
     this.#options.observe({ kind: "query log trouble", reason });
   }
+}
+
+export type QueryFormat = "text" | "json";
+
+/** One answer as one line. No octet of a name can begin a new one: `Message.name` escapes all that is no plain letter. */
+export function queryLine(event: Answered, time: Date, format: QueryFormat, detail: Detail): string {
+  const { query, rcode, milliseconds, error } = event;
+  const { client, message, trace } = query;
+  const facts = {
+    time: time.toISOString(),
+    client: clientText(query, detail),
+    transport: client.transport,
+    name: nameText(query, detail),
+    type: typeName(message.type),
+    rcode: rcodeName(rcode),
+    source: trace.source,
+    milliseconds: Number(milliseconds.toFixed(2)),
+    attempts: trace.attempts,
+    upstream: trace.upstream ?? "-",
+  };
+  const { list } = trace;
+  if (format === "json") {
+    return JSON.stringify({ ...facts, ...list && { list }, ...error && { error: error.message } }) + "\n";
+  }
+  const why = error ? ` ${error.phase}: ${error.failure}` : list ? ` list: ${list}` : "";
+  return Object.values(facts).join(" ") + why + "\n";
 }

@@ -1,4 +1,4 @@
-import { ClientShares, JOSTLE_AFTER, MOST_LOOKED_AT } from "../client_shares.ts";
+import { ClientShares, JOSTLE_AFTER, MOST_LOOKED_AT } from "../core/client_shares.ts";
 
 /**
  * Queries that may wait for upstreams, from all clients together. While it waits, each takes about two kilobytes, its

@@ -1,6 +1,6 @@
 /** Pins of keys: the base64 of SHA-256 over a SubjectPublicKeyInfo (RFC 7858 §4.2). */
 import { createHash, type X509Certificate } from "node:crypto";
-import { readCertificate } from "./certificate.ts";
+import { readCertificate } from "./dial/certificate.ts";
 
 const OCTETS = 32;
 

@@ -1,5 +1,5 @@
 /** Which of an upstream's connections to use, and when to open another: decisions only, no I/O. Times are in ms. */
-import type { Connection, ConnectionState } from "./connection.ts";
+import type { Connection, ConnectionState } from "./connection/connection.ts";
 
 /**
  * A connection with this many queries in flight is saturated, and gets another beside it, up to so many (RFC 7766

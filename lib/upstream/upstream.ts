@@ -1,19 +1,19 @@
-import { ClientShares, JOSTLE_AFTER } from "../client_shares.ts";
+import { ClientShares, JOSTLE_AFTER } from "../core/client_shares.ts";
 import type { Message } from "../dns/message.ts";
-import type { ClientSubnet } from "../dns/query.ts";
-import { UpstreamError } from "../errors.ts";
-import type { Observe } from "../observe/event.ts";
+import type { ClientSubnet } from "../dns/compose/upstream_query.ts";
+import { UpstreamError } from "../core/errors.ts";
+import type { Observe } from "../core/event.ts";
 import type { UpstreamStatus } from "../observe/status.ts";
-import type { Asker, Candidate } from "../resolver/candidate.ts";
-import type { Query, Resolver } from "../resolver/resolver.ts";
-import { Attempt } from "./attempt.ts";
-import type { Channel, Dial, DialOptions } from "./channel.ts";
-import { Connection, type ConnectionOptions, type Ending } from "./connection.ts";
-import { Latency } from "./latency.ts";
-import { LearnedLimits } from "./learned_limits.ts";
-import type { Pending } from "./pending.ts";
+import type { Asker, Candidate } from "../core/candidate.ts";
+import type { Query, Resolver } from "../core/resolver.ts";
+import { Attempt } from "./connection/retried_query.ts";
+import type { Channel, Dial, DialOptions } from "./connection/channel.ts";
+import { Connection, type ConnectionOptions, type Ending } from "./connection/connection.ts";
+import { Latency } from "./health/latency.ts";
+import { LearnedLimits } from "./health/learned_limits.ts";
+import type { Pending } from "./connection/pending_queries.ts";
 import { pick, PoolPolicy } from "./pool_policy.ts";
-import { Reachability } from "./reachability.ts";
+import { Reachability } from "./health/reachability.ts";
 
 /** What a handshake is taken to cost until one has been seen, in ms. */
 const FIRST_HANDSHAKE = 50;

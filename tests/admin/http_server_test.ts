@@ -1,8 +1,8 @@
 /** What the admin address does with clients that are slow, many or wrong, and with a host that is short of descriptors. */
 import { type Handler, HttpServer } from "../../lib/admin/http_server.ts";
-import type { Event } from "../../lib/observe/event.ts";
+import type { Event } from "../../lib/core/event.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { FakeTime } from "../support/fake_time.ts";
+import { FakeTime } from "../support/fakes/time.ts";
 
 class Rig implements AsyncDisposable {
   readonly events: Event[] = [];

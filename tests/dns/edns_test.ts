@@ -2,7 +2,7 @@ import { Edns } from "../../lib/dns/edns.ts";
 import { Option } from "../../lib/dns/codes.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
-import { hex } from "../support/packets.ts";
+import { hex } from "../support/packets/packets.ts";
 
 /** An OPT record read from its TYPE on, as `Message` does after the owner, the root. */
 function opt(fixed: string, options = ""): Edns {

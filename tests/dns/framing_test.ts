@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { FrameReader, FrameSplitter } from "../../lib/dns/framing.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { frame } from "../support/frames.ts";
-import { hex } from "../support/packets.ts";
+import { frame } from "../support/packets/frames.ts";
+import { hex } from "../support/packets/packets.ts";
 
 Deno.test("a message is taken once its last octet is there, and not before", () => {
   const frames = new FrameReader(64);

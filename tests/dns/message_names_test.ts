@@ -2,8 +2,8 @@
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { HEADER, Message, names } from "../../lib/dns/message.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
-import { concat } from "../support/frames.ts";
-import { hex } from "../support/packets.ts";
+import { concat } from "../support/packets/frames.ts";
+import { hex } from "../support/packets/packets.ts";
 import { captured, written } from "./vectors.ts";
 
 /** A response to "a. A" with these records in its answer section; the first one stands at offset 19. */

@@ -2,7 +2,7 @@ import { Flag } from "../../lib/dns/codes.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { HEADER, Message } from "../../lib/dns/message.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
-import { hex } from "../support/packets.ts";
+import { hex } from "../support/packets/packets.ts";
 import { vector } from "./vectors.ts";
 
 /** A query for `a.`, TYPE A, and what is written behind its question. */

@@ -2,13 +2,18 @@
 import fc from "fast-check";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";
-import { composeQuery, MAX_QUERY_FRAME } from "../../lib/dns/query.ts";
-import { composeError, composeHeaderError, composeReply, type ReplyOptions } from "../../lib/dns/reply.ts";
+import { composeQuery, MAX_QUERY_FRAME } from "../../lib/dns/compose/upstream_query.ts";
+import {
+  composeError,
+  composeHeaderError,
+  composeReply,
+  type ReplyOptions,
+} from "../../lib/dns/compose/reply.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { concat } from "../support/frames.ts";
-import { mutationsWith } from "../support/mutations.ts";
-import { readName } from "../support/names.ts";
-import { hex, read } from "../support/packets.ts";
+import { concat } from "../support/packets/frames.ts";
+import { mutationsWith } from "../support/packets/mutations.ts";
+import { readName } from "../support/packets/names.ts";
+import { hex, read } from "../support/packets/packets.ts";
 import { captured, malformed, written } from "./vectors.ts";
 
 const golden = [...captured, ...written, ...malformed].map(({ bytes }) => bytes);

@@ -1,7 +1,7 @@
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { equalNames, lowerCase, nameToString, skipName, skipPlainName } from "../../lib/dns/name.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
-import { hex } from "../support/packets.ts";
+import { hex } from "../support/packets/packets.ts";
 
 /** The example of RFC 1035 §4.1.4, names at the offsets it gives them; zeros stand between. */
 const example = hex(`

@@ -2,7 +2,7 @@ import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { readUint16, RecordCursor, writeUint16 } from "../../lib/dns/records.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
-import { hex, read } from "../support/packets.ts";
+import { hex, read } from "../support/packets/packets.ts";
 import { captured, vector, written } from "./vectors.ts";
 
 Deno.test("records are walked in order, each in its section, at its offsets", () => {

@@ -1,4 +1,4 @@
-import { hex } from "../support/packets.ts";
+import { hex } from "../support/packets/packets.ts";
 
 /** A golden message: see tests/vectors/README.md. */
 export interface Vector {

@@ -3,7 +3,7 @@ import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { RecordCursor } from "../../lib/dns/records.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
-import { read } from "../support/packets.ts";
+import { read } from "../support/packets/packets.ts";
 import { captured, malformed, type Vector, written } from "./vectors.ts";
 
 for (const { file, bytes, notes } of [...captured, ...written]) {

@@ -4,12 +4,12 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { PlainServer } from "../support/plain_server.ts";
-import { Relay } from "../support/tcp_relay.ts";
-import { tlsRecords } from "../support/tls_records.ts";
-import { withLogs } from "./child.ts";
-import { issueCredentials, SERVER_NAME } from "./credentials.ts";
-import { type Answer, dig } from "./dig.ts";
+import { PlainServer } from "../support/servers/plain_server.ts";
+import { Relay } from "../support/servers/tcp_relay.ts";
+import { tlsRecords } from "../support/packets/tls_records.ts";
+import { withLogs } from "../support/processes/child.ts";
+import { issueCredentials, SERVER_NAME } from "../support/processes/credentials.ts";
+import { type Answer, dig } from "../support/processes/dig.ts";
 import { type ProxyProcess, startProxy } from "./proxy_process.ts";
 import { startBind } from "./servers.ts";
 

@@ -1,7 +1,7 @@
 /** What comes from the cache is what the zone's own server says, record by record, and never lives longer. */
 import { assert, assertEquals } from "../support/assert.ts";
 import { ONE_THREAD } from "../support/mode.ts";
-import { type Answer, dig, type Rr } from "./dig.ts";
+import { type Answer, dig, type Rr } from "../support/processes/dig.ts";
 import { QUESTIONS, SIGNED_QUESTIONS } from "./questions.ts";
 import { assertSameRecords } from "./records.ts";
 import { startRig } from "./rig.ts";

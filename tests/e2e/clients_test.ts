@@ -1,7 +1,7 @@
 /** Other clients than dig, and many questions on one connection. */
 import { assertEquals, assertStringIncludes } from "../support/assert.ts";
-import { Relay } from "../support/tcp_relay.ts";
-import { dig } from "./dig.ts";
+import { Relay } from "../support/servers/tcp_relay.ts";
+import { dig } from "../support/processes/dig.ts";
 import { IMPLEMENTATIONS, startRig } from "./rig.ts";
 import { run, succeed } from "./tools.ts";
 import { MANY_NAMES } from "./zones.ts";

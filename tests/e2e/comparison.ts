@@ -4,9 +4,9 @@
  * tests/e2e/comparison.ts 1500`.
  */
 import { assertEquals } from "../support/assert.ts";
-import { type Address, TcpClient, UdpClient } from "../support/client.ts";
-import { DotClient } from "../support/dot_client.ts";
-import { type Decoded, query, type QueryFields, read, type Type } from "../support/packets.ts";
+import { type Address, TcpClient, UdpClient } from "../support/clients/plain_client.ts";
+import { DotClient } from "../support/clients/dot_client.ts";
+import { type Decoded, query, type QueryFields, read, type Type } from "../support/packets/packets.ts";
 import { startProxy } from "./proxy_process.ts";
 import { type Servers, startServers } from "./rig.ts";
 

@@ -4,11 +4,11 @@
  */
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { askEach, names } from "../support/asking.ts";
+import { askEach, names } from "../support/clients/query_client.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { askUdp, UdpClient } from "../support/client.ts";
-import { addressed, type Answer, answering } from "../support/dot_server.ts";
-import { query } from "../support/packets.ts";
+import { askUdp, UdpClient } from "../support/clients/plain_client.ts";
+import { addressed, type Answer, answering } from "../support/servers/dot_server.ts";
+import { query } from "../support/packets/packets.ts";
 import { type OperatedProxy, startOperatedProxy } from "./operated_proxy.ts";
 import { pathOf } from "./tools.ts";
 

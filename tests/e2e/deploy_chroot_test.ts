@@ -6,12 +6,12 @@ import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type CachedPackage, cachedPackages, copyProgram, denoFolders } from "../../deploy/program.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
-import { askTcp, askUdp } from "../support/client.ts";
-import { DotServer } from "../support/dot_server.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { askTcp, askUdp } from "../support/clients/plain_client.ts";
+import { DotServer } from "../support/servers/dot_server.ts";
 import { MODE_ENVIRONMENT } from "../support/mode.ts";
-import { query, read } from "../support/packets.ts";
-import { Child, type Command, withLogs } from "./child.ts";
+import { query, read } from "../support/packets/packets.ts";
+import { Child, type Command, withLogs } from "../support/processes/child.ts";
 import { pathOf, succeed } from "./tools.ts";
 import { BUNDLE, proxyCommand } from "./proxy_command.ts";
 

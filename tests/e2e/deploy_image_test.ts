@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { buildImage, Containers } from "./containers.ts";
-import { parseDig } from "./dig.ts";
+import { parseDig } from "../support/processes/dig.ts";
 import { Machine } from "./machine.ts";
 import { startMachineUpstream } from "./machine_upstream.ts";
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { parseAllDocuments, stringify } from "yaml";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { buildImage, Containers } from "./containers.ts";
-import { parseDig } from "./dig.ts";
+import { parseDig } from "../support/processes/dig.ts";
 import { Machine } from "./machine.ts";
 import { startMachineUpstream } from "./machine_upstream.ts";
 import { pathOf } from "./tools.ts";

@@ -4,8 +4,8 @@
  */
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
-import { parseDig } from "./dig.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { parseDig } from "../support/processes/dig.ts";
 import { installExecutable } from "./executable.ts";
 import { Machine } from "./machine.ts";
 import { startMachineUpstream } from "./machine_upstream.ts";

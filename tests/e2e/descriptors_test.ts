@@ -1,6 +1,6 @@
 /** A proxy that may have few file descriptors, and clients that want them all (part 4, rows 1, 1b and 2; S9, S10). */
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { askTcp } from "../support/client.ts";
+import { askTcp } from "../support/clients/plain_client.ts";
 import { HostedProxy } from "./hosted_proxy.ts";
 
 /** As many connections as there can be, which do nothing. */

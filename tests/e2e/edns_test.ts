@@ -1,6 +1,6 @@
 /** EDNS, sizes and refusals as real clients see them, whatever server is behind: they are the proxy's own (6891-4). */
 import { assert, assertEquals } from "../support/assert.ts";
-import { dig } from "./dig.ts";
+import { dig } from "../support/processes/dig.ts";
 import { IMPLEMENTATIONS, startRig } from "./rig.ts";
 import { BIG_TEXT } from "./zones.ts";
 

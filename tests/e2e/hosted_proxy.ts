@@ -1,11 +1,11 @@
 /** The proxy as a process of its own, with an upstream in this one, on a host that can be made to fail. */
-import { Authority } from "../support/certificates.ts";
-import { askUdp, type Patience } from "../support/client.ts";
-import { addressed, answering, DotServer } from "../support/dot_server.ts";
-import { query, read } from "../support/packets.ts";
-import { written } from "../support/running_proxy.ts";
-import { Child } from "./child.ts";
-import { freePort, onFreePorts } from "./ports.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { askUdp, type Patience } from "../support/clients/plain_client.ts";
+import { addressed, answering, DotServer } from "../support/servers/dot_server.ts";
+import { query, read } from "../support/packets/packets.ts";
+import { written } from "../support/processes/running_proxy.ts";
+import { Child } from "../support/processes/child.ts";
+import { freePort, onFreePorts } from "../support/processes/ports.ts";
 import { proxyCommand } from "./proxy_command.ts";
 
 const AUTHORITY = await Authority.create();

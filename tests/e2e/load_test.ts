@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "../support/assert.ts";
 import { modeConfig } from "../support/mode.ts";
 import { connectionsTo } from "./connections.ts";
-import { dig } from "./dig.ts";
+import { dig } from "../support/processes/dig.ts";
 import { dnsperf, type Performance } from "./dnsperf.ts";
 import { startRig } from "./rig.ts";
 import { MANY_NAMES } from "./zones.ts";

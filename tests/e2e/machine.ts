@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { assertEquals } from "../support/assert.ts";
-import { Child, type Command } from "./child.ts";
+import { Child, type Command } from "../support/processes/child.ts";
 import { type Outcome, pathOf } from "./tools.ts";
 
 /** Longer than any step takes on a loaded machine. */

@@ -1,6 +1,6 @@
 /** An upstream in the network of a `Machine`. */
 import { fileURLToPath } from "node:url";
-import { Child } from "./child.ts";
+import { Child } from "../support/processes/child.ts";
 import type { Machine } from "./machine.ts";
 
 const SCRIPT = fileURLToPath(new URL("upstream_process.ts", import.meta.url));

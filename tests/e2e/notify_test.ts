@@ -1,10 +1,10 @@
 /** What systemd hears of the program, over a real socket. */
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { askUdp } from "../support/client.ts";
-import { query } from "../support/packets.ts";
-import { Child } from "./child.ts";
+import { askUdp } from "../support/clients/plain_client.ts";
+import { query } from "../support/packets/packets.ts";
+import { Child } from "../support/processes/child.ts";
 import { NotifySocket } from "./notify_socket.ts";
-import { freePort } from "./ports.ts";
+import { freePort } from "../support/processes/ports.ts";
 import { proxyCommand } from "./proxy_command.ts";
 
 Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare, and that it stops", async () => {

@@ -1,8 +1,8 @@
 /** The proxy as a process with its admin address open, in front of DoT servers that are in the test's hands. */
-import { Authority } from "../support/certificates.ts";
-import type { Address } from "../support/client.ts";
-import { DotServer } from "../support/dot_server.ts";
-import { Child } from "./child.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import type { Address } from "../support/clients/plain_client.ts";
+import { DotServer } from "../support/servers/dot_server.ts";
+import { Child } from "../support/processes/child.ts";
 import { proxyCommand } from "./proxy_command.ts";
 
 const DAY = 86_400_000;

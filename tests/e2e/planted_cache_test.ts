@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { assertEquals } from "../support/assert.ts";
 import { isLeftOut } from "../support/left_out.ts";
-import { Child, withLogs } from "./child.ts";
+import { Child, withLogs } from "../support/processes/child.ts";
 import { proxyCommand } from "./proxy_command.ts";
 import { succeed } from "./tools.ts";
 

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MODE_ENVIRONMENT } from "../support/mode.ts";
-import type { Command } from "./child.ts";
+import type { Command } from "../support/processes/child.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 

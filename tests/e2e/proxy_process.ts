@@ -1,7 +1,7 @@
 /** The proxy itself, as a child that answers. */
-import { Child } from "./child.ts";
-import { answers, plain, type Server } from "./dig.ts";
-import { freePort, onFreePorts } from "./ports.ts";
+import { Child } from "../support/processes/child.ts";
+import { answers, plain, type Server } from "../support/processes/dig.ts";
+import { freePort, onFreePorts } from "../support/processes/ports.ts";
 import { proxyCommand } from "./proxy_command.ts";
 
 /** How to start the proxy. */

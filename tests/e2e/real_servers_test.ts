@@ -1,6 +1,6 @@
 /** What comes through the proxy from real servers is what the zone's own server says in clear, record by record. */
 import { assert, assertEquals } from "../support/assert.ts";
-import { type Answer, dig } from "./dig.ts";
+import { type Answer, dig } from "../support/processes/dig.ts";
 import { QUESTIONS, SIGNED_QUESTIONS } from "./questions.ts";
 import { assertSameRecords, isDnssec } from "./records.ts";
 import { IMPLEMENTATIONS, startRig } from "./rig.ts";

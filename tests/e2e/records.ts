@@ -1,6 +1,6 @@
 /** The one comparison that matters: the records that came through the proxy and those of the plain server. */
 import { assert, assertEquals } from "../support/assert.ts";
-import type { Rr } from "./dig.ts";
+import type { Rr } from "../support/processes/dig.ts";
 
 /** The types that only a client with DO set may get unasked (RFC 3225 §3). */
 const DNSSEC_TYPES = new Set(["RRSIG", "NSEC", "NSEC3", "DNSKEY", "DS"]);

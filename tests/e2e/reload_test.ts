@@ -1,16 +1,16 @@
 /** Reloads of the real process: by SIGHUP, under load, of files that are wrong, of certificates, and as systemd sees them. */
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
-import { askUdp } from "../support/client.ts";
-import { DotServer } from "../support/dot_server.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { askUdp } from "../support/clients/plain_client.ts";
+import { DotServer } from "../support/servers/dot_server.ts";
 import { modeConfig } from "../support/mode.ts";
-import { query, read } from "../support/packets.ts";
-import { Child, withLogs } from "./child.ts";
+import { query, read } from "../support/packets/packets.ts";
+import { Child, withLogs } from "../support/processes/child.ts";
 import { connectionsTo } from "./connections.ts";
-import { dig } from "./dig.ts";
+import { dig } from "../support/processes/dig.ts";
 import { dnsperf } from "./dnsperf.ts";
-import { freePort } from "./ports.ts";
+import { freePort } from "../support/processes/ports.ts";
 import { NotifySocket } from "./notify_socket.ts";
 import { proxyCommand } from "./proxy_command.ts";
 import { ProxyProcess } from "./proxy_process.ts";

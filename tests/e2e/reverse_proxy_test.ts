@@ -1,9 +1,9 @@
 /** The admin address behind nginx, below a path and with all of its defaults (part 4, row 24). */
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { within } from "../support/within.ts";
-import { Child } from "./child.ts";
+import { Child } from "../support/processes/child.ts";
 import { HostedProxy } from "./hosted_proxy.ts";
-import { freePort, onFreePorts } from "./ports.ts";
+import { freePort, onFreePorts } from "../support/processes/ports.ts";
 import { pathOf } from "./tools.ts";
 
 /** What browsers know it by. */

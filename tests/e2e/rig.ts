@@ -1,6 +1,6 @@
 /** Everything that one end-to-end test needs: BIND with the zones, the server in question, the proxy in front of it. */
-import { type Child, withLogs } from "./child.ts";
-import { issueCredentials } from "./credentials.ts";
+import { type Child, withLogs } from "../support/processes/child.ts";
+import { issueCredentials } from "../support/processes/credentials.ts";
 import { type ProxyOptions, type ProxyProcess, startProxy } from "./proxy_process.ts";
 import {
   type AuthoritativeServer,

@@ -1,9 +1,9 @@
 /** Real name servers that answer over TLS on loopback: BIND, Unbound and Knot Resolver. */
 import { join } from "node:path";
-import { Child, type Command } from "./child.ts";
-import { answers, plain, type Server, tls } from "./dig.ts";
-import type { Credentials } from "./credentials.ts";
-import { freePort, onFreePorts } from "./ports.ts";
+import { Child, type Command } from "../support/processes/child.ts";
+import { answers, plain, type Server, tls } from "../support/processes/dig.ts";
+import type { Credentials } from "../support/processes/credentials.ts";
+import { freePort, onFreePorts } from "../support/processes/ports.ts";
 import {
   bindConfiguration,
   knotResolverConfiguration,

@@ -1,7 +1,7 @@
 /** The rig without the proxy: when this fails, the fault is not the proxy's. */
 import { assert, assertEquals } from "../support/assert.ts";
-import { withLogs } from "./child.ts";
-import { dig } from "./dig.ts";
+import { withLogs } from "../support/processes/child.ts";
+import { dig } from "../support/processes/dig.ts";
 import { QUESTIONS, SIGNED_QUESTIONS } from "./questions.ts";
 import { assertSameRecords, isDnssec } from "./records.ts";
 import { IMPLEMENTATIONS, startServers } from "./rig.ts";

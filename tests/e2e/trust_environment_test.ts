@@ -1,12 +1,12 @@
 /** Trust comes from the options alone: what the environment says of roots and keys has no effect. */
 import { assertEquals, assertMatch } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
-import { askUdp } from "../support/client.ts";
-import { DotServer } from "../support/dot_server.ts";
-import { query, read } from "../support/packets.ts";
-import { written } from "../support/running_proxy.ts";
-import { Child } from "./child.ts";
-import { freePort } from "./ports.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { askUdp } from "../support/clients/plain_client.ts";
+import { DotServer } from "../support/servers/dot_server.ts";
+import { query, read } from "../support/packets/packets.ts";
+import { written } from "../support/processes/running_proxy.ts";
+import { Child } from "../support/processes/child.ts";
+import { freePort } from "../support/processes/ports.ts";
 import { proxyCommand } from "./proxy_command.ts";
 
 /** A proxy with these variables, asked once. */

@@ -1,7 +1,7 @@
 /** A server that validates before one that does not: what the first refuses is not fetched from the second. */
 import { assertEquals } from "../support/assert.ts";
-import { withLogs } from "./child.ts";
-import { dig } from "./dig.ts";
+import { withLogs } from "../support/processes/child.ts";
+import { dig } from "../support/processes/dig.ts";
 import { startProxy } from "./proxy_process.ts";
 import { startServers } from "./rig.ts";
 

@@ -1,7 +1,7 @@
 /** The process on several threads, as its operator sees it: as one. */
 import { assert, assertEquals } from "../support/assert.ts";
-import { askUdp } from "../support/client.ts";
-import { query, read } from "../support/packets.ts";
+import { askUdp } from "../support/clients/plain_client.ts";
+import { query, read } from "../support/packets/packets.ts";
 import { startOperatedProxy } from "./operated_proxy.ts";
 
 /** So many clients that a thread without one is not to be seen: (2/3)^100. */

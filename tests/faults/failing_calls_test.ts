@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "../support/assert.ts";
-import { askTcp, askUdp } from "../support/client.ts";
+import { askTcp, askUdp } from "../support/clients/plain_client.ts";
 import { HostedProxy } from "../e2e/hosted_proxy.ts";
 import { MODE } from "../support/mode.ts";
 import { succeed } from "../e2e/tools.ts";

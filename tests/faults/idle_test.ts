@@ -2,12 +2,12 @@
  * Upstreams that close idle connections soon, as some public ones do after 2 s. The gate takes a smaller scale; for the
  * whole: `DOT_PROXY_IDLE_QUERIES=200 deno test --allow-all tests/faults/idle_test.ts`, about ten minutes.
  */
-import { askEach, assertRight } from "../support/asking.ts";
+import { askEach, assertRight } from "../support/clients/query_client.ts";
 import { assert } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
-import { type DotConnection, DotServer, endingWhenIdle } from "../support/dot_server.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { type DotConnection, DotServer, endingWhenIdle } from "../support/servers/dot_server.ts";
 import { ONE_THREAD } from "../support/mode.ts";
-import { RunningProxy } from "../support/running_proxy.ts";
+import { RunningProxy } from "../support/processes/running_proxy.ts";
 
 const WHOLE = Deno.env.get("DOT_PROXY_IDLE_QUERIES");
 const QUERIES = Number(WHOLE ?? "25");

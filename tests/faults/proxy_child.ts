@@ -1,8 +1,8 @@
 /** The whole proxy in a process of its own, configured as from the command line. */
 import { parseConfig } from "../../lib/config/config.ts";
-import type { Event } from "../../lib/observe/event.ts";
+import type { Event } from "../../lib/core/event.ts";
 import { Proxy } from "../../lib/proxy.ts";
-import { serveLines } from "../support/lines.ts";
+import { serveLines } from "../support/processes/line_child.ts";
 import { MODE_ENVIRONMENT } from "../support/mode.ts";
 
 export type ProxyRequest =

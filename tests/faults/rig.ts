@@ -1,7 +1,7 @@
 /** Upstreams, a proxy before them and clients that ask at a steady pace; servers and proxy in processes of their own. */
 import { assert, assertEquals } from "../support/assert.ts";
-import { LineChild } from "../support/lines.ts";
-import { Load, type Report } from "../support/load.ts";
+import { LineChild } from "../support/processes/line_child.ts";
+import { Load, type Report } from "../support/clients/load.ts";
 import type { Look, ProxyRequest } from "./proxy_child.ts";
 import { CA, type Server } from "./server.ts";
 

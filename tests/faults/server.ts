@@ -1,6 +1,6 @@
 /** An upstream in a process of its own, and what can befall it. */
-import { Authority } from "../support/certificates.ts";
-import { LineChild, type LineChildOptions } from "../support/lines.ts";
+import { Authority } from "../support/servers/certificates.ts";
+import { LineChild, type LineChildOptions } from "../support/processes/line_child.ts";
 import type { Counts, ServerRequest } from "./server_child.ts";
 
 const AUTHORITY = await Authority.create();

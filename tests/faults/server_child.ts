@@ -1,7 +1,7 @@
 /** A DNS-over-TLS server in a process of its own, so that it shares neither event loop nor fate with anything else. */
-import type { Certificate } from "../support/certificates.ts";
-import { type Behaviour, delayed, DotServer, servfail, silent } from "../support/dot_server.ts";
-import { serveLines } from "../support/lines.ts";
+import type { Certificate } from "../support/servers/certificates.ts";
+import { type Behaviour, delayed, DotServer, servfail, silent } from "../support/servers/dot_server.ts";
+import { serveLines } from "../support/processes/line_child.ts";
 
 /** How long an answer takes where all is well, in ms: as from a server in the same country. */
 const HEALTHY = 10;

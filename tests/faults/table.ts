@@ -2,10 +2,10 @@
  * The table of faults: what can be wrong with an upstream, or with its answers to some names only, for one upstream and
  * for two, in quiet and under load. Used by table_cells.ts, and by compare.ts for other programs.
  */
-import { addressOf } from "../support/answers.ts";
-import { question } from "../support/asking.ts";
-import { type Address, UdpClient } from "../support/client.ts";
-import type { Certificate } from "../support/certificates.ts";
+import { addressOf } from "../support/packets/answers.ts";
+import { question } from "../support/clients/query_client.ts";
+import { type Address, UdpClient } from "../support/clients/plain_client.ts";
+import type { Certificate } from "../support/servers/certificates.ts";
 import {
   addressed,
   type Admission,
@@ -23,11 +23,11 @@ import {
   stallingInHandshake,
   wrongId,
   wrongQuestion,
-} from "../support/dot_server.ts";
-import { frame } from "../support/frames.ts";
-import { readName } from "../support/names.ts";
-import { read } from "../support/packets.ts";
-import { type Path, Relay } from "../support/tcp_relay.ts";
+} from "../support/servers/dot_server.ts";
+import { frame } from "../support/packets/frames.ts";
+import { readName } from "../support/packets/names.ts";
+import { read } from "../support/packets/packets.ts";
+import { type Path, Relay } from "../support/servers/tcp_relay.ts";
 
 /** How long clients wait, in ms: the proxy's --timeout. */
 export const TIMEOUT = 5_000;

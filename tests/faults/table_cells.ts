@@ -1,8 +1,8 @@
 /** Run by faults_test.ts: each cell of the table of faults. The cells of one kind of traffic run together, a few at a time under load. */
 import { assert, assertEquals } from "../support/assert.ts";
-import { Authority } from "../support/certificates.ts";
+import { Authority } from "../support/servers/certificates.ts";
 import { ONE_THREAD } from "../support/mode.ts";
-import { RunningProxy } from "../support/running_proxy.ts";
+import { RunningProxy } from "../support/processes/running_proxy.ts";
 import { blackHole, IS_ISOLATED } from "./namespace.ts";
 import {
   ask,

@@ -1,8 +1,8 @@
 /** What the tests of the front ends have in common. */
-import { Answerer } from "../../lib/frontend/answer.ts";
-import { Turns } from "../../lib/frontend/turns.ts";
-import type { Event } from "../../lib/observe/event.ts";
-import type { Client, Resolver } from "../../lib/resolver/resolver.ts";
+import { Answerer } from "../../lib/frontend/answer/answerer.ts";
+import { Turns } from "../../lib/frontend/loop_budget.ts";
+import type { Event } from "../../lib/core/event.ts";
+import type { Client, Resolver } from "../../lib/core/resolver.ts";
 import { Changes } from "../support/within.ts";
 
 /** Of all front ends. Its bell is opened here, so that no test seems to have left it behind. */

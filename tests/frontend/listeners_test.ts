@@ -1,11 +1,11 @@
 import { isLeftOut } from "../support/left_out.ts";
 import { ListenError, Listeners } from "../../lib/frontend/listeners.ts";
-import { openLibrary } from "../../lib/frontend/udp_batch.ts";
+import { openLibrary } from "../../lib/frontend/udp/mmsg.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
-import { askTcp, askUdp } from "../support/client.ts";
-import { FakeResolver } from "../support/fake_resolver.ts";
+import { askTcp, askUdp } from "../support/clients/plain_client.ts";
+import { FakeResolver } from "../support/fakes/resolver.ts";
 import { modeConfig } from "../support/mode.ts";
-import { query, read } from "../support/packets.ts";
+import { query, read } from "../support/packets/packets.ts";
 import { answererFor, Events, withTicks } from "./fixture.ts";
 
 /** Of 127/8, and no other test's: nobody else takes a port of it meanwhile. */

@@ -1,10 +1,10 @@
 /** Listens on both wildcards, asks each address over UDP and TCP, and says in JSON from where it was answered. */
 import { Listeners } from "../../lib/frontend/listeners.ts";
-import { openLibrary } from "../../lib/frontend/udp_batch.ts";
-import { addressed, FakeResolver } from "../support/fake_resolver.ts";
-import { frame } from "../support/frames.ts";
+import { openLibrary } from "../../lib/frontend/udp/mmsg.ts";
+import { addressed, FakeResolver } from "../support/fakes/resolver.ts";
+import { frame } from "../support/packets/frames.ts";
 import { modeConfig } from "../support/mode.ts";
-import { query } from "../support/packets.ts";
+import { query } from "../support/packets/packets.ts";
 import { within } from "../support/within.ts";
 import { answererFor, Events, withTicks } from "./fixture.ts";
 

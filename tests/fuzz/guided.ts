@@ -6,7 +6,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { Session } from "node:inspector";
 import { captured, malformed, written } from "../dns/vectors.ts";
-import { mutationsWith, randomNumbers } from "../support/mutations.ts";
+import { mutationsWith, randomNumbers } from "../support/packets/mutations.ts";
 import { QueryRounds } from "./query_rounds.ts";
 import { ResponseRounds } from "./response_rounds.ts";
 import { QUERY_SEEDS, SEEDS } from "./seeds.ts";

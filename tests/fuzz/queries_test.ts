@@ -1,6 +1,6 @@
 /** Fuzzing of queries, for as long as the gate can wait; `tests/fuzz/long.ts` goes on for an hour. */
 import { assert } from "../support/assert.ts";
-import { mutationsWith, randomNumbers } from "../support/mutations.ts";
+import { mutationsWith, randomNumbers } from "../support/packets/mutations.ts";
 import { captured, malformed, written } from "../dns/vectors.ts";
 import { QueryRounds } from "./query_rounds.ts";
 import { QUERY_SEEDS } from "./seeds.ts";

@@ -3,12 +3,12 @@
  * What it costs is counted in steps, which no load on the machine changes. Uses nothing of a platform.
  */
 import { Message, names } from "../../lib/dns/message.ts";
-import { Answerer } from "../../lib/frontend/answer.ts";
-import { Cache } from "../../lib/resolver/cache.ts";
-import type { Client } from "../../lib/resolver/resolver.ts";
-import { Shortcut } from "../../lib/resolver/shortcut.ts";
+import { Answerer } from "../../lib/frontend/answer/answerer.ts";
+import { Cache } from "../../lib/resolver/cache/cache.ts";
+import type { Client } from "../../lib/core/resolver.ts";
+import { Shortcut } from "../../lib/resolver/cache/fast_path.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { a, response } from "../support/packets.ts";
+import { a, response } from "../support/packets/packets.ts";
 import { sound } from "./response_rounds.ts";
 
 const UDP_SIZE = 1232;

@@ -6,16 +6,21 @@
 import { crc32 } from "node:zlib";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message, names } from "../../lib/dns/message.ts";
-import { composeReply } from "../../lib/dns/reply.ts";
-import { UpstreamError } from "../../lib/errors.ts";
-import { Cache } from "../../lib/resolver/cache.ts";
-import type { Query, Trace } from "../../lib/resolver/resolver.ts";
-import { Shortcut } from "../../lib/resolver/shortcut.ts";
-import { CHUNK_HEADER, composeChunk, restoreChunk, SnapshotError } from "../../lib/resolver/snapshot.ts";
+import { composeReply } from "../../lib/dns/compose/reply.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
+import { Cache } from "../../lib/resolver/cache/cache.ts";
+import type { Query, Trace } from "../../lib/core/resolver.ts";
+import { Shortcut } from "../../lib/resolver/cache/fast_path.ts";
+import {
+  CHUNK_HEADER,
+  composeChunk,
+  restoreChunk,
+  SnapshotError,
+} from "../../lib/resolver/cache/store/snapshot.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { randomNumbers } from "../support/mutations.ts";
-import { readName } from "../support/names.ts";
-import { type Decoded, read } from "../support/packets.ts";
+import { randomNumbers } from "../support/packets/mutations.ts";
+import { readName } from "../support/packets/names.ts";
+import { type Decoded, read } from "../support/packets/packets.ts";
 
 const UDP_SIZE = 4096;
 const OPTIONS = { udpSize: UDP_SIZE, keepAlive: 100 };

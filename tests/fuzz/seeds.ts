@@ -1,6 +1,6 @@
 /** Responses from which fuzzing starts: each kind of answer that the cache treats in a way of its own. */
-import { concat } from "../support/frames.ts";
-import { a, cname, hex, query, record, response, soa, txt } from "../support/packets.ts";
+import { concat } from "../support/packets/frames.ts";
+import { a, cname, hex, query, record, response, soa, txt } from "../support/packets/packets.ts";
 
 /** An NXDOMAIN whose names are compressed throughout, as servers compose it. */
 function denial(): Uint8Array {

@@ -1,9 +1,9 @@
 /** Events of answers, for whoever watches them. */
 import { Message } from "../../lib/dns/message.ts";
-import type { UpstreamError } from "../../lib/errors.ts";
-import type { Answered } from "../../lib/observe/event.ts";
-import type { Client, Trace } from "../../lib/resolver/resolver.ts";
-import { query, type Type } from "../support/packets.ts";
+import type { UpstreamError } from "../../lib/core/errors.ts";
+import type { Answered } from "../../lib/core/event.ts";
+import type { Client, Trace } from "../../lib/core/resolver.ts";
+import { query, type Type } from "../support/packets/packets.ts";
 
 export interface AnswerFacts extends Partial<Trace> {
   readonly name?: string;

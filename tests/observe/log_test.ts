@@ -1,12 +1,12 @@
 import { Message } from "../../lib/dns/message.ts";
-import { UpstreamError } from "../../lib/errors.ts";
-import type { Event, Observe } from "../../lib/observe/event.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
+import type { Event, Observe } from "../../lib/core/event.ts";
 import { log, type LogOptions, startLog } from "../../lib/observe/log.ts";
 import { stderr } from "../../lib/observe/stderr.ts";
-import type { Query } from "../../lib/resolver/resolver.ts";
+import type { Query } from "../../lib/core/resolver.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
-import { FakeTime } from "../support/fake_time.ts";
-import { query } from "../support/packets.ts";
+import { FakeTime } from "../support/fakes/time.ts";
+import { query } from "../support/packets/packets.ts";
 
 /** What `tell` writes to standard error, with the times left out of text. */
 async function logged(

@@ -1,4 +1,4 @@
-import { UpstreamError } from "../../lib/errors.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
 import { Counters } from "../../lib/observe/counters.ts";
 import { metrics } from "../../lib/observe/metrics.ts";
 import type { CacheStatus, UpstreamStatus } from "../../lib/observe/status.ts";

@@ -1,5 +1,5 @@
-import { UpstreamError } from "../../lib/errors.ts";
-import { queryLine } from "../../lib/observe/query_line.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
+import { queryLine } from "../../lib/observe/query_log.ts";
 import { assertEquals, assertMatch } from "../support/assert.ts";
 import { answered } from "./answers.ts";
 

@@ -1,8 +1,8 @@
-import type { Event } from "../../lib/observe/event.ts";
+import type { Event } from "../../lib/core/event.ts";
 import { QueryLog } from "../../lib/observe/query_log.ts";
 import type { Sink } from "../../lib/observe/rotating_file.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { FakeTime, settled } from "../support/fake_time.ts";
+import { FakeTime, settled } from "../support/fakes/time.ts";
 import { answered } from "./answers.ts";
 
 /** A disk that takes as long as the test wants. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { type Flight, Flights } from "../../lib/resolver/flights.ts";
+import { type Flight, Flights } from "../../lib/resolver/singleflight.ts";
 import { assertEquals } from "../support/assert.ts";
-import { CacheFixture, hanging } from "./cache_fixture.ts";
+import { CacheFixture, hanging } from "./cache/cache_fixture.ts";
 
 Deno.test("of questions whose hashes are the same, or fall together, each is found by its own", () => {
   using fixture = new CacheFixture(hanging);

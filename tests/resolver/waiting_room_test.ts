@@ -1,8 +1,8 @@
 /** The room for queries that wait: who gets a place, and who gives one up. */
-import { UpstreamError } from "../../lib/errors.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
 import { assertEquals } from "../support/assert.ts";
-import { HoldingResolver } from "../support/fake_resolver.ts";
-import { CacheFixture, hanging } from "./cache_fixture.ts";
+import { HoldingResolver } from "../support/fakes/resolver.ts";
+import { CacheFixture, hanging } from "./cache/cache_fixture.ts";
 
 const PLACES = 32_768;
 const HALF = PLACES / 2;

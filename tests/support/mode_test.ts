@@ -2,7 +2,7 @@ import { proxyCommand } from "../e2e/proxy_command.ts";
 import { suites, suitesWithMode } from "../suites.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "./assert.ts";
 import { MODE, modeConfig, modeOf } from "./mode.ts";
-import { RunningProxy, type RunningProxyOptions } from "./running_proxy.ts";
+import { RunningProxy, type RunningProxyOptions } from "./processes/running_proxy.ts";
 
 /** How often the C library is opened while `body` runs. */
 async function librariesOpened(body: () => Promise<void>): Promise<number> {

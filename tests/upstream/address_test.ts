@@ -1,4 +1,4 @@
-import { parseHostPort } from "../../lib/host_port.ts";
+import { parseHostPort } from "../../lib/net/host_port.ts";
 import { parseBootstrap, parseUpstream, type UpstreamAddress } from "../../lib/upstream/address.ts";
 import { assertEquals, assertThrows } from "../support/assert.ts";
 import fc from "fast-check";

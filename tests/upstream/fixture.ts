@@ -1,12 +1,12 @@
 /** An upstream whose channels are the test's, in fake time. */
-import type { Event } from "../../lib/observe/event.ts";
-import { type Failure, UpstreamError } from "../../lib/errors.ts";
-import type { Trace } from "../../lib/resolver/resolver.ts";
+import type { Event } from "../../lib/core/event.ts";
+import { type Failure, UpstreamError } from "../../lib/core/errors.ts";
+import type { Trace } from "../../lib/core/resolver.ts";
 import { Upstream } from "../../lib/upstream/upstream.ts";
-import { FakeChannel } from "../support/fake_channel.ts";
-import { FakeTime, settled } from "../support/fake_time.ts";
-import { read } from "../support/packets.ts";
-import { message } from "./connecting.ts";
+import { FakeChannel } from "../support/fakes/channel.ts";
+import { FakeTime, settled } from "../support/fakes/time.ts";
+import { read } from "../support/packets/packets.ts";
+import { message } from "./connection/connecting.ts";
 
 /** An upstream whose channels are the test's; while `refusing`, it cannot be reached. */
 export class Fixture implements Disposable {

@@ -2,13 +2,13 @@
 import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
 import { BasicConstraintsExtension, PemConverter, X509CertificateGenerator } from "@peculiar/x509";
-import { UpstreamError } from "../../lib/errors.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
 import { provenChain } from "../../lib/upstream/pins.ts";
 import { assertEquals, assertMatch, assertRejects } from "../support/assert.ts";
-import { Authority, type Certificate } from "../support/certificates.ts";
-import { DotServer } from "../support/dot_server.ts";
-import { written } from "../support/running_proxy.ts";
-import { AUTHORITY as ROOT, dialled, dialTo } from "./dialling.ts";
+import { Authority, type Certificate } from "../support/servers/certificates.ts";
+import { DotServer } from "../support/servers/dot_server.ts";
+import { written } from "../support/processes/running_proxy.ts";
+import { AUTHORITY as ROOT, dialled, dialTo } from "./dial/dialing.ts";
 
 const INTERMEDIATE = await ROOT.intermediate();
 const SUBJECT = { names: ["dot.test"], addresses: ["127.0.0.1"] };

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "../support/assert.ts";
-import { settled } from "../support/fake_time.ts";
-import { keepAlive } from "../support/packets.ts";
+import { settled } from "../support/fakes/time.ts";
+import { keepAlive } from "../support/packets/packets.ts";
 import { Fixture } from "./fixture.ts";
 
 Deno.test("nothing is dialled until something is asked, and then once for all (7766-4)", async () => {

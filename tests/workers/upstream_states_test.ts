@@ -1,5 +1,5 @@
-import { type Failure, UpstreamError } from "../../lib/errors.ts";
-import { UpstreamStates } from "../../lib/workers/upstream_states.ts";
+import { type Failure, UpstreamError } from "../../lib/core/errors.ts";
+import { UpstreamStates } from "../../lib/workers/merge_status.ts";
 import { assertEquals } from "../support/assert.ts";
 
 /** Whether the changes of one upstream, "up" or the failure it is down for, are news one after the other. */

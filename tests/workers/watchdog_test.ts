@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { assertEquals } from "../support/assert.ts";
-import { freePort } from "../e2e/ports.ts";
+import { freePort } from "../support/processes/ports.ts";
 import { proxyCommand } from "../e2e/proxy_command.ts";
 
 const CHILD = fileURLToPath(new URL("../support/restarting_child.ts", import.meta.url));

@@ -1,0 +1,80 @@
+// @ts-types="./std.d.ts"
+import { closestString } from "@std/text/closest-string";
+import type { Given } from "./command_line.ts";
+import { UsageError } from "../core/errors.ts";
+import type { Schema } from "./option_types.ts";
+import type { Toml } from "./toml.ts";
+
+/** A value in the configuration file. What it should not be is a `UsageError` with file, line, key and what was found. */
+export class Place {
+  readonly #file: string;
+  readonly #key: string;
+  readonly #node: Toml;
+
+  constructor(file: string, key: string, node: Toml) {
+    this.#file = file;
+    this.#key = key;
+    this.#node = node;
+  }
+
+  /** What to call it. */
+  get source(): string {
+    return `${this.#file}:${this.#node.line}: ${this.#key}`;
+  }
+
+  get isTable(): boolean {
+    return this.#node.kind === "table";
+  }
+
+  /** The values of a table, by key. */
+  entries(accepts: string): Map<string, Place> {
+    const node = this.#node;
+    if (node.kind !== "table") this.#refuse("a table", accepts);
+    const within = this.#key === "" ? "" : `${this.#key}.`;
+    return new Map(
+      [...node.entries].map(([key, each]) => [key, new Place(this.#file, within + quoted(key), each)]),
+    );
+  }
+
+  /** The values of a table that can have no other keys than these. */
+  fields(known: readonly string[]): Map<string, Place> {
+    const fields = this.entries(known.join(", "));
+    for (const [key, { source }] of fields) {
+      if (known.includes(key)) continue;
+      throw new UsageError(`${source}: there is no such key; did you mean ${closestString(key, known)}?`);
+    }
+    return fields;
+  }
+
+  /** The values of a list; one value stands for a list of one. */
+  items(): Place[] {
+    const node = this.#node;
+    if (node.kind !== "array") return [this];
+    if (node.items.length === 0) throw new UsageError(`${this.source}: the list is empty; leave the key out`);
+    return node.items.map((item) => new Place(this.#file, this.#key, item));
+  }
+
+  /** A single value, of the type that it should have. */
+  given({ type }: Schema, accepts: string): Given {
+    const node = this.#node;
+    const isScalar = node.kind === "string" || node.kind === "integer" || node.kind === "boolean";
+    if (isScalar && [type].flat().includes(node.kind)) return { source: this.source, text: node.text };
+    this.#refuse(
+      type === "string" ? "text in quotes" : type === "boolean" ? "a boolean" : "a number",
+      accepts,
+    );
+  }
+
+  #refuse(wanted: string, accepts: string): never {
+    throw new UsageError(`${this.source}: found ${describe(this.#node)} in place of ${wanted}: ${accepts}`);
+  }
+}
+
+function quoted(key: string): string {
+  return /^[\w-]+$/.test(key) ? key : JSON.stringify(key);
+}
+
+function describe(node: Toml): string {
+  if (node.kind === "string") return `the text ${JSON.stringify(node.text)}`;
+  return node.kind === "array" ? "a list" : node.kind === "table" ? "a table" : node.text;
+}

@@ -1,0 +1,65 @@
+/** Questions for the addresses of a host, and what is answered. */
+import { Class, Flag, Type } from "./codes.ts";
+import { HEADER, Message } from "./message.ts";
+import { equalNames, parseName, skipName } from "./name.ts";
+import { readTtl, readUint16, RecordCursor, writeUint16 } from "./records.ts";
+
+export type AddressType = typeof Type.A | typeof Type.AAAA;
+
+export interface Addresses {
+  /** As text; none if the name has none of this type. */
+  readonly addresses: string[];
+  /** For how long they hold, in seconds: no longer than any alias on the way to them. */
+  readonly ttl: number;
+}
+
+/** More aliases in a row than any real name has. */
+const MAX_ALIASES = 16;
+
+/** A query with the ID 0 and RD, and with nothing that tells of us. Throws a `TypeError` if the host is no name. */
+export function composeAddressQuery(host: string, type: AddressType): Message {
+  const name = parseName(host);
+  const bytes = new Uint8Array(HEADER + name.length + 4);
+  writeUint16(bytes, 2, Flag.RD);
+  writeUint16(bytes, 4, 1);
+  bytes.set(name, HEADER);
+  writeUint16(bytes, HEADER + name.length, type);
+  writeUint16(bytes, HEADER + name.length + 2, Class.IN);
+  return Message.parse(bytes);
+}
+
+/**
+ * The addresses in an answer to a `composeAddressQuery`. Only those of the name itself or of what it is an alias for:
+ * whatever else is in the message was not asked for (RFC 2181 §5.4.1). Throws `FormatError`.
+ */
+export function readAddresses(response: Message): Addresses {
+  const { bytes } = response;
+  const addresses: string[] = [];
+  let ttl = Infinity;
+  let name: number | undefined = HEADER;
+  for (let aliases = 0; name !== undefined && aliases <= MAX_ALIASES; aliases++) {
+    let target: number | undefined;
+    const cursor = new RecordCursor(bytes, response.questionEnd);
+    while (cursor.next() && cursor.section === "answer") {
+      if (cursor.class !== Class.IN || !equalNames(bytes, cursor.start, name)) continue;
+      if (cursor.type === Type.CNAME) {
+        skipName(bytes, cursor.data); // throws if it is none
+        target = cursor.data;
+      } else if (cursor.type !== response.type) {
+        continue;
+      } else {
+        addresses.push(addressText(bytes.subarray(cursor.data, cursor.end)));
+      }
+      ttl = Math.min(ttl, readTtl(bytes, cursor.fixed + 4));
+    }
+    name = target;
+  }
+  return { addresses: addresses.filter((address) => address !== ""), ttl };
+}
+
+/** Empty where the octets are no address. */
+function addressText(octets: Uint8Array): string {
+  if (octets.length === 4) return octets.join(".");
+  if (octets.length !== 16) return "";
+  return Array.from({ length: 8 }, (_, i) => readUint16(octets, 2 * i).toString(16)).join(":");
+}

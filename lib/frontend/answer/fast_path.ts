@@ -1,0 +1,69 @@
+import { AddressWords } from "../../net/ip_address.ts";
+import { Flag } from "../../dns/codes.ts";
+import { HEADER } from "../../dns/message.ts";
+import type { Observe } from "../../core/event.ts";
+import type { Shortcut } from "../../resolver/cache/fast_path.ts";
+import type { Admission, Verdict } from "./admission.ts";
+import type { UdpBatch } from "../udp/mmsg.ts";
+
+export interface QuickAnswersOptions {
+  readonly shortcut: Shortcut;
+  readonly admission?: Admission | undefined;
+  /** In octets: the largest UDP message that is sent, and said to be taken. */
+  readonly udpSize: number;
+  readonly observe: Observe;
+  readonly now: () => number;
+}
+
+/**
+ * What has become of a datagram: it has its reply; or it has the long way to go, and its client has been admitted or not
+ * been looked at; or it is not to be answered.
+ */
+export type Outcome = "replied" | "admitted" | "unread" | Exclude<Verdict, "answer">;
+
+/** Replies from buffer to buffer within a batch of datagrams; what they have come to is told in one event for all. */
+export class QuickAnswers {
+  readonly #options: QuickAnswersOptions;
+  readonly #client = new AddressWords();
+  /** Since `begin`, by RCODE. */
+  readonly #replies = new Uint32Array(16);
+  #now = 0;
+
+  constructor(options: QuickAnswersOptions) {
+    this.#options = options;
+  }
+
+  /** To be called before the datagrams of a batch. */
+  begin(): void {
+    this.#now = this.#options.now();
+  }
+
+  reply(batch: UdpBatch, i: number): Outcome {
+    const { shortcut, admission, udpSize } = this.#options;
+    const { received, outgoing } = batch;
+    const start = batch.start(i);
+    const length = batch.length(i);
+    // What is no query has no client that could be told anything.
+    if (length < HEADER || (received[start + 2]! & Flag.QR >> 8) !== 0) return "unread";
+    if (admission) {
+      const verdict = admission.admitFrom(batch.readClient(i, this.#client), "udp", this.#now);
+      if (verdict !== "answer") return verdict;
+    }
+    if (!shortcut.find(received, start, start + length, this.#now, udpSize)) return "admitted";
+    const at = batch.nextStart;
+    this.#replies[shortcut.rcode]!++;
+    batch.reply(i, shortcut.compose(received, outgoing, at, udpSize) - at);
+    return "replied";
+  }
+
+  /** To be called behind them. */
+  end(): void {
+    const { observe, now } = this.#options;
+    for (let rcode = 0; rcode < this.#replies.length; rcode++) {
+      const count = this.#replies[rcode]!;
+      if (count === 0) continue;
+      this.#replies[rcode] = 0;
+      observe({ kind: "hits", transport: "udp", rcode, count, milliseconds: now() - this.#now });
+    }
+  }
+}

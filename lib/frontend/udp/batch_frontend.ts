@@ -1,0 +1,140 @@
+import { PREFIX } from "../../dns/framing.ts";
+import type { Client } from "../../core/resolver.ts";
+import type { Answerer, Asker } from "../answer/answerer.ts";
+import { Copies } from "./bump_buffer.ts";
+import { isLinkLocal, type OwnLink } from "./own_link.ts";
+import type { Outcome } from "../answer/fast_path.ts";
+import { composeAddress, ipv4Of, portOf, textOf } from "../../net/sockaddr.ts";
+import type { Turns } from "../loop_budget.ts";
+import { BATCH, type UdpBatch } from "./mmsg.ts";
+
+/** IPv4 clients whose address is known as text already. */
+const MAX_KNOWN = 4096;
+
+/** What comes to one UDP socket many datagrams at a time, and the replies to it. */
+export class Batches {
+  readonly #batch: UdpBatch;
+  readonly #answerer: Answerer;
+  readonly #turns: Turns;
+  readonly #ownLink: OwnLink;
+  readonly #onIdle: () => void;
+  readonly #copies = new Copies();
+  readonly #known = new Map<number, string>();
+  /** Queries that wait for their replies. */
+  #waiting = 0;
+  #flushing = false;
+  #closed = false;
+
+  /** @param onIdle called when no query waits any more */
+  constructor(batch: UdpBatch, answerer: Answerer, turns: Turns, ownLink: OwnLink, onIdle: () => void) {
+    this.#batch = batch;
+    this.#ownLink = ownLink;
+    this.#answerer = answerer;
+    this.#turns = turns;
+    this.#onIdle = onIdle;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** From now on nothing uses the socket. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The datagram that woke us, and as much of what has come in beside it as there is room for in this turn. */
+  take(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
+    const scope = isLinkLocal(hostname) ? this.#ownLink.find()?.index : undefined;
+    this.#batch.put(datagram, composeAddress(hostname, port, scope));
+    let count = this.#batch.receive(1);
+    this.#answerAll(count);
+    while (count === BATCH && !this.#turns.isOver) {
+      count = this.#batch.receive();
+      this.#answerAll(count);
+    }
+  }
+
+  #answerAll(count: number): void {
+    const batch = this.#batch;
+    const { quick } = this.#answerer;
+    this.#turns.spend(count);
+    quick?.begin();
+    try {
+      for (let i = 0; i < count; i++) {
+        const outcome = quick ? quick.reply(batch, i) : "unread";
+        if (outcome !== "replied") this.#answer(i, outcome);
+      }
+    } finally {
+      batch.flush();
+      quick?.end();
+    }
+  }
+
+  /** A reply to one of a batch that is still there, or to somebody who has waited. */
+  reply(frame: Uint8Array | undefined, asker: WayBack): void {
+    if (frame && !this.#closed) this.#send(frame.subarray(PREFIX), asker);
+    if (asker.waits && --this.#waiting === 0) this.#onIdle();
+  }
+
+  #answer(i: number, outcome: Exclude<Outcome, "replied">): void {
+    const batch = this.#batch;
+    const sender = batch.sender(i);
+    const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
+    const asker = new WayBack(this, sender);
+    if (outcome !== "admitted" && outcome !== "unread") {
+      return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
+    }
+    const datagram = batch.datagram(i);
+    this.#turns.spendBytes(datagram.length);
+    if (this.#answerer.answer(datagram, client, asker, outcome === "admitted")) return;
+    // The next batch overwrites this one.
+    asker.to = this.#copies.copy(sender, 0, sender.length);
+    this.#await(asker);
+  }
+
+  #await(asker: WayBack): void {
+    asker.waits = true;
+    this.#waiting++;
+    this.#turns.passOn();
+  }
+
+  /** Replies that come together go together. */
+  #send(reply: Uint8Array, { to, waits }: WayBack): void {
+    this.#batch.send(reply, to);
+    if (!waits || this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      if (!this.#closed) this.#batch.flush();
+    });
+  }
+
+  #addressOf(sender: Uint8Array): string {
+    const key = ipv4Of(sender);
+    if (key === undefined) return textOf(sender);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size === MAX_KNOWN) this.#known.clear();
+    const text = textOf(sender);
+    this.#known.set(key, text);
+    return text;
+  }
+}
+
+/** The way back to the sender of a datagram. */
+class WayBack implements Asker {
+  /** His socket address; where he waits, a copy. */
+  to: Uint8Array;
+  waits = false;
+  readonly #batches: Batches;
+
+  constructor(batches: Batches, to: Uint8Array) {
+    this.#batches = batches;
+    this.to = to;
+  }
+
+  reply(frame: Uint8Array | undefined): void {
+    this.#batches.reply(frame, this);
+  }
+}

@@ -1,0 +1,103 @@
+/** IP networks as people write them (RFC 4632 §3.1, RFC 4291 §2.3), and in which of them an address is. */
+import ipaddr from "ipaddr.js";
+import { AddressWords, IPV4 } from "./ip_address.ts";
+
+export interface Network {
+  readonly isIpv4: boolean;
+  /** The first address, in four words: IPv4 in the last. */
+  readonly words: Int32Array;
+  /** Bits that count, of 128 or of 32. */
+  readonly length: number;
+}
+
+/** `ADDRESS/LENGTH`, or an address alone. Throws a `TypeError` that says what is wrong and what to write. */
+export function parseNetwork(text: string): Network {
+  const [, address = "", length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const isFourParts = ipaddr.IPv4.isValidFourPartDecimal(address);
+  if (!isFourParts && !ipaddr.IPv6.isValid(address)) {
+    throw new TypeError(`"${text}" is not a network; write ADDRESS/LENGTH, as in 192.168.0.0/16 or fd00::/8`);
+  }
+  const words = new AddressWords();
+  words.read(ipaddr.parse(address).toNormalizedString());
+  const bits = isFourParts ? 32 : 128;
+  const written = length === undefined ? bits : Number(length);
+  if (written > bits) throw new TypeError(`"${text}" has a length beyond ${bits}`);
+  return within(words, written, isFourParts, text);
+}
+
+function within(
+  { words, isIpv4 }: AddressWords,
+  written: number,
+  isFourParts: boolean,
+  text: string,
+): Network {
+  // What is written as ::ffff:10.0.0.0/104 is 10.0.0.0/8.
+  const isMapped = isIpv4 && !isFourParts;
+  if (isMapped && written < 96) {
+    throw new TypeError(`"${text}" mixes IPv4 and IPv6; write one network for each`);
+  }
+  const length = isMapped ? written - 96 : written;
+  const network = { isIpv4, words: words.slice(), length };
+  for (let i = 0; i < 4; i++) {
+    if ((network.words[i]! & ~mask(network, i)) === 0) continue;
+    // Where the address has bits behind the length, either of the two is a slip: better asked than guessed.
+    throw new TypeError(
+      `"${text}" is an address within its network; write the network's first address, or no length`,
+    );
+  }
+  return network;
+}
+
+/** The bits of a word that count. */
+function mask({ isIpv4, length }: Network, word: number): number {
+  if (isIpv4) return word < 3 ? 0 : upperBits(length);
+  return upperBits(Math.min(Math.max(length - 32 * word, 0), 32));
+}
+
+function upperBits(count: number): number {
+  return count === 0 ? 0 : -1 << 32 - count;
+}
+
+interface Row<Value> {
+  readonly words: Int32Array;
+  readonly masks: Int32Array;
+  readonly value: Value;
+}
+
+/** What networks stand for. There are a few, and comparing four words is quicker than any tree. */
+export class NetworkTable<Value> {
+  readonly #ipv4: readonly Row<Value>[];
+  readonly #ipv6: readonly Row<Value>[];
+
+  /** Of two that are the same network, the first counts. */
+  constructor(entries: readonly (readonly [Network, Value])[]) {
+    const sorted = entries.toSorted(([one], [other]) => other.length - one.length);
+    const rows = (isIpv4: boolean) => sorted.filter(([network]) => network.isIpv4 === isIpv4).map(row);
+    this.#ipv4 = rows(true);
+    this.#ipv6 = rows(false);
+  }
+
+  /** What the longest network with this address stands for; undefined where there is none. */
+  find({ words, isIpv4 }: AddressWords): Value | undefined {
+    if (isIpv4) {
+      const address = words[IPV4]!;
+      for (const row of this.#ipv4) {
+        if ((address & row.masks[IPV4]!) === row.words[IPV4]) return row.value;
+      }
+      return undefined;
+    }
+    for (const row of this.#ipv6) if (isWithin(words, row)) return row.value;
+    return undefined;
+  }
+}
+
+function isWithin(address: Int32Array, { words, masks }: Row<unknown>): boolean {
+  for (let i = 0; i < 4; i++) if ((address[i]! & masks[i]!) !== words[i]) return false;
+  return true;
+}
+
+function row<Value>([network, value]: readonly [Network, Value]): Row<Value> {
+  const words = network.words.slice();
+  if (network.isIpv4) words.fill(0, 0, IPV4);
+  return { words, masks: Int32Array.from(words, (_, i) => mask(network, i)), value };
+}

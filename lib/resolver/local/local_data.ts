@@ -1,0 +1,147 @@
+import { questionFor } from "../../dns/compose/alias.ts";
+import { ExtendedError, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { compressOwners } from "../../dns/compose/compress.ts";
+import { expandName, expandRecord } from "../../dns/compose/decompress.ts";
+import { FormatError } from "../../dns/format_error.ts";
+import { HEADER, Message } from "../../dns/message.ts";
+import { lowerCase } from "../../dns/name.ts";
+import { RecordCursor } from "../../dns/records.ts";
+import { composeReason } from "../../dns/compose/reply.ts";
+import {
+  above,
+  composeRecord,
+  composeResponse,
+  composeSoa,
+  composeSoaAbove,
+  QUESTION_NAME,
+  questionSuffix,
+} from "../../dns/compose/local_response.ts";
+import { UpstreamError } from "../../core/errors.ts";
+import type { LocalName, LocalNames } from "./zone_data.ts";
+import type { Query, Resolver } from "../../core/resolver.ts";
+
+/** How long a "no" about a name in a hosts file or the configuration holds, in seconds: as long as what is there. */
+export const LOCAL_TTL = 300;
+/** How long the denial of a name without a place in the public DNS holds, in seconds (RFC 6303 §3). */
+const ZONE_TTL = 10_800;
+/** Aliases of aliases that are followed. The configuration has no loops, but may have long chains. */
+const MAX_ALIASES = 16;
+
+/** What RFC 6303 §3 has at the top of a zone, whose name the question has. */
+const APEX: ReadonlyMap<number, Uint8Array[]> = new Map([
+  [Type.SOA, [composeSoa(QUESTION_NAME, ZONE_TTL)]],
+  [Type.NS, [composeRecord(QUESTION_NAME, Type.NS, ZONE_TTL, QUESTION_NAME)]],
+]);
+/** "Forged Answer" (RFC 8914 §4.5): the name has another answer elsewhere. */
+const FORGED = [composeReason({ code: ExtendedError.FORGED_ANSWER, text: "answered from local data" })];
+const TOO_MANY_ALIASES = `more than ${MAX_ALIASES} local aliases in a row`;
+const CIRCLE = "the alias leads back to itself, by way of another server";
+
+/** Answers for names that are known here: special ones (RFC 6761), those of hosts files and of the configuration. */
+export class Local implements Resolver {
+  /** May be exchanged at any time. */
+  names: LocalNames;
+  readonly #next: Resolver;
+
+  constructor(names: LocalNames, next: Resolver) {
+    this.names = names;
+    this.#next = next;
+  }
+
+  resolve(query: Query): Message | Promise<Message> {
+    return this.#resolve(query, MAX_ALIASES);
+  }
+
+  #resolve(query: Query, aliases: number): Message | Promise<Message> {
+    const { message } = query;
+    const found = this.names.find(message);
+    if (!found) return this.#next.resolve(query);
+    const { name, zone, isEmpty } = found;
+    // The zone above has the DS records of one that begins here (RFC 4035 §3.1.4.1), and that zone is not here.
+    const isApex = zone === undefined && name.below !== undefined && name.below !== "forwarded";
+    if (message.type === Type.DS && isApex) return this.#next.resolve(query);
+    // An alias for itself has its data elsewhere: it is the target of a wildcard, or an exception to one.
+    if (name.alias && asksFor(message, name.alias)) return this.#next.resolve(query);
+    query.trace.source = "local";
+    if (zone !== undefined && name.below !== "same") return deny(message, zone, name, isEmpty);
+    const records = isApex && !name.alias ? new Map([...APEX, ...name.records]) : name.records;
+    const { type } = message;
+    const answers = type === Type.ANY ? [...records.values()].flat() : records.get(type) ?? [];
+    return this.#answer(query, name, answers, aliases);
+  }
+
+  #answer(
+    query: Query,
+    name: LocalName,
+    answers: readonly Uint8Array[],
+    aliases: number,
+  ): Message | Promise<Message> {
+    const { message } = query;
+    const extendedErrors = name.isPublic ? FORGED : [];
+    const fields = { rcode: Rcode.NOERROR, authoritative: true, extendedErrors };
+    if (answers.length > 0) return composeResponse(message, { ...fields, answers });
+    if (name.alias) return this.#follow(query, name, name.alias, aliases);
+    const zone = this.names.zoneOf(message);
+    const soa = zone === undefined
+      ? composeSoaAbove(message, LOCAL_TTL)
+      : composeSoa(questionSuffix(zone), LOCAL_TTL);
+    return composeResponse(message, { ...fields, authority: [soa] });
+  }
+
+  /** What the alias's target has is part of the answer: stub resolvers do not ask for it (RFC 1034 §5.2.2). */
+  #follow(query: Query, name: LocalName, target: Uint8Array, aliases: number): Message | Promise<Message> {
+    if (aliases === 0) return fail(query.message, TOO_MANY_ALIASES);
+    const response = this.#resolve({ ...query, message: questionFor(target, query.message) }, aliases - 1);
+    if (response instanceof Message) return withAlias(query, name, response);
+    return response.then((response) => withAlias(query, name, response));
+  }
+}
+
+/** Of a zone that does not exist itself the denial is one of the zone above. */
+function deny(message: Message, zone: number, { below, isPublic }: LocalName, isEmpty: boolean): Message {
+  const owner = below === "absent" ? above(message.bytes, zone) : zone;
+  return composeResponse(message, {
+    rcode: isEmpty || below === "empty" ? Rcode.NOERROR : Rcode.NXDOMAIN,
+    authoritative: true,
+    authority: [composeSoa(questionSuffix(owner), ZONE_TTL)],
+    extendedErrors: isPublic ? FORGED : [],
+  });
+}
+
+function fail(message: Message, text: string): Message {
+  const extendedErrors = [composeReason({ code: ExtendedError.OTHER, text })];
+  return composeResponse(message, { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors });
+}
+
+/** Whether the name in the question is this plain one. */
+function asksFor({ bytes, questionEnd }: Message, name: Uint8Array): boolean {
+  if (questionEnd - 4 - HEADER !== name.length) return false;
+  return name.every((octet, i) => lowerCase(octet) === lowerCase(bytes[HEADER + i]!));
+}
+
+/** The CNAME record, and what is known of its target. */
+function withAlias({ message, trace }: Query, name: LocalName, response: Message): Message {
+  const answers = [...name.records.get(Type.CNAME) ?? []];
+  const authority: Uint8Array[] = [];
+  const cursor = new RecordCursor(response.bytes, response.questionEnd);
+  try {
+    void response.edns; // checks all names, once for each message
+    while (cursor.next() && cursor.section !== "additional") {
+      const isAlias = cursor.type === Type.CNAME && cursor.section === "answer";
+      if (isAlias && asksFor(message, expandName(response.bytes, cursor.data))) return fail(message, CIRCLE);
+      (cursor.section === "answer" ? answers : authority).push(expandRecord(response.bytes, cursor));
+    }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UpstreamError("malformed", { upstream: trace.upstream ?? "", phase: "read", cause: error });
+  }
+  compressOwners(message, [answers, authority]);
+  return composeResponse(message, {
+    rcode: response.rcode & 0xf,
+    authoritative: true,
+    truncated: (response.flags & Flag.TC) !== 0,
+    answers,
+    authority,
+    extendedErrors: [...name.isPublic ? FORGED : [], ...response.edns?.extendedErrors() ?? []],
+  });
+}

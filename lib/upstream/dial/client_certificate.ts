@@ -1,0 +1,46 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { UsageError } from "../../core/errors.ts";
+import { type ReadFile, readInputFile } from "../../platform/read_file.ts";
+import type { ClientCertificate, UpstreamAddress } from "../address.ts";
+import { splitCertificates } from "./pem.ts";
+
+/** The key alone: the platform's parser accepts no other block, and no empty line behind it. */
+const PRIVATE_KEY = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?-----END \1-----/;
+
+/**
+ * Reads the files of an upstream that has some, unless they came with its address. Throws `UsageError`: at start, since the
+ * platform takes anything for a certificate and then shows none.
+ */
+export function readClientCertificate(
+  { clientCertificate, label }: UpstreamAddress,
+  read: ReadFile = readInputFile,
+): ClientCertificate | undefined {
+  if (!clientCertificate || clientCertificate.pem) return clientCertificate?.pem;
+  const cert = read(label, clientCertificate.certificate);
+  const text = read(label, clientCertificate.key);
+  const key = PRIVATE_KEY.exec(text)?.[0] ?? text;
+  const [certificate] = parse(() => parseCertificates(cert), "certificate", clientCertificate.certificate);
+  const privateKey = parse(
+    () => createPrivateKey(key),
+    "private key without a passphrase",
+    clientCertificate.key,
+  );
+  if (!certificate!.checkPrivateKey(privateKey)) {
+    const { certificate, key } = clientCertificate;
+    throw new UsageError(`${label}: the key in "${key}" is not that of the certificate in "${certificate}"`);
+  }
+  return { cert, key };
+}
+
+/** All of them: one that is damaged would keep the platform from showing any. */
+function parseCertificates(text: string): X509Certificate[] {
+  return splitCertificates(text).map((each) => new X509Certificate(each));
+}
+
+function parse<T>(read: () => T, what: string, file: string): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new UsageError(`"${file}" holds no PEM ${what}: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,48 @@
+/** Fatal alerts (RFC 8446 §6) that a server sends, in words for the operator: who refused whom, and what helps. */
+import type { Failure } from "../../core/errors.ts";
+
+/** A refusal of our handshake, or of our certificate. */
+export interface AlertWords {
+  readonly failure: Failure;
+  readonly detail: string;
+}
+
+const CLIENT_CERTIFICATE = "it wants a client certificate: give it with cert= and key=";
+const NOT_OURS = "it does not accept our client certificate: look at cert= and key=";
+
+/** By the platform's names for them. */
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ["ProtocolVersion", "it takes neither TLS 1.2 nor 1.3"],
+  [
+    "HandshakeFailure",
+    "no cipher suite or kind of key in common, such as its RSA-PSS key, or a client certificate is wanted",
+  ],
+  ["InsufficientSecurity", "our cipher suites are not strong enough for it"],
+  ["UnrecognisedName", "it does not know the name that we ask for: correct #AUTHNAME"],
+  ["NoApplicationProtocol", 'it does not take the protocol "dot"'],
+  ["CertificateRequired", CLIENT_CERTIFICATE],
+  ["BadCertificate", NOT_OURS],
+  ["UnsupportedCertificate", NOT_OURS],
+  ["CertificateRevoked", NOT_OURS],
+  ["CertificateExpired", NOT_OURS],
+  ["CertificateUnknown", NOT_OURS],
+  ["UnknownCA", NOT_OURS],
+  ["AccessDenied", NOT_OURS],
+]);
+
+/** Undefined where the error is no alert of the server. */
+export function explainAlert(error: unknown): AlertWords | undefined {
+  const alert = alertOf(error);
+  if (alert === undefined) return undefined;
+  const words = WORDS.get(alert);
+  return { failure: "handshake refused", detail: words ? `${words}; alert ${alert}` : `alert ${alert}` };
+}
+
+/** Whether the server takes none of the protocols that were offered by ALPN (RFC 7301 §3.2). */
+export function refusesProtocol(error: unknown): boolean {
+  return alertOf(error) === "NoApplicationProtocol";
+}
+
+function alertOf(error: unknown): string | undefined {
+  return error instanceof Error ? /^received fatal alert: (\w+)/.exec(error.message)?.[1] : undefined;
+}

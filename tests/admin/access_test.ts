@@ -1,0 +1,88 @@
+import { Guard } from "../../lib/admin/access.ts";
+import { assertEquals } from "../support/assert.ts";
+
+const TOKEN = "correct-horse-battery";
+
+/** The status of the refusal, or 200. */
+function status(guard: Guard, headers: Record<string, string>, method = "GET", options = {}): number {
+  const host = headers.host ?? "127.0.0.1:9153";
+  // A Host header of its own can be set on nothing but a request that has come in.
+  const request = new Request(`http://${host}/`, { method });
+  const all = new Headers({ ...headers, host });
+  Object.defineProperty(request, "headers", { value: all });
+  return guard.refusal(request, options)?.status ?? 200;
+}
+
+Deno.test("without a token whoever asks by address is answered, and a name that may be rebound is not", () => {
+  const guard = new Guard(undefined);
+  const cases: [string, number][] = [
+    ["127.0.0.1:9153", 200],
+    ["127.0.0.1", 200],
+    ["[::1]:9153", 200],
+    ["localhost:9153", 200],
+    ["attacker.example:9153", 421],
+    ["127.0.0.1.attacker.example", 421],
+    ["localhost.attacker.example:9153", 421],
+  ];
+  for (const [host, expected] of cases) assertEquals(status(guard, { host }), expected, host);
+});
+
+Deno.test("with a token only those who know it are answered, by whatever name they ask", () => {
+  const guard = new Guard(TOKEN);
+  const cases: [string, number][] = [
+    [`Bearer ${TOKEN}`, 200],
+    [`bearer ${TOKEN}`, 200],
+    [`Basic ${btoa(`anybody:${TOKEN}`)}`, 200],
+    [`Basic ${btoa(`:${TOKEN}`)}`, 200],
+    [`Basic ${btoa(TOKEN)}`, 200],
+    ["", 401],
+    [TOKEN, 401],
+    [`Bearer ${TOKEN}x`, 401],
+    [`Bearer ${TOKEN.slice(0, -1)}`, 401],
+    ["Bearer ", 401],
+    ["Basic !", 401],
+    [`Basic ${btoa(`${TOKEN}:`)}`, 401],
+  ];
+  for (const [authorization, expected] of cases) {
+    assertEquals(status(guard, { authorization, host: "dns.example.net" }), expected, authorization);
+  }
+});
+
+Deno.test("what is open is told without the token, but not to a name that may be rebound", () => {
+  const guard = new Guard(TOKEN);
+  assertEquals(status(guard, {}, "GET", { isOpen: true }), 200);
+  assertEquals(status(guard, { host: "attacker.example" }, "GET", { isOpen: true }), 421);
+});
+
+Deno.test("another site's page can link to ours, and nothing else", () => {
+  const guard = new Guard(undefined);
+  const host = "127.0.0.1:9153";
+  const cases: [Record<string, string>, string, number][] = [
+    [{ origin: `http://${host}`, "sec-fetch-site": "same-origin" }, "POST", 200],
+    [{ origin: "http://attacker.example" }, "POST", 403],
+    [{ origin: "http://127.0.0.1:80" }, "POST", 403],
+    [{ origin: "null" }, "POST", 403],
+    [{ "sec-fetch-site": "cross-site" }, "POST", 403],
+    [{ "sec-fetch-site": "same-site" }, "GET", 403],
+    [{ "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors" }, "GET", 403],
+    [{ "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" }, "GET", 200],
+    [{ "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" }, "POST", 403],
+    [{ "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }, "GET", 200],
+    [{}, "POST", 200],
+  ];
+  for (const [headers, method, expected] of cases) {
+    assertEquals(status(guard, { ...headers, host }, method), expected, JSON.stringify([headers, method]));
+  }
+});
+
+Deno.test("behind a reverse proxy its name is as good as ours, as Host and as origin", () => {
+  const [host, origin] = ["dns.example.net", "https://dns.example.net"];
+  const known = new Guard(undefined, [host]);
+  assertEquals(status(known, { host: "DNS.example.net:443" }), 200);
+  assertEquals(status(known, { host, origin }, "POST"), 200);
+  assertEquals(status(known, { host: "127.0.0.1:9153", origin }, "POST"), 200, "nginx' default Host header");
+  assertEquals(status(known, { host: "other.example.net" }), 421);
+  assertEquals(status(known, { host, origin: "https://other.example.net" }, "POST"), 403);
+  assertEquals(status(known, { host, origin: "null" }, "POST"), 403);
+  assertEquals(status(new Guard(undefined), { host }), 421);
+});

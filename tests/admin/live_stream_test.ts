@@ -1,0 +1,36 @@
+import { Live } from "../../lib/admin/live_stream.ts";
+import { Counters } from "../../lib/observe/counters.ts";
+import { Observers } from "../../lib/observe/subscribers.ts";
+import { assertEquals } from "../support/assert.ts";
+
+function live(): Live {
+  return new Live({
+    counters: new Counters(),
+    upstreams: () => [],
+    cache: () => undefined,
+    residentOctets: () => 1,
+    queryLogDropped: () => 0,
+    version: "1.2.3",
+    detail: "full",
+    observers: new Observers(),
+    refresh: () => Promise.resolve(),
+    now: () => 0,
+  });
+}
+
+/** Whether a stream has come to its end, whose first report is taken. */
+async function hasEnded(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<boolean> {
+  await reader.read();
+  const turn = new Promise<boolean>((resolve) => setImmediate(() => resolve(false)));
+  return await Promise.race([reader.closed.then(() => true), turn]);
+}
+
+Deno.test("a client with many unread streams gives way to others, and they do not give way to it", async () => {
+  using streams = live();
+  const greedy = Array.from({ length: 20 }, () => streams.stream("192.0.2.1").getReader());
+  const modest = ["192.0.2.2", "192.0.2.3"].map((address) => streams.stream(address).getReader());
+  const more = streams.stream("192.0.2.1").getReader();
+  assertEquals(await Promise.all(modest.map(hasEnded)), [false, false]);
+  assertEquals(await hasEnded(more), false);
+  assertEquals((await Promise.all(greedy.map(hasEnded))).filter(Boolean).length, 7);
+});

@@ -1,0 +1,88 @@
+import { Health } from "../../lib/admin/readiness.ts";
+import { Counters } from "../../lib/observe/counters.ts";
+import type { CacheStatus, UpstreamStatus } from "../../lib/observe/status.ts";
+import { assertEquals } from "../support/assert.ts";
+
+const label = "192.0.2.53:853";
+const untried: UpstreamStatus = {
+  label,
+  state: "untried",
+  lastError: undefined,
+  latency: undefined,
+  inFlight: 0,
+  connections: 0,
+  certificateExpires: undefined,
+};
+
+class Rig {
+  readonly counters = new Counters();
+  upstream = untried;
+  cache: CacheStatus | undefined;
+  time = 0;
+  probes = 0;
+  answers = true;
+
+  readonly health = new Health({
+    counters: this.counters,
+    upstreams: () => [this.upstream],
+    cache: () => this.cache,
+    probe: () => this.#probe(),
+    now: () => this.time,
+  });
+
+  exchange(): void {
+    this.counters.observe({ kind: "exchanged", upstream: label, milliseconds: 1 });
+  }
+
+  async #probe(): Promise<boolean> {
+    this.probes++;
+    await Promise.resolve();
+    if (this.answers) this.exchange();
+    return this.answers;
+  }
+}
+
+Deno.test("a proxy that nobody has asked yet is ready when an upstream answers its own query", async () => {
+  const rig = new Rig();
+  assertEquals(await rig.health.readiness(), { ready: true, reasons: ["an upstream answers"] });
+  assertEquals(rig.probes, 1);
+});
+
+Deno.test("traffic proves it, and so does an answer of less than 30 s ago: no probe is sent then", async () => {
+  const rig = new Rig();
+  rig.exchange();
+  assertEquals([(await rig.health.readiness()).ready, rig.probes], [true, 0]);
+  rig.time += 29_999;
+  assertEquals([(await rig.health.readiness()).ready, rig.probes], [true, 0]);
+  rig.time += 1;
+  assertEquals([(await rig.health.readiness()).ready, rig.probes], [true, 1]);
+});
+
+Deno.test("where no upstream answers it is not ready, and says of each why", async () => {
+  const rig = new Rig();
+  rig.answers = false;
+  assertEquals(await rig.health.readiness(), { ready: false, reasons: [`${label}: has not answered yet`] });
+  rig.upstream = { ...untried, state: "down", lastError: `${label}: connect: timed out` };
+  assertEquals(await rig.health.readiness(), { ready: false, reasons: [`${label}: connect: timed out`] });
+});
+
+Deno.test("with something in the cache it is ready though no upstream answers, and says so", async () => {
+  const rig = new Rig();
+  rig.answers = false;
+  rig.cache = { entries: 7, octets: 1, maxOctets: 2, evictions: 0 };
+  const { ready, reasons } = await rig.health.readiness();
+  assertEquals([ready, reasons[0]], [true, "no upstream answers, 7 answers are cached"]);
+});
+
+Deno.test("any number of askers wait for one probe", async () => {
+  const rig = new Rig();
+  const all = await Promise.all(Array.from({ length: 20 }, () => rig.health.readiness()));
+  assertEquals([rig.probes, all.every(({ ready }) => ready)], [1, true]);
+});
+
+Deno.test("an upstream with a wrong pin is named though others answer: somebody may pose as it", async () => {
+  const rig = new Rig();
+  const lastError = `${label}: authentication: pin mismatch`;
+  rig.upstream = { ...untried, state: "down", lastError, isRuledOut: true };
+  assertEquals((await rig.health.readiness()).reasons, ["an upstream answers", lastError]);
+});

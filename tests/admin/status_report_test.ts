@@ -1,0 +1,51 @@
+import { report } from "../../lib/admin/status_report.ts";
+import { Counters } from "../../lib/observe/counters.ts";
+import type { DenialReason } from "../../lib/core/event.ts";
+import type { Client } from "../../lib/core/resolver.ts";
+import { answered } from "../observe/answers.ts";
+import { assertEquals } from "../support/assert.ts";
+
+/** The report of what has been counted, with nothing else to tell of. */
+function reportOf(counters: Counters) {
+  return report({
+    counters,
+    upstreams: () => [],
+    cache: () => undefined,
+    residentOctets: () => 1,
+    queryLogDropped: () => 0,
+    version: "1.2.3",
+  });
+}
+
+const from = (transport: Client["transport"]): Client => ({ transport, address: "192.0.2.7", port: 1 });
+
+Deno.test("answers are told by their sources, those that policy keeps back among them", () => {
+  const counters = new Counters();
+  const sources = ["local", "blocked", "blocked", "filtered", "stale", "cache", "upstream"] as const;
+  for (const source of sources) counters.observe(answered({ source }));
+  counters.observe({ kind: "hits", transport: "udp", rcode: 0, count: 3, milliseconds: 1 });
+  const expected = { upstream: 1, cache: 4, stale: 1, local: 1, blocked: 2, filtered: 1 };
+  assertEquals(reportOf(counters).answers.bySource, expected);
+});
+
+Deno.test("whom policy does not answer is told by why, and by whether he was told", () => {
+  const counters = new Counters();
+  const deny = (transport: Client["transport"], reason: DenialReason, told: boolean) =>
+    counters.observe({ kind: "denied", client: from(transport), reason, told });
+  deny("udp", "not allowed", true);
+  deny("udp", "not allowed", true);
+  deny("udp", "not allowed", false);
+  deny("tcp", "rate limit", true);
+  for (const transport of ["udp", "tcp"] as const) {
+    counters.observe({ kind: "turned away", client: from(transport), rcode: 1 });
+  }
+  counters.observe({ kind: "turned away", client: from("udp"), rcode: undefined });
+  counters.observe({ kind: "client refused", address: "192.0.2.7", reason: "too many" });
+  const { denied, turnedAway, tcpClientsRefused } = reportOf(counters);
+  assertEquals(denied, [
+    { transport: "udp", reason: "not allowed", answer: "told", count: 2 },
+    { transport: "udp", reason: "not allowed", answer: "silence", count: 1 },
+    { transport: "tcp", reason: "rate limit", answer: "told", count: 1 },
+  ]);
+  assertEquals([turnedAway, tcpClientsRefused], [{ FORMERR: 2, none: 1 }, 1]);
+});

@@ -1,0 +1,82 @@
+import { isShortage } from "../../../lib/platform/host_error.ts";
+import { Places } from "../../../lib/frontend/tcp/connection_limit.ts";
+import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+import { FakeResolver } from "../../support/fakes/resolver.ts";
+import { FakeTime } from "../../support/fakes/time.ts";
+import { answererFor, Events, TURNS } from "../fixture.ts";
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}
+
+/** A listening socket whose accept fails with these errors one after the other, and then waits. */
+class FailingListener {
+  readonly addr = { transport: "tcp", hostname: "127.0.0.1", port: 53 } as const;
+  readonly #errors: unknown[];
+  readonly #end = Promise.withResolvers<never>();
+  readonly drained = Promise.withResolvers<void>();
+
+  constructor(errors: readonly unknown[]) {
+    this.#errors = [...errors];
+  }
+
+  accept(): Promise<never> {
+    const error = this.#errors.shift();
+    if (error !== undefined) return Promise.reject(error);
+    this.drained.resolve();
+    return this.#end.promise;
+  }
+
+  close(): void {
+    this.#end.reject(new Deno.errors.BadResource("closed"));
+  }
+}
+
+function frontendOn(listener: FailingListener, events: Events): TcpFrontend {
+  const { listen } = Deno;
+  Deno.listen = (() => listener) as unknown as typeof Deno.listen;
+  try {
+    return new TcpFrontend({
+      ...listener.addr,
+      answerer: answererFor({ resolver: new FakeResolver(), events }),
+      turns: TURNS,
+      observe: events.observe,
+      places: new Places({ maxClients: 10, maxClientsPerAddress: 10 }),
+      limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
+    });
+  } finally {
+    Deno.listen = listen;
+  }
+}
+
+Deno.test("clients that are gone before they are accepted cost the others no pause, and are no trouble (S2)", async () => {
+  const time = new FakeTime();
+  using _time = time;
+  const [events, listener] = [new Events(), new FailingListener(Array(500).fill(systemError("ENOTCONN")))];
+  const frontend = frontendOn(listener, events);
+  await listener.drained.promise; // no time passes, so a pause would last for ever
+  assertEquals(events.of("socket trouble"), []);
+  frontend[Symbol.dispose]();
+});
+
+Deno.test("a shortage of the host is reported and pauses accepting, which goes on by itself", async () => {
+  for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
+    const error = systemError(code);
+    assert(isShortage(error));
+    const [events, listener] = [new Events(), new FailingListener([error, error])];
+    const frontend = frontendOn(listener, events);
+    await listener.drained.promise;
+    assertEquals(events.of("socket trouble").map((event) => event.error), [error, error]);
+    frontend[Symbol.dispose]();
+  }
+});
+
+Deno.test("a listener that fails without an end does not keep the thread busy", async () => {
+  const errors = Array.from({ length: 1000 }, () => systemError("EINVAL"));
+  const [events, listener] = [new Events(), new FailingListener(errors)];
+  const frontend = frontendOn(listener, events);
+  await listener.drained.promise;
+  assertEquals(events.of("socket trouble").length, 1000);
+  frontend[Symbol.dispose]();
+});

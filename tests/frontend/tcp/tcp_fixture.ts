@@ -1,0 +1,48 @@
+/** What the tests of the TCP front end have in common. */
+import { Places } from "../../../lib/frontend/tcp/connection_limit.ts";
+import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
+import type { TcpClient } from "../../support/clients/plain_client.ts";
+import type { FakeResolver } from "../../support/fakes/resolver.ts";
+import { query, read } from "../../support/packets/packets.ts";
+import { answererFor, Clock, Events, TURNS, withTicks } from "../fixture.ts";
+
+export const IDLE_TIMEOUT = 10_000;
+
+interface Settings {
+  readonly resolver: FakeResolver;
+  readonly maxClients?: number;
+  readonly maxClientsPerAddress?: number;
+  readonly maxPipelined?: number;
+}
+
+/** A front end on a port of its own. Its clock stands still, and idle sessions are looked for at `tick` only. */
+export function tcpServer(
+  { resolver, maxClients = 50, maxClientsPerAddress = 20, maxPipelined = 256 }: Settings,
+) {
+  const [events, clock] = [new Events(), new Clock()];
+  const { made: frontend, tick } = withTicks(() =>
+    new TcpFrontend({
+      hostname: "127.0.0.1",
+      port: 0,
+      answerer: answererFor({ resolver, events, clock }),
+      turns: TURNS,
+      observe: events.observe,
+      places: new Places({ maxClients, maxClientsPerAddress }),
+      limits: { idleTimeout: IDLE_TIMEOUT, maxPipelined, now: clock.now },
+    })
+  );
+  const { hostname, port } = frontend.address;
+  const address = { hostname, port };
+  return { frontend, address, events, clock, tick, [Symbol.dispose]: () => frontend[Symbol.dispose]() };
+}
+
+/** Asks on an open connection, and says which name was answered. */
+export async function askOn(client: TcpClient, name: string): Promise<string | undefined> {
+  await client.send(query(name));
+  return nameIn(await client.receive());
+}
+
+/** The name in a reply's question. */
+export function nameIn(reply: Uint8Array | undefined): string | undefined {
+  return reply && read(reply).question?.name;
+}

@@ -1,0 +1,20 @@
+import { Copies } from "../../../lib/frontend/udp/bump_buffer.ts";
+import { assertEquals } from "../../support/assert.ts";
+
+Deno.test("copies stay as they were, however many follow, and many share a buffer", () => {
+  const copies = new Copies();
+  const original = new Uint8Array(5_000);
+  const taken = Array.from({ length: 2_000 }, (_, i) => {
+    original.fill(i);
+    return copies.copy(original, i % 7, i % 300 === 0 ? 4_096 : i % 100);
+  });
+  for (const [i, copy] of taken.entries()) {
+    assertEquals(copy.length, i % 300 === 0 ? 4_096 : i % 100);
+    assertEquals(copy.every((octet) => octet === (i & 0xff)), true, `${i}`);
+  }
+  assertEquals(new Set(taken.map(({ buffer }) => buffer)).size <= 3, true);
+});
+
+Deno.test("only what is to be copied is", () => {
+  assertEquals(new Copies().copy(Uint8Array.of(1, 2, 3, 4), 1, 2), Uint8Array.of(2, 3));
+});

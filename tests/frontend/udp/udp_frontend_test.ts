@@ -1,0 +1,248 @@
+import { UdpFrontend } from "../../../lib/frontend/udp/udp_frontend.ts";
+import { type Library, openLibrary } from "../../../lib/frontend/udp/mmsg.ts";
+import { addressOf } from "../../support/packets/answers.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../../support/assert.ts";
+import { askUdp, UdpClient } from "../../support/clients/plain_client.ts";
+import {
+  addressed,
+  atOnce,
+  FakeResolver,
+  HoldingResolver,
+  later,
+  type Respond,
+} from "../../support/fakes/resolver.ts";
+import { padding, query, type QueryFields, read, txt } from "../../support/packets/packets.ts";
+import { answererFor, Events, TURNS } from "../fixture.ts";
+
+function frontend(
+  resolver: FakeResolver,
+  library: Library | undefined,
+  events = new Events(),
+  hostname = "127.0.0.1",
+): UdpFrontend {
+  const answerer = answererFor({ resolver, events });
+  return new UdpFrontend({ hostname, port: 0, answerer, turns: TURNS, observe: events.observe, library });
+}
+
+/** Whether datagrams are handed over one at a time or many makes no difference to what is true of them. */
+function bothWays(name: string, body: (library: Library | undefined) => Promise<void>): void {
+  for (const batch of ["off", "on"] as const) {
+    Deno.test(`${name} (--udp-batch ${batch})`, async () => {
+      const library = openLibrary(batch);
+      try {
+        await body(library);
+      } finally {
+        library?.close();
+      }
+    });
+  }
+}
+
+/** The name and the address in a reply, which belong together if it is the right one. */
+function nameAndAddress(reply: Uint8Array): [string, string] {
+  const { question, answers } = read(reply);
+  return [question!.name, answers[0]!.text];
+}
+
+bothWays("of many concurrent clients each gets the answer to its own query (5452-1)", async (library) => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver, library);
+  const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
+  // One ID for all: nothing but the address can tell them apart.
+  const answers = names.map((name) => askUdp(server.address, query(name)));
+  await resolver.until(names.length);
+  resolver.release(resolver.asked.toReversed());
+  const got = await Promise.all(answers);
+  assertEquals(got.map(nameAndAddress), names.map((name) => [name, addressOf(name)]));
+});
+
+bothWays(
+  "of many queries from one socket each is answered under its ID, in whatever order (7766-7)",
+  async (library) => {
+    const resolver = new HoldingResolver();
+    using server = frontend(resolver, library);
+    using client = new UdpClient(server.address);
+    const names = Array.from({ length: 100 }, (_, i) => `query-${i}.example`);
+    for (const [id, name] of names.entries()) await client.send(query(name, "A", { id }));
+    await resolver.until(names.length);
+    resolver.release(resolver.asked.toReversed());
+    for (let i = 0; i < names.length; i++) {
+      const reply = await client.receive();
+      assertEquals(nameAndAddress(reply)[0], names[read(reply).id]);
+    }
+  },
+);
+
+bothWays(
+  "a query that waits keeps its question, not its padding, and the datagrams after it do not overwrite it (BIND CVE-2019-6477)",
+  async (library) => {
+    const resolver = new HoldingResolver();
+    using server = frontend(resolver, library);
+    const waiting = Array.from({ length: 40 }, (_, i) => large(`waiting-${i}.example`, { id: i }));
+    using client = new UdpClient(server.address);
+    for (const [i, bytes] of waiting.entries()) {
+      await client.send(bytes);
+      await resolver.until(i + 1);
+    }
+    // More than all receive buffers hold, both answered at once and waited for.
+    for (let i = 0; i < 400; i++) {
+      resolver.respond = i % 2 ? atOnce : later;
+      await askUdp(server.address, large(`later-${i}.example`, { id: 0xffff }));
+    }
+    const kept = resolver.asked.slice(0, waiting.length);
+    const essentials = waiting.map((_, i) => query(`waiting-${i}.example`, "A", { id: i, edns: {} }).toHex());
+    assertEquals(kept.map(({ message }) => message.bytes.toHex()), essentials);
+    assertEquals(
+      kept.map(({ message }) => message.bytes.buffer.byteLength),
+      essentials.map((hex) => hex.length / 2),
+    );
+    resolver.release();
+    for (const _ of waiting) {
+      const reply = await client.receive();
+      assertEquals(nameAndAddress(reply)[0], `waiting-${read(reply).id}.example`);
+    }
+  },
+);
+
+/** A query of some 3,000 octets. */
+function large(name: string, fields: QueryFields): Uint8Array {
+  return query(name, "A", { ...fields, edns: { options: [padding(3000)] } });
+}
+
+bothWays("an answer at once does not wait for one that takes longer", async (library) => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver, library);
+  using slow = new UdpClient(server.address);
+  await slow.send(query("slow.example"));
+  await resolver.until(1);
+  const [waiting] = resolver.asked;
+  resolver.respond = atOnce;
+  assertEquals(nameAndAddress(await askUdp(server.address, query("fast.example")))[0], "fast.example");
+  resolver.release([waiting!]);
+  assertEquals(nameAndAddress(await slow.receive())[0], "slow.example");
+});
+
+/** TXT records of 100 octets of text each. */
+const texts = (count: number): Respond => (query) =>
+  addressed(query, { answers: Array.from({ length: count }, () => txt("example.com", ["x".repeat(100)])) });
+
+bothWays(
+  "an answer is truncated exactly if the client cannot take it (1035-1, 6891-3, 9715-1, 2181-1)",
+  async (library) => {
+    const cases: [string, number, QueryFields, number, boolean][] = [
+      ["a small one without EDNS", 3, {}, 512, false],
+      ["4 KB without EDNS", 36, {}, 512, true],
+      ["1 KB without EDNS", 9, {}, 512, true],
+      ["1 KB with 1232 offered", 9, { edns: { size: 1232 } }, 1232, false],
+      ["4 KB with 1232 offered", 36, { edns: { size: 1232 } }, 1232, true],
+      ["4 KB with more offered than this side sends", 36, { edns: { size: 4096 } }, 1232, true],
+      ["1 KB with less than 512 offered, which means 512", 9, { edns: { size: 10 } }, 512, true],
+      ["a small one with less than 512 offered", 3, { edns: { size: 10 } }, 512, false],
+    ];
+    for (const [name, count, fields, limit, truncated] of cases) {
+      using server = frontend(new FakeResolver(texts(count)), library);
+      const reply = await askUdp(server.address, query("example.com", "TXT", fields));
+      const { flags, answers } = read(reply);
+      assert(reply.length <= limit, `${name}: ${reply.length} octets`);
+      assertEquals([flags.tc, answers.length], [truncated, truncated ? 0 : count], name);
+    }
+  },
+);
+
+bothWays("empty, short, oversized and senseless datagrams hinder nobody", async (library) => {
+  const [resolver, events] = [new FakeResolver(), new Events()];
+  using server = frontend(resolver, library, events);
+  using client = new UdpClient(server.address);
+  const junk = [0, 1, 11, 12, 512, 1233, 65_507].map((length) => new Uint8Array(length).fill(0xee));
+  for (const bytes of [...junk, ...junk]) {
+    await client.send(bytes);
+    assertEquals(nameAndAddress(await askUdp(server.address, query("example.com")))[0], "example.com");
+  }
+  assertEquals(resolver.asked.length, 2 * junk.length);
+  assertEquals(events.of("socket trouble"), []);
+});
+
+bothWays("a client that has gone before its answer hinders nobody", async (library) => {
+  const [resolver, events] = [new HoldingResolver(), new Events()];
+  using server = frontend(resolver, library, events);
+  for (let i = 1; i <= 20; i++) {
+    using client = new UdpClient(server.address);
+    await client.send(query("gone.example"));
+    await resolver.until(i);
+  }
+  resolver.release();
+  resolver.respond = atOnce;
+  assertEquals(nameAndAddress(await askUdp(server.address, query("example.com")))[0], "example.com");
+  assertEquals(events.of("socket trouble"), []);
+});
+
+bothWays("a frontend that stops answers what it was asked, then gives the port back", async (library) => {
+  const resolver = new HoldingResolver();
+  using server = frontend(resolver, library, new Events(), "127.0.53.3"); // whose ports no other test takes
+  const answers = Array.from(
+    { length: 20 },
+    (_, i) => askUdp(server.address, query(`under-way-${i}.example`)),
+  );
+  await resolver.until(answers.length);
+  const stopped = server.stop();
+  resolver.release(resolver.asked.slice(0, 10));
+  resolver.release();
+  await stopped;
+  const names = (await Promise.all(answers)).map((reply) => nameAndAddress(reply)[0]);
+  assertEquals(names, answers.map((_, i) => `under-way-${i}.example`));
+  const { hostname, port } = server.address;
+  Deno.listenDatagram({ transport: "udp", hostname, port }).close();
+});
+
+bothWays(
+  "a frontend that waits for nothing stops at once, and may be stopped and disposed of again",
+  async (library) => {
+    const server = frontend(new FakeResolver(), library);
+    await server.stop();
+    await server.stop();
+    server[Symbol.dispose]();
+  },
+);
+
+bothWays("an answer that comes after all is closed goes nowhere and harms nothing", async (library) => {
+  const [resolver, events] = [new HoldingResolver(), new Events()];
+  const server = frontend(resolver, library, events);
+  using client = new UdpClient(server.address);
+  await client.send(query("example.com"));
+  await resolver.until(1);
+  server[Symbol.dispose]();
+  resolver.release();
+  await assertRejects(() => client.receive({ timeout: 50 }), DOMException);
+  assertEquals(events.of("socket trouble"), []);
+});
+
+bothWays("of queries that come one by one each has its answer, however many there are", async (library) => {
+  using server = frontend(new FakeResolver(), library);
+  using client = new UdpClient(server.address);
+  for (let id = 0; id < 3_000; id++) {
+    await client.send(query("example.com", "A", { id }));
+    assertEquals(read(await client.receive()).id, id);
+  }
+});
+
+Deno.test({
+  name: "a front end whose descriptor cannot be found gives the port back",
+  ignore: Deno.build.os !== "linux",
+  fn() {
+    const library = openLibrary("on")!;
+    const symbols = { ...library.symbols, getsockopt: () => -1 };
+    const taken = Deno.listenDatagram({ transport: "udp", hostname: "127.0.53.4", port: 0 }); // no other test's
+    taken.close();
+    const place = taken.addr as Deno.NetAddr;
+    const answerer = answererFor({ resolver: new FakeResolver() });
+    const options = { answerer, turns: TURNS, observe: () => {} };
+    const deaf = { ...library, symbols } as Library;
+    assertThrows(
+      () => new UdpFrontend({ ...place, ...options, library: deaf }),
+      Error,
+      "no descriptor is bound",
+    );
+    Deno.listenDatagram(place as Deno.UdpListenOptions & { transport: "udp" }).close();
+    library.close();
+  },
+});

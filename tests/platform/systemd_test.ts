@@ -1,0 +1,109 @@
+import { join } from "node:path";
+import { Notifier, notifyFrom } from "../../lib/platform/systemd.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+
+/** systemd's end of the socket. */
+class Manager implements Disposable {
+  readonly #socket: Deno.DatagramConn;
+
+  constructor(path: string) {
+    this.#socket = Deno.listenDatagram({ transport: "unixpacket", path });
+  }
+
+  async told(): Promise<string> {
+    const [bytes] = await this.#socket.receive();
+    return new TextDecoder().decode(bytes);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
+function fail(error: unknown): never {
+  throw error;
+}
+
+const directory = Deno.makeTempDirSync();
+Deno.test.afterAll(() => Deno.removeSync(directory, { recursive: true }));
+const name = `dot-proxy-test-${crypto.randomUUID()}`;
+
+for (
+  const [what, path, socket] of [
+    ["a path", join(directory, "notify"), join(directory, "notify")],
+    ["a name in the abstract namespace", `\0${name}`, `@${name}`],
+  ] as const
+) {
+  Deno.test(`systemd is told over ${what}, in order`, async () => {
+    using manager = new Manager(path);
+    const notifier = new Notifier({ socket, watchdog: undefined, onTrouble: fail });
+    notifier.status("starting");
+    notifier.ready();
+    notifier.status("one line\nand no more");
+    notifier.status("one line\nand no more");
+    notifier.reloading();
+    await notifier.stop();
+    const told = [];
+    while (told.at(-1) !== "STOPPING=1") told.push(await manager.told());
+    assertEquals(told, [
+      "STATUS=starting",
+      "READY=1",
+      "STATUS=one line and no more",
+      "RELOADING=1",
+      "STOPPING=1",
+    ]);
+  });
+}
+
+// systemd ignores a datagram of more than 4096 bytes (NOTIFY_BUFFER_MAX).
+Deno.test("a status of many words is cut to what systemd reads", async () => {
+  const path = join(directory, "long");
+  using manager = new Manager(path);
+  const notifier = new Notifier({ socket: path, watchdog: undefined, onTrouble: fail });
+  notifier.status("…".repeat(10_000));
+  const told = await manager.told();
+  assertEquals(told, `STATUS=${"…".repeat(1001)}`);
+  assert(new TextEncoder().encode(told).length <= 4096);
+  await notifier.stop();
+});
+
+Deno.test("a watchdog hears of us twice in its time, once the start is over", async () => {
+  const path = join(directory, "watchdog");
+  using manager = new Manager(path);
+  const { setInterval } = globalThis;
+  let period = 0;
+  let bark = () => {};
+  globalThis.setInterval = ((callback: () => void, milliseconds: number) => {
+    [bark, period] = [callback, milliseconds];
+    return 0;
+  }) as unknown as typeof setInterval;
+  const notifier = new Notifier({ socket: path, watchdog: 3000, onTrouble: fail });
+  bark(); // at nobody, for nothing has been asked for yet
+  notifier.ready();
+  globalThis.setInterval = setInterval;
+  assertEquals(await manager.told(), "READY=1");
+  bark();
+  assertEquals([await manager.told(), period], ["WATCHDOG=1", 1500]);
+  await notifier.stop();
+});
+
+Deno.test("that nobody listens is told and hurts nobody", async () => {
+  const troubles: unknown[] = [];
+  const onTrouble = (error: unknown) => void troubles.push(error);
+  const notifier = new Notifier({ socket: join(directory, "nobody"), watchdog: undefined, onTrouble });
+  notifier.ready();
+  await notifier.stop();
+  assertEquals(troubles.length, 2);
+  assert(troubles.every((error) => error instanceof Deno.errors.NotFound));
+});
+
+Deno.test("the environment says where and how often, and a watchdog for another process is not ours", () => {
+  const NOTIFY_SOCKET = "/run/systemd/notify";
+  assertEquals(notifyFrom({}, 7), undefined);
+  assertEquals(notifyFrom({ NOTIFY_SOCKET }, 7), { socket: NOTIFY_SOCKET, watchdog: undefined });
+  const WATCHDOG_USEC = "30000000";
+  for (const [pid, watchdog] of [[undefined, 30_000], ["7", 30_000], ["8", undefined]] as const) {
+    const environment = { NOTIFY_SOCKET, WATCHDOG_USEC, ...pid && { WATCHDOG_PID: pid } };
+    assertEquals(notifyFrom(environment, 7), { socket: NOTIFY_SOCKET, watchdog });
+  }
+});

@@ -1,0 +1,171 @@
+import { assertEquals } from "../../support/assert.ts";
+import { Dispatching as Fixture } from "../../support/fakes/balancer_fixture.ts";
+import { asking } from "../../support/fakes/candidate.ts";
+import { settled } from "../../support/fakes/time.ts";
+import type { ResponseFields } from "../../support/packets/packets.ts";
+
+const SERVFAIL: ResponseFields = { rcode: 2 };
+const NXDOMAIN: ResponseFields = { rcode: 3 };
+const REFUSED: ResponseFields = { rcode: 5 };
+const FREE = { isFree: true };
+
+/** The first upstream fails its query, and with CD set again: it is not about validation. */
+async function failed(fixture: Fixture, fields: ResponseFields): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    fixture.all[0]!.attempt.answer(fields);
+    await settled();
+  }
+}
+
+function extendedError(code: number): ResponseFields {
+  return { rcode: 2, edns: { options: [{ code: 15, value: Uint8Array.of(0, code) }] } };
+}
+
+Deno.test("an answer is passed on as it is, and nobody else is asked", async () => {
+  const fixture = new Fixture(3);
+  const query = asking("name.test", 4_000);
+  const fate = fixture.ask(query);
+  fixture.all[0]!.attempt.answer();
+  await settled();
+  assertEquals([fixture.asked, fate.outcome, fate.response?.name], [[1, 0, 0], "0 from a", "name.test."]);
+  assertEquals(fixture.all[0]!.attempt.query, query);
+});
+
+for (const [what, poor] of Object.entries({ SERVFAIL, REFUSED, "SERVFAIL with EDE 22": extendedError(22) })) {
+  Deno.test(`${what} is retried at one other upstream, whose answer counts`, async () => {
+    const fixture = new Fixture(3);
+    const fate = fixture.ask();
+    await failed(fixture, poor);
+    assertEquals([fixture.asked, fate.outcome], [[2, 1, 0], "waiting"]);
+    fixture.all[1]!.attempt.answer();
+    await settled();
+    assertEquals([fixture.asked, fate.outcome], [[2, 1, 0], "0 from b"]);
+  });
+
+  Deno.test(`${what} from two upstreams is the answer, and a third is not asked`, async () => {
+    const fixture = new Fixture(3);
+    const fate = fixture.ask();
+    await failed(fixture, poor);
+    fixture.all[1]!.attempt.answer(poor);
+    await settled();
+    assertEquals([fixture.asked, fate.outcome.split(" ")[2]], [[2, 1, 0], "a"]);
+  });
+}
+
+Deno.test("NXDOMAIN is never retried, nor as the second opinion", async () => {
+  const fixture = new Fixture(3);
+  const [one, other] = [fixture.ask(), fixture.ask()];
+  const { all: [a, b] } = fixture;
+  a!.attempts[0]!.answer(NXDOMAIN);
+  a!.attempts[1]!.answer(SERVFAIL);
+  await settled();
+  a!.attempt.answer(SERVFAIL);
+  await settled();
+  b!.attempt.answer(NXDOMAIN);
+  await settled();
+  assertEquals([fixture.asked, one.outcome, other.outcome], [[3, 1, 0], "3 from a", "3 from b"]);
+});
+
+for (const code of [6, 7, 8, 9, 10, 11, 12]) {
+  Deno.test(`SERVFAIL with EDE ${code}, which DNSSEC is the reason for, is not retried (8914 §4.7 to §4.13)`, async () => {
+    const fixture = new Fixture(3);
+    const fate = fixture.ask();
+    fixture.all[0]!.attempt.answer(extendedError(code));
+    await settled();
+    assertEquals([fixture.asked, fate.outcome], [[1, 0, 0], "2 from a"]);
+  });
+}
+
+for (const code of [0, 3, 5, 13, 14, 22, 23]) {
+  Deno.test(`SERVFAIL with EDE ${code} is retried`, async () => {
+    const fixture = new Fixture(2);
+    fixture.ask();
+    await failed(fixture, extendedError(code));
+    assertEquals(fixture.asked, [2, 1]);
+  });
+}
+
+Deno.test("a poor answer is better than none: it counts when all others fail", async () => {
+  const fixture = new Fixture(3);
+  const fate = fixture.ask();
+  await failed(fixture, REFUSED);
+  for (const each of fixture.all.slice(1)) {
+    each.attempt.fail();
+    await settled();
+  }
+  assertEquals([fixture.asked, fate.outcome], [[2, 1, 1], "5 from a"]);
+});
+
+Deno.test("after a failure the next one is asked, each once, and the last reason is told when all have failed", async () => {
+  const fixture = new Fixture(3);
+  const fate = fixture.ask();
+  for (const [i, failure] of (["refused", "closed", "silent"] as const).entries()) {
+    assertEquals(fate.outcome, "waiting");
+    fixture.all[i]!.attempt.fail(failure);
+    await settled();
+  }
+  assertEquals([fixture.asked, fate.outcome], [[1, 1, 1], "silent at c"]);
+});
+
+Deno.test("nobody is asked any more after the deadline", async () => {
+  const fixture = new Fixture(3);
+  const fate = fixture.ask();
+  fixture.now = 4_000;
+  fixture.all[0]!.attempt.fail("timed out");
+  await settled();
+  assertEquals([fixture.asked, fate.outcome], [[1, 0, 0], "timed out at a"]);
+});
+
+Deno.test("an exception that is no failure of an upstream is passed on at once", async () => {
+  const fixture = new Fixture(3);
+  const fate = fixture.ask();
+  fixture.all[0]!.attempt.failWith(new RangeError("a defect"));
+  await settled();
+  assertEquals([fixture.asked, fate.outcome], [[1, 0, 0], "RangeError: a defect"]);
+});
+
+Deno.test("retries after a failure cost no budget", async () => {
+  const fixture = new Fixture(2);
+  for (let i = 0; i < 1_000; i++) {
+    fixture.ask();
+    fixture.all[0]!.attempt.fail();
+  }
+  await settled();
+  assertEquals(fixture.asked, [1_000, 1_000]);
+});
+
+Deno.test("one that is not usable does not serve as a hedge, but is tried when all others have failed", async () => {
+  const fixture = new Fixture(2);
+  fixture.all[1]!.usable = false;
+  const fate = fixture.ask();
+  fixture.all[0]!.attempt.asker!.overdue(FREE);
+  assertEquals(fixture.asked, [1, 0]);
+  fixture.all[0]!.attempt.fail();
+  await settled();
+  fixture.all[1]!.attempt.answer();
+  await settled();
+  assertEquals([fixture.asked, fate.outcome], [[1, 1], "0 from b"]);
+});
+
+Deno.test("race: two are asked at once, beside the budget, and the first good answer wins", async () => {
+  const fixture = new Fixture(3, "race");
+  for (let i = 0; i < 1_000; i++) fixture.ask();
+  assertEquals(fixture.asked, [1_000, 1_000, 0]);
+  const fate = fixture.ask();
+  await failed(fixture, SERVFAIL);
+  assertEquals([fixture.asked[2], fate.outcome], [0, "waiting"]);
+  fixture.all[1]!.attempt.answer();
+  await settled();
+  assertEquals(fate.outcome, "0 from b");
+});
+
+Deno.test("a single upstream is told that there is nobody else, whatever the strategy", async () => {
+  for (const name of ["fastest", "race"] as const) {
+    const fixture = new Fixture(1, name);
+    const fate = fixture.ask();
+    assertEquals([fixture.asked, fixture.all[0]!.attempt.asker], [[1], undefined]);
+    fixture.all[0]!.attempt.answer(SERVFAIL);
+    await settled();
+    assertEquals(fate.outcome, "2 from a");
+  }
+});

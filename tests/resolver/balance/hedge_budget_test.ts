@@ -1,0 +1,121 @@
+import { HedgeBudget } from "../../../lib/resolver/balance/balancer.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+import { Dispatching as Fixture } from "../../support/fakes/balancer_fixture.ts";
+import { settled } from "../../support/fakes/time.ts";
+
+const SERVFAIL = { rcode: 2 };
+const NOT_FREE = { isFree: false };
+const FREE = { isFree: true };
+
+/** How many extra queries can be sent at once. */
+function rest(budget: HedgeBudget): number {
+  let count = 0;
+  while (budget.spend()) count++;
+  return count;
+}
+
+function earn(budget: HedgeBudget, queries: number): void {
+  for (let i = 0; i < queries; i++) budget.earn();
+}
+
+Deno.test("a new proxy may help out its first queries", () => {
+  assertEquals(rest(new HedgeBudget()), 10);
+});
+
+Deno.test("twenty queries earn one extra query", () => {
+  const budget = new HedgeBudget();
+  rest(budget);
+  for (let i = 0; i < 50; i++) {
+    earn(budget, 20);
+    budget.earn(); // for what a sum of twentieths falls short of 1
+    assertEquals(budget.spend(), true);
+  }
+  assertEquals(rest(budget) <= 2, true);
+});
+
+Deno.test("what is saved up in quiet times is limited", () => {
+  const budget = new HedgeBudget();
+  earn(budget, 100_000);
+  assertEquals(rest(budget), 100);
+});
+
+Deno.test("a slow answer is hedged: the first good one wins, and what comes later harms nothing", async () => {
+  for (const [winner, loser] of [[0, 1], [1, 0]] as const) {
+    for (const end of ["answer", "fail"] as const) {
+      const fixture = new Fixture(3);
+      const fate = fixture.ask();
+      fixture.all[0]!.attempt.asker!.overdue(NOT_FREE);
+      assertEquals(fixture.asked, [1, 1, 0]);
+      fixture.all[winner]!.attempt.answer();
+      await settled();
+      assertEquals(fate.outcome, `0 from ${"ab"[winner]}`);
+      fixture.all[loser]!.attempt[end]();
+      fixture.all[loser]!.attempt.asker!.overdue(FREE);
+      await settled();
+      assertEquals([fixture.asked, fate.outcome], [[1, 1, 0], `0 from ${"ab"[winner]}`]);
+    }
+  }
+});
+
+Deno.test("a hedged query fails only when both have failed, and others are asked meanwhile", async () => {
+  const fixture = new Fixture(3);
+  const fate = fixture.ask();
+  fixture.all[0]!.attempt.asker!.overdue(NOT_FREE);
+  fixture.all[0]!.attempt.fail("closed");
+  await settled();
+  assertEquals([fixture.asked, fate.outcome], [[1, 1, 1], "waiting"]);
+  fixture.all[1]!.attempt.fail("silent");
+  await settled();
+  assertEquals(fate.outcome, "waiting");
+  fixture.all[2]!.attempt.answer();
+  await settled();
+  assertEquals(fate.outcome, "0 from c");
+});
+
+Deno.test("two poor answers are not the end while a third upstream has not spoken", async () => {
+  const fixture = new Fixture(3);
+  const fate = fixture.ask();
+  for (let i = 0; i < 2; i++) {
+    fixture.all[0]!.attempt.answer(SERVFAIL);
+    await settled();
+  }
+  fixture.all[1]!.attempt.asker!.overdue(NOT_FREE);
+  fixture.all[1]!.attempt.answer(SERVFAIL);
+  await settled();
+  assertEquals([fixture.asked, fate.outcome], [[2, 1, 1], "waiting"]);
+  fixture.all[2]!.attempt.answer();
+  await settled();
+  assertEquals(fate.outcome, "0 from c");
+});
+
+Deno.test("hedges are 5 % of all queries however many are slow, beyond those saved up", async () => {
+  const fixture = new Fixture(2);
+  for (let i = 0; i < 4_000; i++) {
+    fixture.ask();
+    const { attempt } = fixture.all[0]!;
+    attempt.asker!.overdue(NOT_FREE);
+    attempt.answer();
+    await settled();
+  }
+  const hedges = fixture.asked[1]!;
+  assert(hedges >= 200 && hedges <= 211, `${hedges} of 4000`);
+});
+
+Deno.test("another attempt that is free, is free: no budget limits it", () => {
+  const fixture = new Fixture(2);
+  for (let i = 0; i < 1_000; i++) {
+    fixture.ask();
+    fixture.all[0]!.attempt.asker!.overdue(FREE);
+  }
+  assertEquals(fixture.asked, [1_000, 1_000]);
+});
+
+Deno.test("sharded: a slow answer is waited for; only half of the time over, the next operator is asked", () => {
+  const fixture = new Fixture(3, "sharded");
+  fixture.ask();
+  const first = fixture.all.find(({ attempts }) => attempts.length === 1)!;
+  first.attempt.asker!.overdue(NOT_FREE);
+  assertEquals(fixture.asked.filter((count) => count > 0), [1]);
+  first.attempt.asker!.overdue(FREE);
+  assertEquals(fixture.asked.filter((count) => count > 0), [1, 1]);
+});

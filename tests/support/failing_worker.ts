@@ -1,7 +1,0 @@
-/** A worker as the program's own, but for an exception that nobody catches, whenever the test wants one. */
-import { serveAsWorker } from "../../lib/workers/serve.ts";
-
-serveAsWorker();
-new BroadcastChannel("fail").addEventListener("message", () => {
-  throw new Error("the test wants it");
-});

@@ -1,0 +1,35 @@
+import type { Message } from "../../../lib/dns/message.ts";
+import { UpstreamError } from "../../../lib/core/errors.ts";
+import { Dispatcher } from "../../../lib/resolver/balance/balancer.ts";
+import type { Query } from "../../../lib/core/resolver.ts";
+import { strategy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
+import { asking, candidates, type FakeCandidate } from "./candidate.ts";
+
+/** A dispatcher over candidates in the test's hands, which are asked in their order unless told. */
+export class Dispatching {
+  readonly all: FakeCandidate[];
+  readonly dispatcher: Dispatcher;
+  now = 0;
+
+  constructor(count: number, name: StrategyName = "failover") {
+    this.all = candidates(count);
+    const now = () => this.now;
+    this.dispatcher = new Dispatcher({ candidates: this.all, strategy: strategy(name, now), now });
+  }
+
+  /** How often each was asked. */
+  get asked(): number[] {
+    return this.all.map(({ attempts }) => attempts.length);
+  }
+
+  /** Asks, and gives back what comes of it: the answer's code, or the failure, and whose it was. */
+  ask(query: Query = asking("name.test", 4_000)): { outcome: string; response?: Message } {
+    const fate: { outcome: string; response?: Message } = { outcome: "waiting" };
+    const who = () => query.trace.upstream;
+    this.dispatcher.resolve(query).then(
+      (response) => Object.assign(fate, { outcome: `${response.rcode} from ${who()}`, response }),
+      (error) => fate.outcome = error instanceof UpstreamError ? `${error.failure} at ${who()}` : `${error}`,
+    );
+    return fate;
+  }
+}

@@ -1,0 +1,21 @@
+import { parseNetwork } from "../../../lib/net/ip_network.ts";
+import type { PolicyConfig } from "../../../lib/config/policy_config.ts";
+
+/** Everybody may ask, and every question goes on: special names, too, of which tests have many under `test`. */
+export const OPEN: PolicyConfig = {
+  allow: ["0.0.0.0/0", "::/0"].map(parseNetwork),
+  deny: [],
+  denyAnswer: "refused",
+  rateLimit: undefined,
+  rateLimitExempt: [],
+  hosts: [],
+  records: [],
+  specialNames: "forward",
+  canaryNames: "forward",
+  lists: [],
+  blockAnswer: "nxdomain",
+  rebindProtection: false,
+  rebindAllow: [],
+  filterTypes: [],
+  filterSigned: false,
+};

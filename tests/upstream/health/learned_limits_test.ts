@@ -1,0 +1,71 @@
+import { LearnedLimits } from "../../../lib/upstream/health/learned_limits.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+
+/** The idle timeout where nothing is known. */
+const OTHERWISE = 30_000;
+
+function afterCloses(...idles: number[]): number {
+  const limits = new LearnedLimits();
+  for (const idle of idles) limits.closedIdle(idle);
+  return limits.idleTimeout(OTHERWISE);
+}
+
+Deno.test("while nothing is known there is no limit, and the idle timeout is the one given", () => {
+  const limits = new LearnedLimits();
+  assertEquals([limits.budget(0), limits.idleTimeout(OTHERWISE)], [Infinity, OTHERWISE]);
+});
+
+Deno.test("one close of an idle connection may be chance; two alike are a limit, from which 15 % are kept off", () => {
+  assertEquals(afterCloses(2_000), OTHERWISE);
+  assertEquals(afterCloses(2_000, 2_000), 1_700);
+});
+
+Deno.test("of two that are nearly alike the shorter counts", () => {
+  assertEquals(afterCloses(2_100, 2_000), 1_700);
+  assertEquals(afterCloses(2_000, 2_100), 1_700);
+});
+
+Deno.test("two that are not alike teach nothing, nor do closes within half a second", () => {
+  assertEquals(afterCloses(2_000, 9_000, 2_000), OTHERWISE);
+  assertEquals(afterCloses(400, 400, 400), OTHERWISE);
+});
+
+Deno.test("a limit that has changed is learned again, shorter or longer", () => {
+  assertEquals(afterCloses(10_000, 10_000, 2_000, 2_000), 1_700);
+  assertEquals(afterCloses(2_000, 2_000, 10_000, 10_000), 8_500);
+});
+
+Deno.test("a limit beyond the timeout given changes nothing", () => {
+  assertEquals(afterCloses(60_000, 60_000), OTHERWISE);
+});
+
+Deno.test("what the server says counts, whatever was observed, and the last word of it (7828-2)", () => {
+  const limits = new LearnedLimits();
+  limits.closedIdle(2_000);
+  limits.closedIdle(2_000);
+  limits.toldIdle(12_000);
+  assertEquals(limits.idleTimeout(OTHERWISE), 12_000);
+  limits.toldIdle(55_000);
+  assertEquals(limits.idleTimeout(OTHERWISE), 55_000);
+});
+
+Deno.test("the same number of answers twice in a row is how many a connection gets, for half a minute", () => {
+  const limits = new LearnedLimits();
+  limits.cutAfter(100, {}, 0);
+  assertEquals(limits.budget(1), Infinity);
+  limits.cutAfter(100, {}, 10);
+  assertEquals([limits.budget(11), limits.budget(30_009), limits.budget(30_010)], [100, 100, Infinity]);
+});
+
+Deno.test("different numbers of answers are chance", () => {
+  const limits = new LearnedLimits();
+  for (const [i, answers] of [7, 100, 7, 100, 12].entries()) limits.cutAfter(answers, {}, i);
+  assertEquals(limits.budget(5), Infinity);
+});
+
+Deno.test("each cut that confirms the limit prolongs it, and another one does not undo it", () => {
+  const limits = new LearnedLimits();
+  for (const now of [0, 1, 20_000]) limits.cutAfter(100, {}, now);
+  limits.cutAfter(3, {}, 20_001);
+  assert(limits.budget(49_999) === 100 && limits.budget(50_000) === Infinity);
+});

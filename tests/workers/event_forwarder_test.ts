@@ -1,0 +1,69 @@
+import { Message } from "../../lib/dns/message.ts";
+import { UpstreamError } from "../../lib/core/errors.ts";
+import type { Event } from "../../lib/core/event.ts";
+import type { Query } from "../../lib/core/resolver.ts";
+import { type FlatEvent, restore } from "../../lib/workers/event_codec.ts";
+import { Relay } from "../../lib/workers/event_forwarder.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+import { query } from "../support/packets/packets.ts";
+
+/** Events that may wait to be taken. */
+const MAX_UNTAKEN = 20_000;
+
+const CLIENT = { transport: "udp", address: "192.0.2.1", port: 53 } as const;
+const DENIED: Event = { kind: "denied", client: CLIENT, reason: "not allowed", told: true };
+const REFUSED: Event = { kind: "client refused", address: CLIENT.address, reason: "1 TCP clients" };
+
+function answered(error?: UpstreamError): Event {
+  const trace: Query["trace"] = { source: "upstream", upstream: "192.0.2.53:853", attempts: 1 };
+  const asked: Query = {
+    message: Message.parse(query("example.com")),
+    client: CLIENT,
+    deadline: 4000,
+    trace,
+  };
+  return { kind: "answered", query: asked, rcode: 2, milliseconds: 1, ...error && { error } };
+}
+
+/** A relay, and what has arrived of it at the other thread. */
+function relay(wantsEach: boolean) {
+  const arrived: Event[] = [];
+  const made = new Relay((events) => arrived.push(...structuredClone<FlatEvent[]>(events).map(restore)));
+  made.wantsEach = wantsEach;
+  return { made, arrived };
+}
+
+Deno.test("an event arrives as it was, its query and its error with it", async () => {
+  const { made, arrived } = relay(true);
+  const facts = { upstream: "192.0.2.53:853", phase: "read", sent: true } as const;
+  const error = new UpstreamError("timed out", facts);
+  made.observe(answered(error));
+  made.observe({ kind: "defect", error: new TypeError("wrong") });
+  await Promise.resolve();
+  const [first, second] = arrived;
+  assert(first?.kind === "answered" && second?.kind === "defect" && second.error instanceof Error);
+  assertEquals([first.query.message.name, first.query.client], ["example.com.", CLIENT]);
+  assert(first.error instanceof UpstreamError);
+  assertEquals([first.error.failure, first.error.message], ["timed out", error.message]);
+  assertEquals([second.error.name, second.error.message], ["TypeError", "wrong"]);
+});
+
+Deno.test("what strangers bring about for each packet is told only where somebody wants it", async () => {
+  const { made, arrived } = relay(false);
+  for (const event of [answered(), DENIED, REFUSED]) made.observe(event);
+  await Promise.resolve();
+  assertEquals([arrived.map(({ kind }) => kind), made.lost], [["client refused"], 0]);
+});
+
+Deno.test("what a busy thread has not taken is bounded, and only answers count as lost to the query log", async () => {
+  const { made, arrived } = relay(true);
+  for (let i = 0; i < MAX_UNTAKEN; i++) made.observe(REFUSED);
+  for (const event of [answered(), DENIED, REFUSED, answered()]) made.observe(event);
+  made.observe({ kind: "upstream", upstream: "192.0.2.53:853", state: "up" });
+  await Promise.resolve();
+  assertEquals([arrived.length, arrived.at(-1)?.kind, made.lost], [MAX_UNTAKEN + 1, "upstream", 2]);
+  made.took(arrived.length);
+  made.observe(answered());
+  await Promise.resolve();
+  assertEquals([arrived.at(-1)?.kind, made.lost], ["answered", 2]);
+});
