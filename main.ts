@@ -4,20 +4,20 @@ import {
   composeConfig,
   type Config,
   helpText,
+  type OptionSources,
   readSources,
-  type Sources,
   UsageError,
 } from "./lib/config/config.ts";
 import { configText } from "./lib/config/effective.ts";
 import { descriptorLimit, withinDescriptors } from "./lib/platform/descriptors.ts";
 import { ControlSocket, requestReload } from "./lib/platform/control_socket.ts";
-import { surviveDefects } from "./lib/platform/uncaught.ts";
+import { surviveUncaughtErrors } from "./lib/platform/uncaught.ts";
 import { ListenError, listenError } from "./lib/frontend/listeners.ts";
 import { isHealthy } from "./lib/commands/healthcheck.ts";
 import { formatHostPort } from "./lib/net/host_port.ts";
 import { readAhead } from "./lib/platform/read_file.ts";
-import { type Inputs, readInputs } from "./lib/config/files.ts";
-import { Observation } from "./lib/telemetry.ts";
+import { type LoadedFiles, readFiles } from "./lib/config/files.ts";
+import { Telemetry } from "./lib/telemetry.ts";
 import { log } from "./lib/observe/log.ts";
 import { stderr } from "./lib/observe/stderr.ts";
 import { openResolverWarning } from "./lib/config/open_resolver.ts";
@@ -27,8 +27,8 @@ import { Reloader } from "./lib/reloader.ts";
 import { resolverLoopWarning } from "./lib/commands/resolver_loop.ts";
 import { versionText } from "./lib/commands/version.ts";
 import { dropTrustVariables } from "./lib/platform/trust_environment.ts";
-import { isWorker, serveAsWorker } from "./lib/workers/worker_main.ts";
-import { Threads } from "./lib/workers/worker_pool.ts";
+import { isWorker, runWorker } from "./lib/workers/worker_main.ts";
+import { WorkerPool } from "./lib/workers/worker_pool.ts";
 import { Heartbeat, takeRestartReason, Watchdog } from "./lib/workers/watchdog.ts";
 
 const EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
@@ -61,7 +61,7 @@ async function main(args: string[]): Promise<number> {
     const config = composeConfig(sources);
     if (command === "healthcheck") return await checkHealth(config);
     const empty = await checkListFiles(config.policy, "all");
-    const inputs = await readAhead((file) => readInputs(config, file));
+    const inputs = await readAhead((file) => readFiles(config, file));
     if (command === "check-config") return check(inputs, sources);
     return await run(inputs, sources, { ignored, restartReason, empty });
   } catch (error) {
@@ -73,7 +73,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 /** Reads all that the configuration names, and makes of it all but sockets. */
-function check(inputs: Inputs, sources: Sources): number {
+function check(inputs: LoadedFiles, sources: OptionSources): number {
   Proxy.check(inputs);
   return say(configText(sources));
 }
@@ -88,23 +88,23 @@ interface Beginning {
 }
 
 async function run(
-  { config, caCerts, token }: Inputs,
-  sources: Sources,
+  { config, caCerts, token }: LoadedFiles,
+  sources: OptionSources,
   { ignored, restartReason, empty }: Beginning,
 ): Promise<number> {
   const environment = Deno.env.toObject();
   const descriptors = descriptorLimit();
-  const observation = new Observation({ config, environment, version: metadata.version, token, descriptors });
+  const observation = new Telemetry({ config, environment, version: metadata.version, token, descriptors });
   for (const name of ignored) {
     log.debug(`${name} has no effect: trust comes from the options alone, see --ca`);
   }
   const { observe, relay } = observation;
-  surviveDefects(observe);
+  surviveUncaughtErrors(observe);
   if (restartReason !== undefined) log.error(`begun anew: ${restartReason}`);
   using watchdog = await Watchdog.start({ threads: config.workers });
   const beats = watchdog?.beats;
-  const wantsEach = () => observation.wantsEach;
-  const proxy = new Threads({
+  const wantsEach = () => observation.needsPerQueryEvents;
+  const proxy = new WorkerPool({
     config,
     caCerts,
     observe,
@@ -114,7 +114,7 @@ async function run(
     beats,
     descriptors,
   });
-  observation.onWantsEach(() => proxy.tellEach());
+  observation.onWantsEach(() => proxy.updatePerQueryEvents());
   const stopping = new Promise(onStop);
   using _heartbeat = beats && new Heartbeat(beats, 1);
   await proxy.started; // what is given up now is the whole process's
@@ -126,7 +126,7 @@ async function run(
   warn(config, proxy, descriptors);
   showTo(observation, proxy, config);
   const reloader = new Reloader({
-    read: (file) => readSources(Deno.args, environment, file) as Sources, // neither help nor version were asked for
+    read: (file) => readSources(Deno.args, environment, file) as OptionSources, // neither help nor version were asked for
     sources,
     empty,
     proxy,
@@ -152,7 +152,7 @@ async function run(
   return EXIT.stopped;
 }
 
-function warn(config: Config, proxy: Threads, descriptors: number | undefined): void {
+function warn(config: Config, proxy: WorkerPool, descriptors: number | undefined): void {
   const { maxTcpClients } = withinDescriptors(config, descriptors);
   if (maxTcpClients < config.maxTcpClients) {
     log.warning(
@@ -179,7 +179,7 @@ function giveUpWriting(
   if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
-function showTo(observation: Observation, proxy: Threads, { admin }: Config): void {
+function showTo(observation: Telemetry, proxy: WorkerPool, { admin }: Config): void {
   try {
     const address = observation.show(proxy);
     if (address) {
@@ -219,7 +219,7 @@ function complain(message: string, code: number): number {
 
 // Workers run this file, too: so the compiled program needs no other, and import.meta.main is true there as well.
 if (isWorker()) {
-  serveAsWorker();
+  runWorker();
 } else if (import.meta.main) {
   const code = await main(Deno.args);
   await stderr.flush(LAST_LINES);

@@ -1,23 +1,23 @@
 import type { Config } from "./config/config.ts";
 import { Type } from "./dns/codes.ts";
-import type { Flush } from "./resolver/cache/inspection.ts";
+import type { FlushSelection } from "./resolver/cache/inspection.ts";
 import { UsageError } from "./core/errors.ts";
 import type { Observe } from "./core/event.ts";
 import type { UpstreamStatus } from "./observe/status.ts";
-import { Policy } from "./policy_chain.ts";
+import { PolicyChain } from "./policy_chain.ts";
 import type { TtlLimits } from "./resolver/cache/cacheability.ts";
 import { Cache } from "./resolver/cache/cache.ts";
-import { CacheFile } from "./resolver/cache/snapshot_file.ts";
-import { Coalescer } from "./resolver/singleflight.ts";
-import { Dispatcher } from "./resolver/balance/balancer.ts";
+import { SnapshotFile } from "./resolver/cache/snapshot_file.ts";
+import { Singleflight } from "./resolver/singleflight.ts";
+import { Balancer } from "./resolver/balance/balancer.ts";
 import { probeQuery } from "./core/internal_query.ts";
 import { Limiter } from "./resolver/cache/writer.ts";
 import type { Resolver } from "./core/resolver.ts";
 import { Router } from "./resolver/balance/router.ts";
 import type { Store } from "./resolver/cache/store/store.ts";
-import { strategy } from "./resolver/balance/selection.ts";
+import { selectionPolicy } from "./resolver/balance/selection.ts";
 import type { UpstreamAddress } from "./upstream/address.ts";
-import { Upstreams } from "./upstream_registry.ts";
+import { UpstreamRegistry } from "./upstream_registry.ts";
 
 export interface ForwarderOptions {
   readonly config: Config;
@@ -32,12 +32,12 @@ export interface ForwarderOptions {
 /** The shared chain of resolvers that every front end feeds. */
 export class Forwarder implements Disposable {
   readonly resolver: Resolver;
-  readonly policy: Policy;
+  readonly policy: PolicyChain;
   /** Undefined where it is turned off. */
   readonly cache: Cache | undefined;
-  readonly #cacheFile: CacheFile | undefined;
+  readonly #cacheFile: SnapshotFile | undefined;
   readonly #options: ForwarderOptions;
-  readonly #upstreams: Upstreams;
+  readonly #upstreams: UpstreamRegistry;
   readonly #owned: DisposableStack;
 
   /**
@@ -47,14 +47,14 @@ export class Forwarder implements Disposable {
   constructor(options: ForwarderOptions, previous?: Forwarder) {
     using owned = new DisposableStack();
     this.#options = options;
-    this.#upstreams = owned.use(new Upstreams(options, previous && previous.#upstreams));
+    this.#upstreams = owned.use(new UpstreamRegistry(options, previous && previous.#upstreams));
     const { upstreams, routes } = options.config;
     this.policy = owned.use(this.#makePolicy(previous !== undefined));
     const otherwise = this.policy.behind(this.#choose(upstreams));
     const router = routes.length === 0
       ? otherwise
       : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
-    const store = previous && this.#storeOf(previous);
+    const store = previous && this.#reusableStore(previous);
     this.cache = owned.use(this.#remember(router, store));
     this.#cacheFile = owned.use(this.cache && this.#openCacheFile(this.cache));
     if (!store) void this.#cacheFile?.load(); // in the background: nobody waits for it
@@ -63,10 +63,10 @@ export class Forwarder implements Disposable {
   }
 
   /** Forgets what is known only from asking as the one before this did. */
-  forget(previous: Forwarder): void {
-    this.cache?.store.nextEpoch();
-    const forgotten = outdated(previous.#options.config, this.#options.config);
-    if (forgotten.length > 0) previous.cache?.keepNoMore();
+  dropStaleEntries(previous: Forwarder): void {
+    this.cache?.store.nextGeneration();
+    const forgotten = staleEntries(previous.#options.config, this.#options.config);
+    if (forgotten.length > 0) previous.cache?.stopWriting();
     for (const what of forgotten) this.cache?.forget(what);
   }
 
@@ -95,15 +95,15 @@ export class Forwarder implements Disposable {
     this.#owned.dispose();
   }
 
-  #makePolicy(unhurried: boolean): Policy {
+  #makePolicy(unhurried: boolean): PolicyChain {
     const { config, observe } = this.#options;
     const routes = config.routes.map(({ domain }) => domain);
-    const onChange = () => this.cache?.store.nextEpoch();
-    return new Policy({ config: config.policy, routes, unhurried, onChange, observe });
+    const onChange = () => this.cache?.store.nextGeneration();
+    return new PolicyChain({ config: config.policy, routes, unhurried, onChange, observe });
   }
 
   /** What it knows, where there is as much room for it. */
-  #storeOf(other: Forwarder): Store | undefined {
+  #reusableStore(other: Forwarder): Store | undefined {
     const sizes = [other, this].map((each) => each.#options.config.cacheSize);
     return sizes[0] === sizes[1] ? other.cache?.store : undefined;
   }
@@ -125,7 +125,7 @@ export class Forwarder implements Disposable {
         ...limits,
         serveStale,
         rotate,
-        apart,
+        bypassTypes: apart,
         routes,
         observe,
         now,
@@ -139,18 +139,18 @@ export class Forwarder implements Disposable {
     }
   }
 
-  #coalesce(next: Resolver): Coalescer {
-    return new Coalescer(next, this.#options.now, new Limiter(ttlLimits(this.#options.config)));
+  #coalesce(next: Resolver): Singleflight {
+    return new Singleflight(next, this.#options.now, new Limiter(ttlLimits(this.#options.config)));
   }
 
-  #openCacheFile({ store }: Cache): CacheFile | undefined {
+  #openCacheFile({ store }: Cache): SnapshotFile | undefined {
     const { config, observe, now } = this.#options;
     const { stateDir, serveStale, maxTtl } = config;
     if (stateDir === undefined) return undefined;
-    return new CacheFile({
+    return new SnapshotFile({
       directory: stateDir,
       store,
-      conditions: conditions(config),
+      conditions: policyFingerprint(config),
       serveStale,
       maxTtl: maxTtl / 1000,
       observe,
@@ -162,7 +162,7 @@ export class Forwarder implements Disposable {
   #choose(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstreams.at(address));
-    return new Dispatcher({ candidates, strategy: strategy(config.strategy, now), now });
+    return new Balancer({ candidates, strategy: selectionPolicy(config.strategy, now), now });
   }
 }
 
@@ -171,7 +171,7 @@ function ttlLimits({ minTtl, maxTtl }: Config): TtlLimits {
 }
 
 /** What is cached that would be answered otherwise now, by others or under other conditions. */
-export function outdated(before: Config, now: Config): Flush[] {
+export function staleEntries(before: Config, now: Config): FlushSelection[] {
   const isSafer = before.opportunistic && !now.opportunistic;
   if (isSafer || rebinding(before) !== rebinding(now)) return ["all"];
   const [old, current] = [before, now].map(({ routes }) =>
@@ -183,7 +183,7 @@ export function outdated(before: Config, now: Config): Flush[] {
 }
 
 /** In one text what it depends on which answers are right: those that were saved under another are not to be given. */
-export function conditions(config: Config): string {
+export function policyFingerprint(config: Config): string {
   const routes = config.routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]);
   return JSON.stringify([routes, config.opportunistic, rebinding(config)]);
 }

@@ -7,8 +7,8 @@ import { Admission } from "./frontend/answer/admission.ts";
 import {
   checkInputFile,
   checkInputFileLater,
-  readInputFile,
   readInputFileLater,
+  readTextFile,
   unreadable,
 } from "./platform/read_file.ts";
 import { parseNetwork } from "./net/ip_network.ts";
@@ -16,12 +16,12 @@ import type { Observe } from "./core/event.ts";
 import type { PolicyConfig } from "./config/policy_config.ts";
 import { PRIVATE_NETWORKS } from "./config/options.ts";
 import { AnyFilter } from "./resolver/filter/any_filter.ts";
-import { BlockList, type Lists } from "./resolver/blocklist/block_filter.ts";
+import { BlockFilter, type Lists } from "./resolver/blocklist/block_filter.ts";
 import { DomainSet } from "./resolver/names/domain_set.ts";
 import { type Hosts, parseHosts } from "./resolver/local/hosts_file.ts";
 import { type ListFile, readLists } from "./resolver/blocklist/list_loader.ts";
-import { Local } from "./resolver/local/local_data.ts";
-import { LocalNames, type LocalRecord } from "./resolver/local/zone_data.ts";
+import { LocalData } from "./resolver/local/local_data.ts";
+import { type LocalRecord, ZoneData } from "./resolver/local/zone_data.ts";
 import { OtherClasses } from "./resolver/filter/other_classes.ts";
 import { RebindingFilter } from "./resolver/filter/rebinding_filter.ts";
 import type { Resolver } from "./core/resolver.ts";
@@ -44,7 +44,7 @@ const INSIDE = [
   ].map(parseNetwork),
 ];
 
-export interface PolicyOptions {
+export interface PolicyChainOptions {
   readonly config: PolicyConfig;
   /** The domains that have upstreams of their own, in lower case. */
   readonly routes: readonly string[];
@@ -60,11 +60,11 @@ export interface PolicyOptions {
  * block lists, filtered types, then cache and routes, and behind them, for what comes from strangers, protection against
  * rebinding. What the operator has said of a name comes before what he has said of names in general.
  */
-export class Policy implements Disposable {
+export class PolicyChain implements Disposable {
   readonly admission: Admission;
-  readonly #options: PolicyOptions;
-  #local: Local | undefined;
-  #blockList: BlockList | undefined;
+  readonly #options: PolicyChainOptions;
+  #local: LocalData | undefined;
+  #blockList: BlockFilter | undefined;
   readonly #watch: FileWatch | undefined;
   #loaded: Promise<void> = Promise.resolve();
   /** Files that are empty, which is no news of them. */
@@ -73,7 +73,7 @@ export class Policy implements Disposable {
   #reloading: Promise<void> = Promise.resolve();
 
   /** Throws `UsageError` if a file cannot be read. */
-  constructor(options: PolicyOptions) {
+  constructor(options: PolicyChainOptions) {
     this.#options = options;
     const { config } = options;
     const { allow, deny, rateLimit: rate, rateLimitExempt: exempt } = config;
@@ -94,11 +94,11 @@ export class Policy implements Disposable {
     const { lists, blockAnswer, filterTypes, filterSigned, hosts } = config;
     let first = next;
     if (filterTypes.length > 0) first = new TypeFilter(filterTypes, filterSigned, first);
-    if (lists.length > 0) first = this.#blockList = new BlockList(blockAnswer, first);
+    if (lists.length > 0) first = this.#blockList = new BlockFilter(blockAnswer, first);
     // On a reload they are read beside the traffic: the answers before the change go on until then.
     const names = this.#localNames(unhurried ? [] : this.#readHosts());
     // Hosts files that are empty now may be filled later.
-    if (names.size > 0 || hosts.length > 0) first = this.#local = new Local(names, first);
+    if (names.size > 0 || hosts.length > 0) first = this.#local = new LocalData(names, first);
     this.#loaded = this.#load();
     this.#loaded.catch(() => {}); // it is told to who waits for it
     return new OtherClasses(new AnyFilter(first), next);
@@ -173,7 +173,7 @@ export class Policy implements Disposable {
   }
 
   #readHosts(): Hosts[] {
-    return this.#options.config.hosts.map((path) => this.#parseHosts(path, readInputFile("--hosts", path)));
+    return this.#options.config.hosts.map((path) => this.#parseHosts(path, readTextFile("--hosts", path)));
   }
 
   async #readHostsLater(): Promise<Hosts[]> {
@@ -195,9 +195,9 @@ export class Policy implements Disposable {
   }
 
   /** What the configuration says of a name hides what files say of it. */
-  #localNames(hosts: readonly Hosts[]): LocalNames {
+  #localNames(hosts: readonly Hosts[]): ZoneData {
     const { config: { records, specialNames, canaryNames }, routes } = this.#options;
-    const names = new LocalNames();
+    const names = new ZoneData();
     const configured = new Set(records.map(({ name }) => String(name)));
     const found = hosts.flatMap(({ records }) => records).filter(({ name }) => !configured.has(String(name)));
     for (const record of [...records, ...found]) names.add(record, isPublic(record));

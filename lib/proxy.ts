@@ -3,7 +3,7 @@ import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Answerer, type AnswererOptions } from "./frontend/answer/answerer.ts";
 import { type ListenAddress, type ListenerOptions, Listeners } from "./frontend/listeners.ts";
-import type { Census } from "./frontend/tcp/connection_limit.ts";
+import type { SharedCount } from "./frontend/tcp/connection_limit.ts";
 import type { Sharing } from "./platform/reuse_port.ts";
 import { type Library, openLibrary } from "./frontend/udp/mmsg.ts";
 import type { Observe } from "./core/event.ts";
@@ -26,11 +26,11 @@ export interface ProxyOptions {
   readonly caCerts: readonly string[];
   readonly observe: Observe;
   /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
-  readonly wantsEach?: () => boolean;
+  readonly needsPerQueryEvents?: () => boolean;
   /** Whether other threads listen on the same ports; "alone" unless told. */
   readonly sharing?: Sharing;
   /** TCP clients of these other threads. */
-  readonly census?: Census;
+  readonly sharedCount?: SharedCount;
   /** Opened by whoever makes the proxy, who also closes it; else it is the proxy's own. */
   readonly library?: Library | undefined;
   /** Called when `addresses` have changed because those of the host have. */
@@ -127,7 +127,7 @@ export class Proxy implements Disposable {
     }
     this.#answerer.reconfigure(this.#answererOptions(config, next));
     this.#forwarder = next;
-    next.forget(previous);
+    next.dropStaleEntries(previous);
     this.#retire(previous);
   }
 
@@ -168,7 +168,7 @@ export class Proxy implements Disposable {
   /** Ends it when no query can need it any more: none outlives its deadline. */
   #retire(forwarder: Forwarder): void {
     const timer = setTimeout(() => {
-      this.#forwarder.forget(forwarder); // what it has learnt meanwhile
+      this.#forwarder.dropStaleEntries(forwarder); // what it has learnt meanwhile
       this.#retired.delete(forwarder);
       forwarder[Symbol.dispose]();
     }, forwarder.patience);
@@ -192,13 +192,13 @@ export class Proxy implements Disposable {
       udpSize: config.maxUdpSize,
       keepAlive: Math.floor(config.tcpIdleTimeout / 100),
       observe: this.#observe,
-      wantsEach: this.#options.wantsEach ?? (() => true),
+      needsPerQueryEvents: this.#options.needsPerQueryEvents ?? (() => true),
       now,
     };
   }
 
   #listenerOptions(config: Config): ListenerOptions {
-    const { sharing = "alone", census, onMove = () => {} } = this.#options;
+    const { sharing = "alone", sharedCount: census, onMove = () => {} } = this.#options;
     return {
       sharing,
       census,

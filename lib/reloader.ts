@@ -1,23 +1,23 @@
-import { composeConfig, type Config, type Sources } from "./config/config.ts";
+import { composeConfig, type Config, type OptionSources } from "./config/config.ts";
 import { FileWatch } from "./platform/file_watch.ts";
 import { UsageError } from "./core/errors.ts";
 import { readAhead, type ReadFile } from "./platform/read_file.ts";
-import { readInputs } from "./config/files.ts";
-import type { Observation } from "./telemetry.ts";
+import { readFiles } from "./config/files.ts";
+import type { Telemetry } from "./telemetry.ts";
 import { checkListFiles } from "./policy_chain.ts";
 import { log } from "./observe/log.ts";
 import { NAMES, needsRestart, variable } from "./config/options.ts";
-import type { Threads } from "./workers/worker_pool.ts";
+import type { WorkerPool } from "./workers/worker_pool.ts";
 
 export interface ReloaderOptions {
   /** Reads the file again, and whatever else says something. Throws `UsageError`. */
-  readonly read: (read: ReadFile) => Sources;
+  readonly read: (read: ReadFile) => OptionSources;
   /** What the proxy was made of. */
-  readonly sources: Sources;
+  readonly sources: OptionSources;
   /** Lists and hosts files that were empty then. */
   readonly empty: ReadonlySet<string>;
-  readonly proxy: Threads;
-  readonly observation: Observation;
+  readonly proxy: WorkerPool;
+  readonly observation: Telemetry;
   /** Called with each configuration that has come into force. */
   readonly onChange: (config: Config) => void;
 }
@@ -30,7 +30,7 @@ const STOPPING = "the process is stopping";
 /** Goes over to a changed configuration, or to changed certificates, as a whole or not at all. */
 export class Reloader implements Disposable {
   readonly #options: ReloaderOptions;
-  #sources: Sources;
+  #sources: OptionSources;
   /** Lists and hosts files that are empty, which is no news of them. */
   #empty: ReadonlySet<string>;
   #watch: FileWatch;
@@ -67,9 +67,9 @@ export class Reloader implements Disposable {
     try {
       const { sources, effective, inputs } = await readAhead((file) => {
         const sources = read(file);
-        readInputs(composeConfig(sources), file); // what only a restart takes over must be right, too
-        const effective: Sources = (name) => needsRestart(name) ? atStart(name) : sources(name);
-        return { sources, effective, inputs: readInputs(composeConfig(effective), file) };
+        readFiles(composeConfig(sources), file); // what only a restart takes over must be right, too
+        const effective: OptionSources = (name) => needsRestart(name) ? atStart(name) : sources(name);
+        return { sources, effective, inputs: readFiles(composeConfig(effective), file) };
       });
       const { config } = inputs;
       this.#refuseLostUpstreams(config);
@@ -110,23 +110,23 @@ export class Reloader implements Disposable {
     });
   }
 
-  #changes(sources: Sources): string {
+  #changes(sources: OptionSources): string {
     const changed = NAMES.filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
     return changed.length > 0 ? `another ${changed.join(", ")}` : SAME;
   }
 
-  #sayWhatWaits(sources: Sources): void {
+  #sayWhatWaits(sources: OptionSources): void {
     const waiting = NAMES.filter(needsRestart)
       .filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
     if (waiting.length > 0) log.warning(`only a restart changes ${waiting.join(", ")}`);
   }
 }
 
-function usesEnvironment(sources: Sources): boolean {
+function usesEnvironment(sources: OptionSources): boolean {
   return NAMES.some((name) => sources(name).some(({ source }) => source === variable(name)));
 }
 
-function textOf(sources: Sources, name: typeof NAMES[number]): string {
+function textOf(sources: OptionSources, name: typeof NAMES[number]): string {
   return JSON.stringify(sources(name).map(({ text }) => text));
 }
 

@@ -1,27 +1,27 @@
 import type { CacheControl } from "./admin/cache_api.ts";
 import { AdminServer } from "./admin/admin_server.ts";
-import { Guard } from "./admin/access.ts";
-import { Health } from "./admin/readiness.ts";
-import { Live } from "./admin/live_stream.ts";
-import { report } from "./admin/status_report.ts";
+import { AccessControl } from "./admin/access.ts";
+import { ReadinessCheck } from "./admin/readiness.ts";
+import { EventStream } from "./admin/live_stream.ts";
+import { statusReport } from "./admin/status_report.ts";
 import type { Config } from "./config/config.ts";
 import { adminConnections } from "./platform/descriptors.ts";
 import { UsageError } from "./core/errors.ts";
 import type { Event, Observe } from "./core/event.ts";
-import { Figures } from "./observe/thread_totals.ts";
+import { ThreadTotals } from "./observe/thread_totals.ts";
 import { configureLog, isReadByJournal, log, type LogOptions, startLog } from "./observe/log.ts";
 import { metrics } from "./observe/metrics.ts";
-import { Notifier, notifyFrom } from "./platform/systemd.ts";
-import { Observers } from "./observe/subscribers.ts";
+import { notifyFrom, SystemdNotifier } from "./platform/systemd.ts";
+import { Subscribers } from "./observe/subscribers.ts";
 import { QueryLog } from "./observe/query_log.ts";
 import { RotatingFile, standardOutput } from "./observe/rotating_file.ts";
-import { Runtime } from "./observe/runtime_metrics.ts";
+import { RuntimeMetrics } from "./observe/runtime_metrics.ts";
 import type { CacheStatus, ThreadStatus, UpstreamStatus } from "./observe/status.ts";
 
 /** For the last lines and responses, in ms: a disk that hangs does not keep us. */
 const LAST_WORDS = 1000;
 
-export interface ObservationOptions {
+export interface TelemetryOptions {
   readonly config: Config;
   readonly environment: Record<string, string>;
   readonly version: string;
@@ -32,42 +32,42 @@ export interface ObservationOptions {
 }
 
 /** The proxy, as far as it is looked at and touched from the admin address. */
-export interface Subject {
+export interface ObservedProxy {
   readonly upstreams: readonly UpstreamStatus[];
   readonly cache: CacheStatus | undefined;
   readonly cacheControl: CacheControl | undefined;
   /** Whether it has no other threads than this one. */
   readonly isAlone: boolean;
   /** Asks the other threads how they fare, which is part of all the above from then on. */
-  look(): Promise<readonly ThreadStatus[]>;
+  refreshStats(): Promise<readonly ThreadStatus[]>;
   /** Asks the upstreams something, whatever the cache knows; whether one has answered. */
   probe(): Promise<boolean>;
 }
 
 /** The composition of all that watches: log, query log, counters, and the admin server that shows them. */
-export class Observation {
+export class Telemetry {
   readonly observe: Observe;
   /** Told of what happens in other threads, which count it themselves. */
   readonly relay: Observe;
-  readonly #options: ObservationOptions;
-  readonly #observers: Observers;
+  readonly #options: TelemetryOptions;
+  readonly #observers: Subscribers;
   #logsEach: boolean;
   readonly #queryLog: QueryLog | undefined;
-  #figures: Figures | undefined;
-  readonly #notifier: Notifier | undefined;
+  #figures: ThreadTotals | undefined;
+  readonly #notifier: SystemdNotifier | undefined;
   /** How the upstreams fare, in words. */
   #upstreamsInWords = "no upstream has been asked yet";
   /** Why the last reload failed, in words; undefined if it did not. */
   #reloadFailure: string | undefined;
-  #runtime: Runtime | undefined;
+  #runtime: RuntimeMetrics | undefined;
   #admin: AdminServer | undefined;
   #onWantsEach = () => {};
 
   /** Throws `UsageError` if the query log cannot be written. */
-  constructor(options: ObservationOptions) {
+  constructor(options: TelemetryOptions) {
     this.#options = options;
     const { config, environment } = options;
-    this.#observers = new Observers(startLog(this.#logOptions(config)));
+    this.#observers = new Subscribers(startLog(this.#logOptions(config)));
     this.relay = this.#observers.observe;
     this.observe = (event) => {
       this.#figures?.own.observe(event);
@@ -75,13 +75,13 @@ export class Observation {
     };
     this.#logsEach = config.logLevel === "debug";
     this.#queryLog = this.#openQueryLog();
-    if (this.#queryLog) this.#observers.addCurious(this.#queryLog.observe);
+    if (this.#queryLog) this.#observers.addPerQuery(this.#queryLog.observe);
     this.#notifier = startNotifier(environment);
   }
 
   /** Whether somebody wants to know of each answer. */
-  get wantsEach(): boolean {
-    return this.#logsEach || this.#observers.wantEach;
+  get needsPerQueryEvents(): boolean {
+    return this.#logsEach || this.#observers.needPerQueryEvents;
   }
 
   /** Calls `listener` whenever `wantsEach` may have changed. */
@@ -90,13 +90,15 @@ export class Observation {
   }
 
   /** Serves what there is to see of the proxy, if that is wanted; where, if so. Throws what `Deno.serve` throws. */
-  show(subject: Subject): Deno.NetAddr | undefined {
+  show(subject: ObservedProxy): Deno.NetAddr | undefined {
     const { config, token } = this.#options;
     if (!config.admin) return undefined;
-    const figures = this.#figures = new Figures(subject.isAlone ? undefined : () => subject.look());
+    const figures = this.#figures = new ThreadTotals(
+      subject.isAlone ? undefined : () => subject.refreshStats(),
+    );
     const { counters, refresh } = figures;
     const now = () => performance.now();
-    const runtime = this.#runtime = new Runtime(now);
+    const runtime = this.#runtime = new RuntimeMetrics(now);
     const watched = {
       counters,
       upstreams: () => subject.upstreams,
@@ -111,11 +113,17 @@ export class Observation {
     const probe = () => subject.probe().finally(refresh);
     this.#admin = new AdminServer({
       ...config.admin,
-      guard: new Guard(token, config.adminHosts),
+      guard: new AccessControl(token, config.adminHosts),
       metrics: exposition,
-      health: new Health({ ...watched, probe, now }),
-      live: new Live({ ...watched, observers: this.#observers, detail: config.queryDetail, refresh, now }),
-      report: () => report(watched),
+      health: new ReadinessCheck({ ...watched, probe, now }),
+      live: new EventStream({
+        ...watched,
+        observers: this.#observers,
+        detail: config.queryDetail,
+        refresh,
+        now,
+      }),
+      report: () => statusReport(watched),
       refresh,
       cacheControl: () => subject.cacheControl,
       maxConnections: adminConnections(this.#options.descriptors),
@@ -125,14 +133,14 @@ export class Observation {
   }
 
   /** Tells systemd, if it wants to know, that queries are taken, and from then on how the upstreams fare. */
-  ready(subject: Subject): void {
+  ready(subject: ObservedProxy): void {
     const notifier = this.#notifier;
     if (!notifier) return;
     notifier.ready();
     this.#showStatus();
     this.#observers.add(({ kind }) => {
       if (kind !== "upstream") return;
-      void subject.look().then(() => {
+      void subject.refreshStats().then(() => {
         this.#upstreamsInWords = inWords(subject.upstreams);
         this.#showStatus();
       });
@@ -206,9 +214,9 @@ function openFile(path: string, maxOctets: number): RotatingFile {
   }
 }
 
-function startNotifier(environment: Record<string, string>): Notifier | undefined {
+function startNotifier(environment: Record<string, string>): SystemdNotifier | undefined {
   const options = notifyFrom(environment, Deno.pid);
-  return options && new Notifier({ ...options, onTrouble });
+  return options && new SystemdNotifier({ ...options, onTrouble });
   function onTrouble(error: unknown): void {
     log.warning("cannot tell systemd: {reason}", { reason: String(error) });
   }

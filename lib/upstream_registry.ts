@@ -8,7 +8,7 @@ import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { Bootstrap, type BootstrapServer } from "./upstream/bootstrap/bootstrap.ts";
 import { readClientCertificate } from "./upstream/dial/client_certificate.ts";
 import { dialer } from "./upstream/dial/dial.ts";
-import { type Lookup, systemLookup } from "./upstream/dial/host_lookup.ts";
+import { type HostLookup, systemLookup } from "./upstream/dial/host_lookup.ts";
 import { NetworkWatch } from "./platform/network_watch.ts";
 import { plainExchange } from "./upstream/bootstrap/plain_dns.ts";
 
@@ -23,7 +23,7 @@ const PROBE_TIMEOUT = 5000;
 const ADDRESSES_UNKNOWN =
   "the addresses of this host cannot be listed, so a change of network goes unnoticed";
 
-export interface UpstreamsOptions {
+export interface UpstreamRegistryOptions {
   readonly config: Config;
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
@@ -34,22 +34,22 @@ export interface UpstreamsOptions {
 }
 
 /** One upstream for each server, however many routes lead to it, and what they all have in common. */
-export class Upstreams implements Disposable {
-  readonly #options: UpstreamsOptions;
+export class UpstreamRegistry implements Disposable {
+  readonly #options: UpstreamRegistryOptions;
   readonly #pool: UpstreamPool;
   /** What was taken from the pool. */
   readonly #keys: string[] = [];
   readonly #byLabel = new Map<string, Upstream>();
   /** Those that are only asked where others are. */
   readonly #bootstraps: Upstream[] = [];
-  readonly #lookup: Lookup;
+  readonly #lookup: HostLookup;
   readonly #watch: NetworkWatch;
 
   /**
    * @param previous those before a change of the configuration: which of them are as they should be stay, with their
    * connections. Throws `UsageError` for a client certificate that cannot be used.
    */
-  constructor(options: UpstreamsOptions, previous?: Upstreams) {
+  constructor(options: UpstreamRegistryOptions, previous?: UpstreamRegistry) {
     this.#options = options;
     this.#pool = previous ? previous.#pool : new UpstreamPool();
     const { config: { bootstrap }, observe, now } = options;

@@ -2,7 +2,7 @@ import { Message } from "../lib/dns/message.ts";
 import { FileWatch } from "../lib/platform/file_watch.ts";
 import type { Event } from "../lib/core/event.ts";
 import { openResolverWarning } from "../lib/config/open_resolver.ts";
-import { Policy } from "../lib/policy_chain.ts";
+import { PolicyChain } from "../lib/policy_chain.ts";
 import type { PolicyConfig } from "../lib/config/policy_config.ts";
 import { parseNetwork } from "../lib/net/ip_network.ts";
 import { UsageError } from "../lib/core/errors.ts";
@@ -19,7 +19,7 @@ class Fixture implements Disposable {
   readonly events: Event[] = [];
   readonly next = new FakeResolver();
   readonly #folder = Deno.makeTempDirSync();
-  #policy: Policy | undefined;
+  #policy: PolicyChain | undefined;
 
   write(name: string, text: string): string {
     Deno.writeTextFileSync(this.path(name), text);
@@ -32,7 +32,7 @@ class Fixture implements Disposable {
 
   start(config: Partial<PolicyConfig>, routes: string[] = []) {
     const observe = (event: Event) => void this.events.push(event);
-    const policy = this.#policy = new Policy({
+    const policy = this.#policy = new PolicyChain({
       config: { ...OPEN, ...config },
       routes,
       onChange: () => {},
@@ -142,7 +142,7 @@ Deno.test("a list that goes away before it has been read lets questions pass, or
   for (const unhurried of [false, true]) {
     const path = fixture.write("ads", "ads.example\n");
     const lists = [{ label: "ads", path, allows: false }];
-    using policy = new Policy({
+    using policy = new PolicyChain({
       config: { ...OPEN, lists },
       routes: [],
       unhurried,

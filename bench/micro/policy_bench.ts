@@ -6,7 +6,7 @@
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { parseNetwork } from "../../lib/net/ip_network.ts";
-import { Policy } from "../../lib/policy_chain.ts";
+import { PolicyChain } from "../../lib/policy_chain.ts";
 import type { PolicyConfig } from "../../lib/config/policy_config.ts";
 import { PRIVATE_NETWORKS } from "../../lib/config/options.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
@@ -49,7 +49,7 @@ async function answerer(config: PolicyConfig | undefined): Promise<Answerer> {
     resolve: ({ message }: { message: Message }) =>
       Message.parse(response(message.bytes, { answers: [a(message.name, "192.0.2.1", 86_400)] })),
   };
-  const policy = config && new Policy({ config, routes: [], onChange: () => {}, observe });
+  const policy = config && new PolicyChain({ config, routes: [], onChange: () => {}, observe });
   const next = policy ? policy.behind(upstream) : upstream;
   const limits = { maxOctets: 64 << 20, minTtl: 0, maxTtl: 86_400, serveStale: 0 };
   const cache = new Cache({ next, ...limits, observe, now });

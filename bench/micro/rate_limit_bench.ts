@@ -1,5 +1,5 @@
 /** What the rate limit costs a query, by what becomes of it: `deno bench bench/micro/rate_limit_bench.ts`. */
-import { AddressWords } from "../../lib/net/ip_address.ts";
+import { IpAddress } from "../../lib/net/ip_address.ts";
 import { RateLimit } from "../../lib/frontend/answer/rate_limit.ts";
 
 /** Times like those of a process that has been running for an hour; 100,000 queries a second. */
@@ -15,7 +15,7 @@ const CASES = [
 
 for (const [name, rate, clients] of CASES) {
   const limit = new RateLimit(rate);
-  const address = new AddressWords().read("10.0.0.0");
+  const address = new IpAddress().read("10.0.0.0");
   let now = START;
   let client = 0;
   Deno.bench(name, () => {

@@ -2,13 +2,13 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 
 /** Why a request is not answered, for the status line and the body. */
-export interface Refusal {
+export interface AccessRefusal {
   readonly status: number;
   readonly reason: string;
 }
 
 /** Who may ask: the operator, and not a web page that the operator's browser happens to show. */
-export class Guard {
+export class AccessControl {
   readonly #token: Uint8Array | undefined;
   readonly #hosts: ReadonlySet<string>;
 
@@ -23,7 +23,7 @@ export class Guard {
   }
 
   /** Undefined where nothing speaks against an answer. `isOpen`: to be told to those without the token, too. */
-  refusal(request: Request, { isOpen = false } = {}): Refusal | undefined {
+  refusal(request: Request, { isOpen = false } = {}): AccessRefusal | undefined {
     const isKnown = this.isOperator(request);
     if (!isKnown && !isOpen) {
       return {

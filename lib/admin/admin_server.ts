@@ -1,21 +1,21 @@
 import type { Observe } from "../core/event.ts";
 import type { Exposition } from "../observe/prometheus.ts";
 import { type CacheControl, flush, look } from "./cache_api.ts";
-import type { Guard, Refusal } from "./access.ts";
-import type { Health } from "./readiness.ts";
+import type { AccessControl, AccessRefusal } from "./access.ts";
+import type { ReadinessCheck } from "./readiness.ts";
 import { HttpServer } from "./http_server.ts";
-import type { Live } from "./live_stream.ts";
+import type { EventStream } from "./live_stream.ts";
 import { PAGE, PAGE_POLICY } from "./dashboard/page.ts";
-import type { Report } from "./status_report.ts";
+import type { StatusReport } from "./status_report.ts";
 
 export interface AdminOptions {
   readonly hostname: string;
   readonly port: number;
-  readonly guard: Guard;
+  readonly guard: AccessControl;
   readonly metrics: Exposition;
-  readonly health: Health;
-  readonly live: Live;
-  readonly report: () => Report;
+  readonly health: ReadinessCheck;
+  readonly live: EventStream;
+  readonly report: () => StatusReport;
   /** Brings up to date what all of these are made of. */
   readonly refresh: () => Promise<void>;
   /** Undefined where there is no cache. */
@@ -135,7 +135,7 @@ export class AdminServer {
   }
 }
 
-function refuse({ status, reason }: Refusal, headers: Record<string, string> = {}): Response {
+function refuse({ status, reason }: AccessRefusal, headers: Record<string, string> = {}): Response {
   const challenge = status === 401 ? { "www-authenticate": 'Basic realm="dot-proxy", charset="UTF-8"' } : {};
   return new Response(`${reason}\n`, { status, headers: { ...challenge, ...headers } });
 }

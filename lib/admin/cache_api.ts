@@ -1,11 +1,11 @@
 import { rcodeName, typeName } from "../dns/codes.ts";
-import type { CachedAnswer, Flush } from "../resolver/cache/inspection.ts";
+import type { CachedAnswer, FlushSelection } from "../resolver/cache/inspection.ts";
 
 /** The cache, as far as the operator may look into it and take out of it. */
 export interface CacheControl {
   /** Both reject with a `TypeError` where the name is none. */
   inspect(name: string): Promise<CachedAnswer[]>;
-  flush(what: Flush): Promise<number>;
+  flush(what: FlushSelection): Promise<number>;
 }
 
 /** `GET /api/cache?name=example.com`: what is known of a name. */
@@ -22,7 +22,7 @@ export async function flush(cache: CacheControl, parameters: URLSearchParams): P
   return await orWrong(async () => ({ flushed: await cache.flush(what) }));
 }
 
-function chosen(parameters: URLSearchParams): Flush | undefined {
+function chosen(parameters: URLSearchParams): FlushSelection | undefined {
   const [[key, value] = ["", ""], ...others] = [...parameters];
   if (others.length > 0) return undefined;
   if (key === "all") return "all";

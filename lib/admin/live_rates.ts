@@ -2,7 +2,7 @@ import { type Counters, RCODES, SOURCES, TRANSPORTS } from "../observe/counters.
 import { quantile } from "../observe/histogram.ts";
 
 /** How it went since the look before. Times are in ms, and undefined where nothing was answered. */
-export interface Moment {
+export interface RateWindow {
   readonly queriesPerSecond: number;
   readonly failuresPerSecond: number;
   /** Share of the answers that took no upstream; undefined where there were none. */
@@ -14,7 +14,7 @@ export interface Moment {
 const SERVFAIL = 2;
 
 /** Turns counts that only grow into what happened between two looks. */
-export class Pace {
+export class LiveRates {
   readonly #counters: Counters;
   readonly #now: () => number;
   #before: Totals;
@@ -25,7 +25,7 @@ export class Pace {
     this.#before = totals(counters, now());
   }
 
-  look(): Moment {
+  look(): RateWindow {
     const before = this.#before;
     const after = this.#before = totals(this.#counters, this.#now());
     const seconds = Math.max(after.time - before.time, 1) / 1000;

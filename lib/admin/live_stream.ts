@@ -1,8 +1,8 @@
-import type { Detail } from "../observe/redaction.ts";
-import type { Observers } from "../observe/subscribers.ts";
-import { Activity } from "./recent_queries.ts";
-import { Pace } from "./live_rates.ts";
-import { report, type Reported } from "./status_report.ts";
+import type { Redaction } from "../observe/redaction.ts";
+import type { Subscribers } from "../observe/subscribers.ts";
+import { RecentQueries } from "./recent_queries.ts";
+import { LiveRates } from "./live_rates.ts";
+import { type Reported, statusReport } from "./status_report.ts";
 
 /** How often those who look are told, in ms. */
 const PERIOD = 1000;
@@ -12,9 +12,9 @@ const MAX_LOOKING = 16;
 /** Names and clients that are shown. */
 const TOP = 10;
 
-export interface LiveOptions extends Reported {
-  readonly detail: Detail;
-  readonly observers: Observers;
+export interface EventStreamOptions extends Reported {
+  readonly detail: Redaction;
+  readonly observers: Subscribers;
   /** Brings up to date what a report is made of. */
   readonly refresh: () => Promise<void>;
   readonly now: () => number;
@@ -23,16 +23,16 @@ export interface LiveOptions extends Reported {
 type Look = ReadableStreamDefaultController<Uint8Array>;
 
 /** Server-sent events: a report each second to everybody who looks, made once for all, and not at all for nobody. */
-export class Live implements Disposable {
-  readonly #options: LiveOptions;
+export class EventStream implements Disposable {
+  readonly #options: EventStreamOptions;
   /** Each with the client's address, the eldest first. */
   readonly #looking = new Map<Look, string>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #pace: Pace | undefined;
-  #activity: Activity | undefined;
+  #pace: LiveRates | undefined;
+  #activity: RecentQueries | undefined;
   #looks = 0;
 
-  constructor(options: LiveOptions) {
+  constructor(options: EventStreamOptions) {
     this.#options = options;
   }
 
@@ -73,9 +73,9 @@ export class Live implements Disposable {
 
   #begin(): void {
     const { counters, observers, detail, now } = this.#options;
-    this.#pace = new Pace(counters, now);
-    this.#activity = new Activity(detail, Date.now);
-    observers.addCurious(this.#activity.observe);
+    this.#pace = new LiveRates(counters, now);
+    this.#activity = new RecentQueries(detail, Date.now);
+    observers.addPerQuery(this.#activity.observe);
     this.#timer = setInterval(() => void this.#tell(), PERIOD);
   }
 
@@ -90,7 +90,7 @@ export class Live implements Disposable {
   async #tell(): Promise<void> {
     await this.#options.refresh();
     if (!this.#activity) return; // nobody looks any more
-    if (++this.#looks % FADE_EVERY === 0) this.#activity.fade();
+    if (++this.#looks % FADE_EVERY === 0) this.#activity.decay();
     const message = this.#message();
     // Who cannot follow misses one: the next is as good.
     for (const look of this.#looking.keys()) if (look.desiredSize! > 0) look.enqueue(message);
@@ -99,7 +99,7 @@ export class Live implements Disposable {
   #message(): Uint8Array {
     const activity = this.#activity!;
     const lists = { top: activity.top(TOP) ?? null, latest: activity.latest ?? null };
-    const data = { ...report(this.#options), now: this.#pace!.look(), ...lists };
+    const data = { ...statusReport(this.#options), now: this.#pace!.look(), ...lists };
     return utf8.encode(`data: ${JSON.stringify(data)}\n\n`);
   }
 }

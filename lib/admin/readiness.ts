@@ -4,7 +4,7 @@ import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
 /** How long it counts that an upstream has answered, in ms. */
 const FRESH = 30_000;
 
-export interface HealthOptions {
+export interface ReadinessCheckOptions {
   readonly counters: Counters;
   readonly upstreams: () => readonly UpstreamStatus[];
   readonly cache: () => CacheStatus | undefined;
@@ -23,13 +23,13 @@ export interface Readiness {
  * Whether queries can be answered: an upstream has proved who it is and answered of late. Traffic proves it; where there
  * is none a query of our own does, and not more often than needed.
  */
-export class Health {
-  readonly #options: HealthOptions;
+export class ReadinessCheck {
+  readonly #options: ReadinessCheckOptions;
   #exchanges = 0;
   #provedAt = -Infinity;
   #probe: Promise<boolean> | undefined;
 
-  constructor(options: HealthOptions) {
+  constructor(options: ReadinessCheckOptions) {
     this.#options = options;
   }
 

@@ -1,5 +1,5 @@
 import { rcodeName, typeName } from "../dns/codes.ts";
-import { clientText, type Detail, nameText } from "../observe/redaction.ts";
+import { clientText, nameText, type Redaction } from "../observe/redaction.ts";
 import type { Answered, Event } from "../core/event.ts";
 
 /** Different names or clients that are told apart at a time; an attacker can make up any number. */
@@ -29,15 +29,15 @@ export interface Latest {
 }
 
 /** Who asks and what for, of late: it listens only while somebody looks. */
-export class Activity {
+export class RecentQueries {
   readonly #names = new TopCounts();
   readonly #clients = new TopCounts();
   /** The oldest first. */
   readonly #latest: Latest[] = [];
-  readonly #detail: Detail;
+  readonly #detail: Redaction;
   readonly #wallClock: () => number;
 
-  constructor(detail: Detail, wallClock: () => number) {
+  constructor(detail: Redaction, wallClock: () => number) {
     this.#detail = detail;
     this.#wallClock = wallClock;
   }
@@ -62,7 +62,7 @@ export class Activity {
   }
 
   /** Forgets half of everything, so that what is long ago fades. */
-  fade(): void {
+  decay(): void {
     this.#names.fade();
     this.#clients.fade();
   }

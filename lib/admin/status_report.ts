@@ -15,7 +15,7 @@ export interface Reported {
 }
 
 /** How things stand, for programs at `/api/status` and for the dashboard. Times are in ms. */
-export function report(of: Reported) {
+export function statusReport(of: Reported) {
   const { counters } = of;
   const rcodes = byRcode(counters).map((count, rcode) => [rcodeName(rcode), count] as const);
   return {
@@ -39,7 +39,7 @@ export function report(of: Reported) {
   };
 }
 
-export type Report = ReturnType<typeof report>;
+export type StatusReport = ReturnType<typeof statusReport>;
 
 function upstream(status: UpstreamStatus, counters = new UpstreamCounters()) {
   const { exchanges, handshakes, closed, failures } = counters;

@@ -7,7 +7,7 @@ import { UsageError } from "../core/errors.ts";
 import { isRepeatable, type Name, NAMES, type Option, OPTIONS, PREFIX, variable } from "./options.ts";
 
 /** A text and who gave it, so that an error can name both. */
-export interface Given {
+export interface OptionValue {
   readonly source: string;
   readonly text: string;
 }
@@ -16,7 +16,7 @@ export interface Given {
 export function readArguments(
   args: string[],
   environment: Record<string, string>,
-): ((name: Name) => Given[]) | "help" | "version" {
+): ((name: Name) => OptionValue[]) | "help" | "version" {
   const line = parseLine(args);
   if (line.help) return "help";
   if (line.version) return "version";
@@ -85,7 +85,7 @@ function isServiceLink(name: string, value: string): boolean {
     name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-function fromEnvironment(name: Name, environment: Record<string, string>): Given[] {
+function fromEnvironment(name: Name, environment: Record<string, string>): OptionValue[] {
   const source = variable(name);
   const text = environment[source];
   if (text === undefined) return [];
@@ -94,11 +94,11 @@ function fromEnvironment(name: Name, environment: Record<string, string>): Given
 }
 
 function aloneOf(name: Name): string {
-  const { alone = "" }: Option<unknown> = OPTIONS[name];
+  const { valueIfBare: alone = "" }: Option<unknown> = OPTIONS[name];
   return alone;
 }
 
-function single(name: Name, given: Given[]): Given[] {
+function single(name: Name, given: OptionValue[]): OptionValue[] {
   if (given.length > 1 && !isRepeatable(name)) {
     throw new UsageError(`--${name} is given ${given.length} times; keep one of them`);
   }

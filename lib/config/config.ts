@@ -1,12 +1,12 @@
 /** Arguments and environment → Config. Nothing is corrected in silence: what is out of range is a `UsageError`. */
-import { type Given, readArguments } from "./command_line.ts";
+import { type OptionValue, readArguments } from "./command_line.ts";
 import { readConfigFile } from "./toml_file.ts";
 import { UsageError } from "../core/errors.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
 import { formatHostPort } from "../net/host_port.ts";
-import { type ReadFile, readInputFile } from "../platform/read_file.ts";
+import { type ReadFile, readTextFile } from "../platform/read_file.ts";
 import { type Name, type Option, OPTIONS, type Value } from "./options.ts";
-import { composePolicy, type PolicyConfig, type PolicyName } from "./policy_config.ts";
+import { composePolicy, type PolicyConfig } from "./policy_config.ts";
 import { type BootstrapAddress, mergeRoutes, type Route, type UpstreamAddress } from "../upstream/address.ts";
 
 export { UsageError } from "../core/errors.ts";
@@ -57,20 +57,11 @@ export interface Config {
   readonly queryDetail: Value<"query-detail">;
 }
 
-/** Options without a default. */
-type Optional =
-  | "config"
-  | "ca"
-  | "route"
-  | "bootstrap"
-  | "state-dir"
-  | "admin"
-  | "admin-token-file"
-  | "admin-host"
-  | "query-log";
+/** Options that have a default, and so always a value. */
+type WithDefault = { [N in Name]: typeof OPTIONS[N]["default"] extends string ? N : never }[Name];
 
 /** What was said of an option, by whoever comes first; nothing where its default holds. */
-export type Sources = (name: Name) => Given[];
+export type OptionSources = (name: Name) => OptionValue[];
 
 /** What the sources say, understood. */
 export function parseConfig(
@@ -88,8 +79,8 @@ export function parseConfig(
 export function readSources(
   args: string[],
   environment: Record<string, string>,
-  read: ReadFile = readInputFile,
-): Sources | "help" | "version" {
+  read: ReadFile = readTextFile,
+): OptionSources | "help" | "version" {
   const given = readArguments(args, environment);
   if (typeof given === "string") return given;
   const [path] = given("config").flatMap((each) => parseValue("config", each));
@@ -102,12 +93,12 @@ export function readSources(
 }
 
 /** Throws `UsageError` for what cannot be meant. */
-export function composeConfig(given: Sources): Config {
+export function composeConfig(given: OptionSources): Config {
   function values<N extends Name>(name: N): Value<N>[] {
     const texts = given(name);
     return (texts.length > 0 ? texts : byDefault(name)).flatMap((each) => parseValue(name, each));
   }
-  function value<N extends Exclude<Name, Optional | PolicyName>>(name: N): Value<N> {
+  function value<N extends WithDefault>(name: N): Value<N> {
     return values(name)[0] as Value<N>; // all others have a default
   }
   function said(name: Name): string {
@@ -165,12 +156,12 @@ function admin(
   return { admin, adminTokenFile };
 }
 
-function byDefault(name: Name): Given[] {
-  const { fallback }: Option<unknown> = OPTIONS[name];
+function byDefault(name: Name): OptionValue[] {
+  const { default: fallback }: Option<unknown> = OPTIONS[name];
   return fallback === undefined ? [] : [{ source: `--${name}`, text: fallback }];
 }
 
-function parseValue<N extends Name>(name: N, { source, text }: Given): Value<N>[] {
+function parseValue<N extends Name>(name: N, { source, text }: OptionValue): Value<N>[] {
   const { placeholder, parse }: Option<unknown> = OPTIONS[name];
   if (text === "") {
     throw new UsageError(`${source} needs a value; write ${source}=${placeholder} or leave it out`);

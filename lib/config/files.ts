@@ -1,13 +1,13 @@
 import { X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
 import { UsageError } from "../core/errors.ts";
-import { type ReadFile, readInputFile } from "../platform/read_file.ts";
+import { type ReadFile, readTextFile } from "../platform/read_file.ts";
 import type { UpstreamAddress } from "../upstream/address.ts";
 import { readClientCertificate } from "../upstream/dial/client_certificate.ts";
 import { splitCertificates } from "../upstream/dial/pem.ts";
 
 /** A configuration, and what the files hold that it names. */
-export interface Inputs {
+export interface LoadedFiles {
   /** Its upstreams have their client certificates with them. */
   readonly config: Config;
   /** PEM certificates trusted beside the built-in roots. */
@@ -20,7 +20,7 @@ export interface Inputs {
 const SHORTEST_TOKEN = 16;
 
 /** Throws `UsageError` for a file that cannot be read or used. */
-export function readInputs(config: Config, read: ReadFile = readInputFile): Inputs {
+export function readFiles(config: Config, read: ReadFile = readTextFile): LoadedFiles {
   const { ca, adminTokenFile } = config;
   return {
     config: withClientCertificates(config, read),

@@ -21,7 +21,7 @@ FILE: log-level = "debug". The command line wins, then the environment.
 }
 
 function optionHelp(name: Name): string {
-  const { placeholder, accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
+  const { placeholder, accepts, default: fallback, description: meaning }: Option<unknown> = OPTIONS[name];
   const repeat = isRepeatable(name) ? " May be repeated." : "";
   const restart = needsRestart(name) ? " Not reloaded." : "";
   const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.${restart}`;
@@ -31,7 +31,7 @@ function optionHelp(name: Name): string {
 /** The README's table of options, in Markdown. */
 export function optionTable(): string {
   const rows = NAMES.map((name) => {
-    const { accepts, fallback, meaning }: Option<unknown> = OPTIONS[name];
+    const { accepts, default: fallback, description: meaning }: Option<unknown> = OPTIONS[name];
     const repeatable = isRepeatable(name) ? " Repeatable." : "";
     const restart = needsRestart(name) ? " Not reloaded." : "";
     return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable}${restart} |`;

@@ -1,4 +1,4 @@
-import { AddressWords } from "../net/ip_address.ts";
+import { IpAddress } from "../net/ip_address.ts";
 import { type Network, NetworkTable } from "../net/ip_network.ts";
 import { PRIVATE_NETWORKS } from "./options.ts";
 
@@ -9,7 +9,7 @@ export function openResolverWarning(
 ): string | undefined {
   const own = new NetworkTable(PRIVATE_NETWORKS.map((network) => [network, true] as const));
   const open = addresses.filter((text) => {
-    const address = new AddressWords().read(text);
+    const address = new IpAddress().read(text);
     const isForAll = allow.some(({ isIpv4, length }) => isIpv4 === address.isIpv4 && length === 0);
     return isForAll && own.find(address) === undefined;
   });

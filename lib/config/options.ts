@@ -12,183 +12,379 @@ import { parseBootstrap, parseRoute, parseUpstream } from "../upstream/address.t
 export interface Option<Value> extends Kind<Value> {
   readonly placeholder: string;
   /** As the user would write it. */
-  readonly fallback: string | undefined;
+  readonly default: string | undefined;
   readonly repeatable?: true;
   /** What the option means on a command line where it stands alone; none: it needs a value. */
-  readonly alone?: string;
+  readonly valueIfBare?: string;
   /** Whether a reload leaves it as it is. */
   readonly restart?: true;
-  readonly meaning: string;
+  readonly description: string;
 }
+
+const NETWORK = "NETWORK";
+
+const networks = {
+  accepts:
+    "a network (192.0.2.0/24, 2001:db8::/32) or address; private for loopback, private and link-local networks; any",
+  parse: parseNetworks,
+};
+
+const file = { accepts: "a file", parse: (text: string) => [text] };
 
 export const OPTIONS = {
   config: {
     placeholder: "FILE",
     accepts: "a file in TOML",
     parse: (text: string) => [text],
-    fallback: undefined,
-    meaning: "Says whatever the command line and the environment do not.",
+    default: undefined,
+    description: "Says whatever the command line and the environment do not.",
   },
   upstream: {
     placeholder: "UPSTREAM",
     accepts: "[tls://]HOST[:PORT][#AUTHNAME][?PARAMETERS], cloudflare, google, quad9",
     parse: parseUpstream,
-    fallback: "cloudflare",
+    default: "cloudflare",
     repeatable: true,
-    meaning: "DNS-over-TLS server to forward to; its certificate must name AUTHNAME, or else HOST.",
+    description: "DNS-over-TLS server to forward to; its certificate must name AUTHNAME, or else HOST.",
   },
   strategy: {
     placeholder: "STRATEGY",
     ...oneOf("fastest", "failover", "round-robin", "random", "race", "sharded"),
-    fallback: "fastest",
-    meaning: "How one of several upstreams is chosen for a query.",
+    default: "fastest",
+    description: "How one of several upstreams is chosen for a query.",
   },
   route: {
     placeholder: "DOMAIN=UPSTREAM",
     accepts: "a domain, =, and an upstream as above; once for each upstream of the domain",
     parse: parseRoute,
-    fallback: undefined,
+    default: undefined,
     repeatable: true,
-    meaning: "Upstreams of their own for the names under a domain; the longest domain that fits decides.",
+    description: "Upstreams of their own for the names under a domain; the longest domain that fits decides.",
   },
   bootstrap: {
     placeholder: "ADDR[:PORT]",
     accepts: "an IP address, port 53 unless given, or tls://ADDR[:PORT][#AUTHNAME]",
     parse: parseBootstrap,
-    fallback: undefined,
+    default: undefined,
     repeatable: true,
-    meaning: "DNS server that alone looks up the names of upstreams, in place of the system's.",
+    description: "DNS server that alone looks up the names of upstreams, in place of the system's.",
   },
   opportunistic: {
     placeholder: "BOOLEAN",
     ...boolean,
-    fallback: "false",
-    alone: "true",
-    meaning: "Use upstreams that cannot prove who they are, rather than none (RFC 8310); pins still hold.",
+    default: "false",
+    valueIfBare: "true",
+    description:
+      "Use upstreams that cannot prove who they are, rather than none (RFC 8310); pins still hold.",
   },
   listen: {
     placeholder: "ADDR[:PORT]",
     accepts: "an IP address or localhost; port 53 unless given",
     parse: parseListen,
-    fallback: "localhost",
+    default: "localhost",
     repeatable: true,
-    meaning: "Where to answer, over UDP and TCP. localhost is each of 127.0.0.1 and ::1 that the host has.",
+    description:
+      "Where to answer, over UDP and TCP. localhost is each of 127.0.0.1 and ::1 that the host has.",
   },
   ca: {
     placeholder: "FILE",
     accepts: "a file of PEM certificates",
     parse: (text: string) => [text],
-    fallback: undefined,
-    meaning: "Certificates to trust beside the public roots that Deno carries.",
+    default: undefined,
+    description: "Certificates to trust beside the public roots that Deno carries.",
   },
   timeout: {
     placeholder: "DURATION",
     ...duration("500ms", "30s"),
-    fallback: "4s",
-    meaning: "The longest a client waits for an answer, SERVFAIL included; stub resolvers give up after 5s.",
+    default: "4s",
+    description:
+      "The longest a client waits for an answer, SERVFAIL included; stub resolvers give up after 5s.",
   },
   "max-udp-size": {
     placeholder: "OCTETS",
     ...integer(512, 4096),
     // RFC 9715 §3 wants at most 1400 octets; 1232 is what fits the least IPv6 MTU of 1280.
-    fallback: "1232",
-    meaning: "Octets of the largest UDP answer; a client asks again over TCP for what is larger.",
+    default: "1232",
+    description: "Octets of the largest UDP answer; a client asks again over TCP for what is larger.",
   },
   "tcp-idle-timeout": {
     placeholder: "DURATION",
     ...duration("1s", "10m"),
-    fallback: "10s", // RFC 9210 §4.2
-    meaning: "How long a client's TCP connection may stay without a complete query.",
+    default: "10s", // RFC 9210 §4.2
+    description: "How long a client's TCP connection may stay without a complete query.",
   },
   "max-tcp-clients": {
     placeholder: "NUMBER",
     // Each is a file descriptor, and RFC 9210 §4.2 wants the limit below the system's: the unit allows 65536.
     ...integer(1, 50_000),
     // RFC 9210 §4.2 starts from 150 for a public server; behind us are clients that reuse their connections.
-    fallback: "1000",
-    meaning:
+    default: "1000",
+    description:
       "TCP connections from all clients together; fewer where the limit of file descriptors leaves no more.",
   },
   "max-tcp-clients-per-address": {
     placeholder: "NUMBER",
     ...integer(1, 50_000),
     // RFC 9210 §4.2 starts from 25; many pods or hosts behind one translated address look like one client.
-    fallback: "100",
-    meaning: "TCP connections from one client (IPv4 address or IPv6 /56).",
+    default: "100",
+    description: "TCP connections from one client (IPv4 address or IPv6 /56).",
   },
   "udp-batch": {
     placeholder: "MODE",
     ...oneOf("auto", "on", "off"),
-    fallback: "auto",
+    default: "auto",
     restart: true,
-    meaning: "Many datagrams with one system call: on Linux, with --allow-ffi for the C library, by auto.",
+    description:
+      "Many datagrams with one system call: on Linux, with --allow-ffi for the C library, by auto.",
   },
   workers: {
     placeholder: "NUMBER",
     // More threads than that have their time for each other; what is divided among them has to last for all.
     ...integer(1, 64),
-    fallback: "1",
+    default: "1",
     restart: true,
-    meaning:
+    description:
       "Threads that answer, each with a cache and upstream connections of its own; more than one for each core are of no use.",
   },
   "max-in-flight": {
     placeholder: "NUMBER",
     // Half of the 65,536 IDs of a connection: one that is free and random is always found at once.
     ...integer(1, 32_768),
-    fallback: "4096",
-    meaning: "Queries that wait for one upstream at a time, from all clients together.",
+    default: "4096",
+    description: "Queries that wait for one upstream at a time, from all clients together.",
   },
   "client-subnet": {
     placeholder: "WHAT",
     ...oneOf("none", "zero"),
     // Measured: with it, a stock Unbound that has its subnet module leaves out EDE and AD, and caches less.
-    fallback: "none",
-    meaning:
+    default: "none",
+    description:
       "EDNS client subnet in queries: none, or zero, which asks the upstream not to pass on this network's (RFC 7871).",
   },
   "cache-size": {
     placeholder: "SIZE",
     ...orZero(size("1MiB", "4GiB")),
-    fallback: "64MiB",
-    meaning: "Memory for answers, all told; 0 turns the cache off.",
+    default: "64MiB",
+    description: "Memory for answers, all told; 0 turns the cache off.",
   },
   "min-ttl": {
     placeholder: "DURATION",
     ...orZero(duration("1s", "1h")),
-    fallback: "0",
-    meaning: "Keep answers for at least this long, but those with a TTL of 0 and those that say no.",
+    default: "0",
+    description: "Keep answers for at least this long, but those with a TTL of 0 and those that say no.",
   },
   "max-ttl": {
     placeholder: "DURATION",
     // RFC 8767 §4: a TTL of more than seven days is not to be believed.
     ...duration("1s", "7d"),
-    fallback: "1d",
-    meaning: "Keep answers for this long at most; those that say no for three hours at most.",
+    default: "1d",
+    description: "Keep answers for this long at most; those that say no for three hours at most.",
   },
   "serve-stale": {
     placeholder: "DURATION",
     ...orZero(duration("1m", "7d")),
-    fallback: "1d", // RFC 8767 §5: "between 1 and 3 days"
-    meaning:
+    default: "1d", // RFC 8767 §5: "between 1 and 3 days"
+    description:
       "How long after its end an answer may be used while the upstreams cannot be reached; 0 for never.",
   },
   "rrset-order": {
     placeholder: "ORDER",
     ...oneOf("rotate", "fixed"),
-    fallback: "rotate",
-    meaning: "Order of the addresses in a cached answer: a different one first each time, or as they came.",
+    default: "rotate",
+    description:
+      "Order of the addresses in a cached answer: a different one first each time, or as they came.",
   },
   "state-dir": {
     placeholder: "DIRECTORY",
     accepts: "a directory, made if it is not there",
     parse: (text: string) => [text],
-    fallback: undefined,
+    default: undefined,
     restart: true,
-    meaning: "Where to save the cache, every ten minutes and at the end, for the next start.",
+    description: "Where to save the cache, every ten minutes and at the end, for the next start.",
   },
-  ...POLICY_OPTIONS,
-  ...OPERATION_OPTIONS,
+  allow: {
+    placeholder: NETWORK,
+    ...networks,
+    default: "private",
+    repeatable: true,
+    description:
+      "Clients that may ask. Of the networks of --allow and --deny that a client is in, the longest decides.",
+  },
+  deny: {
+    placeholder: NETWORK,
+    ...networks,
+    default: undefined,
+    repeatable: true,
+    description: "Clients that may not ask.",
+  },
+  "deny-answer": {
+    placeholder: "ANSWER",
+    ...oneOf("refused", "silence"),
+    default: "refused",
+    description: "What clients get that may not ask.",
+  },
+  "rate-limit": {
+    placeholder: "RATE/s[:BURST]",
+    accepts: "queries per second, and how many more at once (as many unless given), as in 500/s:1000",
+    parse: parseRate,
+    default: undefined,
+    description:
+      "The most that one client (IPv4 address or IPv6 /56) may ask; beyond it, it is told to come by TCP, then nothing.",
+  },
+  "rate-limit-exempt": {
+    placeholder: NETWORK,
+    ...networks,
+    default: undefined,
+    repeatable: true,
+    description: "Clients that --rate-limit does not concern.",
+  },
+  hosts: {
+    placeholder: "FILE",
+    ...file,
+    default: undefined,
+    repeatable: true,
+    description:
+      "Names and addresses to answer here, both ways, in the format of /etc/hosts; read again when it changes.",
+  },
+  record: {
+    placeholder: "RECORD",
+    accepts: "'NAME [TTL] TYPE DATA' with A, AAAA, CNAME, PTR, MX, SRV or TXT; *.NAME for all names below",
+    parse: (text: string) => [parseRecord(text)],
+    default: undefined,
+    repeatable: true,
+    description: "A record to answer here.",
+  },
+  "special-names": {
+    placeholder: "WHERE",
+    ...oneOf("local", "forward"),
+    default: "local",
+    description:
+      "Where names without a place in the public DNS are answered, unless a --route has them: localhost, test, private addresses.",
+  },
+  "canary-names": {
+    placeholder: "ANSWER",
+    ...oneOf("nxdomain", "forward"),
+    default: "nxdomain",
+    description:
+      "Answer for names by which browsers and systems ask whether to keep to this resolver: nxdomain for yes, unless a --record or --route has them.",
+  },
+  block: {
+    placeholder: "[LABEL=]FILE",
+    accepts: "a list: hosts format, domains, or ||domain^ rules",
+    parse: parseList,
+    default: undefined,
+    repeatable: true,
+    description: "Names not to resolve; read again when it changes. LABEL is what clients are told of it.",
+  },
+  unblock: {
+    placeholder: "[LABEL=]FILE",
+    accepts: "a list likewise",
+    parse: parseList,
+    default: undefined,
+    repeatable: true,
+    description: "Names to resolve whatever --block says.",
+  },
+  "block-answer": {
+    placeholder: "ANSWER",
+    ...oneOf("nxdomain", "null", "refused"),
+    default: "nxdomain",
+    description:
+      "What is said of blocked names: that they do not exist, that they are at 0.0.0.0 and ::, or nothing.",
+  },
+  "rebind-protection": {
+    placeholder: "BOOLEAN",
+    ...boolean,
+    default: "false",
+    valueIfBare: "true",
+    description: "Empty answers with private addresses, but those of --route and --rebind-allow.",
+  },
+  "rebind-allow": {
+    placeholder: "DOMAIN",
+    accepts: "a domain",
+    parse: parseDomain,
+    default: undefined,
+    repeatable: true,
+    description: "A domain whose names may have private addresses.",
+  },
+  "filter-type": {
+    placeholder: "TYPE",
+    accepts: "a record type, as in AAAA or TYPE65, or several with commas between",
+    parse: parseTypes,
+    default: undefined,
+    repeatable: true,
+    description:
+      "Records to give out of no name but local ones: AAAA where IPv6 does not work. Hints of HTTPS and SVCB records go with their addresses.",
+  },
+  "filter-signed": {
+    placeholder: "BOOLEAN",
+    ...boolean,
+    default: "false",
+    valueIfBare: "true",
+    description:
+      "Filter signed answers for clients that ask for signatures, too; those that check them get no answer then.",
+  },
+  "log-level": {
+    placeholder: "LEVEL",
+    ...oneOf("debug", "info", "warning", "error"),
+    default: "info",
+    description: "The least severe messages to log.",
+  },
+  "log-format": {
+    placeholder: "FORMAT",
+    ...oneOf("text", "json"),
+    default: "text",
+    restart: true,
+    description: "Lines for people, or one JSON object a line.",
+  },
+  admin: {
+    placeholder: "ADDR[:PORT]",
+    accepts: "an IP address or localhost; port 9153 unless given",
+    parse: parseAdmin,
+    default: undefined,
+    restart: true,
+    description: "Where to serve metrics, health, status and the dashboard, over HTTP.",
+  },
+  "admin-token-file": {
+    placeholder: "FILE",
+    accepts: "a file",
+    parse: (text: string) => [text],
+    default: undefined,
+    restart: true,
+    description: "Holds the token that --admin asks for: needed where other hosts can reach it.",
+  },
+  "admin-host": {
+    placeholder: "NAME",
+    accepts: "a host name without a port",
+    parse: parseHostName,
+    default: undefined,
+    repeatable: true,
+    restart: true,
+    description:
+      "Name under which a reverse proxy shows --admin to its users; else it is found by address only.",
+  },
+  "query-log": {
+    placeholder: "FILE",
+    accepts: "a file, or - for standard output",
+    parse: (text: string) => [text],
+    default: undefined,
+    restart: true,
+    description: "Where to write a line for each answer, in the form of --log-format.",
+  },
+  "query-log-size": {
+    placeholder: "SIZE",
+    ...size("1MB", "10GB"),
+    default: "100MB",
+    restart: true,
+    description: "When to put the query log's file aside and begin another; four old ones are kept.",
+  },
+  "query-detail": {
+    placeholder: "DETAIL",
+    ...oneOf("full", "masked", "none"),
+    default: "full",
+    restart: true,
+    description:
+      "What query log and dashboard tell of clients and names: all; clients cut to /24 and /56; neither.",
+  },
 } as const satisfies Record<string, Option<unknown>>;
 
 export type Name = keyof typeof OPTIONS;
@@ -224,140 +420,6 @@ export function schemaOf(name: Name): Schema {
   const { schema = { type: "string" } }: Option<unknown> = OPTIONS[name];
   return schema;
 }
-
-/** Options about who may ask, and about what is answered here: rows of the table in options.ts. */
-
-const NETWORK = "NETWORK";
-const networks = {
-  accepts:
-    "a network (192.0.2.0/24, 2001:db8::/32) or address; private for loopback, private and link-local networks; any",
-  parse: parseNetworks,
-};
-const file = { accepts: "a file", parse: (text: string) => [text] };
-
-export const POLICY_OPTIONS = {
-  allow: {
-    placeholder: NETWORK,
-    ...networks,
-    fallback: "private",
-    repeatable: true,
-    meaning:
-      "Clients that may ask. Of the networks of --allow and --deny that a client is in, the longest decides.",
-  },
-  deny: {
-    placeholder: NETWORK,
-    ...networks,
-    fallback: undefined,
-    repeatable: true,
-    meaning: "Clients that may not ask.",
-  },
-  "deny-answer": {
-    placeholder: "ANSWER",
-    ...oneOf("refused", "silence"),
-    fallback: "refused",
-    meaning: "What clients get that may not ask.",
-  },
-  "rate-limit": {
-    placeholder: "RATE/s[:BURST]",
-    accepts: "queries per second, and how many more at once (as many unless given), as in 500/s:1000",
-    parse: parseRate,
-    fallback: undefined,
-    meaning:
-      "The most that one client (IPv4 address or IPv6 /56) may ask; beyond it, it is told to come by TCP, then nothing.",
-  },
-  "rate-limit-exempt": {
-    placeholder: NETWORK,
-    ...networks,
-    fallback: undefined,
-    repeatable: true,
-    meaning: "Clients that --rate-limit does not concern.",
-  },
-  hosts: {
-    placeholder: "FILE",
-    ...file,
-    fallback: undefined,
-    repeatable: true,
-    meaning:
-      "Names and addresses to answer here, both ways, in the format of /etc/hosts; read again when it changes.",
-  },
-  record: {
-    placeholder: "RECORD",
-    accepts: "'NAME [TTL] TYPE DATA' with A, AAAA, CNAME, PTR, MX, SRV or TXT; *.NAME for all names below",
-    parse: (text: string) => [parseRecord(text)],
-    fallback: undefined,
-    repeatable: true,
-    meaning: "A record to answer here.",
-  },
-  "special-names": {
-    placeholder: "WHERE",
-    ...oneOf("local", "forward"),
-    fallback: "local",
-    meaning:
-      "Where names without a place in the public DNS are answered, unless a --route has them: localhost, test, private addresses.",
-  },
-  "canary-names": {
-    placeholder: "ANSWER",
-    ...oneOf("nxdomain", "forward"),
-    fallback: "nxdomain",
-    meaning:
-      "Answer for names by which browsers and systems ask whether to keep to this resolver: nxdomain for yes, unless a --record or --route has them.",
-  },
-  block: {
-    placeholder: "[LABEL=]FILE",
-    accepts: "a list: hosts format, domains, or ||domain^ rules",
-    parse: parseList,
-    fallback: undefined,
-    repeatable: true,
-    meaning: "Names not to resolve; read again when it changes. LABEL is what clients are told of it.",
-  },
-  unblock: {
-    placeholder: "[LABEL=]FILE",
-    accepts: "a list likewise",
-    parse: parseList,
-    fallback: undefined,
-    repeatable: true,
-    meaning: "Names to resolve whatever --block says.",
-  },
-  "block-answer": {
-    placeholder: "ANSWER",
-    ...oneOf("nxdomain", "null", "refused"),
-    fallback: "nxdomain",
-    meaning:
-      "What is said of blocked names: that they do not exist, that they are at 0.0.0.0 and ::, or nothing.",
-  },
-  "rebind-protection": {
-    placeholder: "BOOLEAN",
-    ...boolean,
-    fallback: "false",
-    alone: "true",
-    meaning: "Empty answers with private addresses, but those of --route and --rebind-allow.",
-  },
-  "rebind-allow": {
-    placeholder: "DOMAIN",
-    accepts: "a domain",
-    parse: parseDomain,
-    fallback: undefined,
-    repeatable: true,
-    meaning: "A domain whose names may have private addresses.",
-  },
-  "filter-type": {
-    placeholder: "TYPE",
-    accepts: "a record type, as in AAAA or TYPE65, or several with commas between",
-    parse: parseTypes,
-    fallback: undefined,
-    repeatable: true,
-    meaning:
-      "Records to give out of no name but local ones: AAAA where IPv6 does not work. Hints of HTTPS and SVCB records go with their addresses.",
-  },
-  "filter-signed": {
-    placeholder: "BOOLEAN",
-    ...boolean,
-    fallback: "false",
-    alone: "true",
-    meaning:
-      "Filter signed answers for clients that ask for signatures, too; those that check them get no answer then.",
-  },
-} as const;
 
 /** Loopback, private and link-local (RFC 1122 §3.2.1.3, RFC 1918, RFC 3927; RFC 4291 §2.5.3, RFC 4193, RFC 4291 §2.5.6). */
 const PRIVATE = [
@@ -404,75 +466,9 @@ function parseTypes(text: string): number[] {
   });
 }
 
-/** Options about what the operator sees: rows of the table in options.ts. */
-
 function parseHostName(text: string): string[] {
   if (/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(text)) return [text.toLowerCase()];
   throw new TypeError(
     `"${text}" is not a host name; write it as in dns.example.net, without scheme, port or path`,
   );
 }
-
-export const OPERATION_OPTIONS = {
-  "log-level": {
-    placeholder: "LEVEL",
-    ...oneOf("debug", "info", "warning", "error"),
-    fallback: "info",
-    meaning: "The least severe messages to log.",
-  },
-  "log-format": {
-    placeholder: "FORMAT",
-    ...oneOf("text", "json"),
-    fallback: "text",
-    restart: true,
-    meaning: "Lines for people, or one JSON object a line.",
-  },
-  admin: {
-    placeholder: "ADDR[:PORT]",
-    accepts: "an IP address or localhost; port 9153 unless given",
-    parse: parseAdmin,
-    fallback: undefined,
-    restart: true,
-    meaning: "Where to serve metrics, health, status and the dashboard, over HTTP.",
-  },
-  "admin-token-file": {
-    placeholder: "FILE",
-    accepts: "a file",
-    parse: (text: string) => [text],
-    fallback: undefined,
-    restart: true,
-    meaning: "Holds the token that --admin asks for: needed where other hosts can reach it.",
-  },
-  "admin-host": {
-    placeholder: "NAME",
-    accepts: "a host name without a port",
-    parse: parseHostName,
-    fallback: undefined,
-    repeatable: true,
-    restart: true,
-    meaning: "Name under which a reverse proxy shows --admin to its users; else it is found by address only.",
-  },
-  "query-log": {
-    placeholder: "FILE",
-    accepts: "a file, or - for standard output",
-    parse: (text: string) => [text],
-    fallback: undefined,
-    restart: true,
-    meaning: "Where to write a line for each answer, in the form of --log-format.",
-  },
-  "query-log-size": {
-    placeholder: "SIZE",
-    ...size("1MB", "10GB"),
-    fallback: "100MB",
-    restart: true,
-    meaning: "When to put the query log's file aside and begin another; four old ones are kept.",
-  },
-  "query-detail": {
-    placeholder: "DETAIL",
-    ...oneOf("full", "masked", "none"),
-    fallback: "full",
-    restart: true,
-    meaning:
-      "What query log and dashboard tell of clients and names: all; clients cut to /24 and /56; neither.",
-  },
-} as const;

@@ -4,9 +4,9 @@ import { nameToString } from "../dns/name.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Rate } from "../frontend/answer/rate_limit.ts";
 import type { Network } from "../net/ip_network.ts";
-import type { POLICY_OPTIONS, Value } from "./options.ts";
+import type { Name, Value } from "./options.ts";
 import type { ListFile } from "../resolver/blocklist/list_loader.ts";
-import { LocalNames, type LocalRecord } from "../resolver/local/zone_data.ts";
+import { type LocalRecord, ZoneData } from "../resolver/local/zone_data.ts";
 
 export interface PolicyConfig {
   readonly allow: readonly Network[];
@@ -30,10 +30,9 @@ export interface PolicyConfig {
 }
 
 /** Their rows of the table. */
-export type PolicyName = keyof typeof POLICY_OPTIONS;
 
 /** @param values what was said of an option, or its default */
-export function composePolicy(values: <N extends PolicyName>(name: N) => Value<N>[]): PolicyConfig {
+export function composePolicy(values: <N extends Name>(name: N) => Value<N>[]): PolicyConfig {
   const records = values("record");
   refuseAliasesBesideData(records);
   refuseAliasLoops(records);
@@ -72,7 +71,7 @@ function refuseAliasesBesideData(records: readonly LocalRecord[]): void {
 
 /** Aliases in a circle come to no data. An alias for itself is none: it excepts its name from a wildcard. */
 function refuseAliasLoops(records: readonly LocalRecord[]): void {
-  const names = new LocalNames();
+  const names = new ZoneData();
   for (const record of records) names.add(record);
   for (const { name, type, data } of records) {
     if (type !== Type.CNAME) continue;

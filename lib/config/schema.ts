@@ -16,7 +16,7 @@ export function jsonSchema(): string {
 }
 
 function property(key: Key): object {
-  const { accepts, fallback, meaning }: Option<unknown> = OPTIONS[key];
+  const { accepts, default: fallback, description: meaning }: Option<unknown> = OPTIONS[key];
   const description = `${meaning} Accepts ${accepts}. Default: ${fallback ?? "none"}.`;
   return { description, ...valueOf(key) };
 }

@@ -1,6 +1,6 @@
 /** What the configuration file says of each option, as text; what is unknown there is a `UsageError`. */
-import type { Given } from "./command_line.ts";
-import { Place } from "./toml_value.ts";
+import type { OptionValue } from "./command_line.ts";
+import { TomlValue } from "./toml_value.ts";
 import { UsageError } from "../core/errors.ts";
 import type { ReadFile } from "../platform/read_file.ts";
 import { isRepeatable, type Key, KEYS, type Name, OPTIONS, schemaOf } from "./options.ts";
@@ -12,9 +12,9 @@ const BYTE_ORDER_MARK = "\ufeff";
 /** Of what is in the table of routes. */
 const SYNTAX = `"DOMAIN" = ["UPSTREAM"]`;
 
-export function readConfigFile(path: string, read: ReadFile): (name: Name) => Given[] {
-  const places = new Place(path, "", readToml(path, read)).fields(KEYS);
-  const given = new Map<Name, Given[]>(KEYS.map((key) => [key, readKey(key, places.get(key))]));
+export function readConfigFile(path: string, read: ReadFile): (name: Name) => OptionValue[] {
+  const places = new TomlValue(path, "", readToml(path, read)).fields(KEYS);
+  const given = new Map<Name, OptionValue[]>(KEYS.map((key) => [key, readKey(key, places.get(key))]));
   return (name) => given.get(name) ?? [];
 }
 
@@ -36,16 +36,16 @@ function readToml(path: string, read: ReadFile): Table {
   }
 }
 
-function readKey(key: Key, place: Place | undefined): Given[] {
+function readKey(key: Key, place: TomlValue | undefined): OptionValue[] {
   if (!place) return [];
   if (key === "upstream") return place.items().map(readUpstream);
   if (key === "route") return readRoutes(place);
-  const read = (each: Place) => each.given(schemaOf(key), OPTIONS[key].accepts);
+  const read = (each: TomlValue) => each.given(schemaOf(key), OPTIONS[key].accepts);
   return isRepeatable(key) ? place.items().map(read) : [read(place)];
 }
 
 /** A table of domains, where the command line has a text with both. */
-function readRoutes(routes: Place): Given[] {
+function readRoutes(routes: TomlValue): OptionValue[] {
   return [...routes.entries(SYNTAX)].flatMap(([domain, upstreams]) => {
     // TOML takes a.b without quotes for the key b of the table a.
     if (upstreams.isTable && !upstreams.entries(SYNTAX).has("host")) {

@@ -1,12 +1,12 @@
 // @ts-types="./std.d.ts"
 import { closestString } from "@std/text/closest-string";
-import type { Given } from "./command_line.ts";
+import type { OptionValue } from "./command_line.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Schema } from "./option_types.ts";
 import type { Toml } from "./toml.ts";
 
 /** A value in the configuration file. What it should not be is a `UsageError` with file, line, key and what was found. */
-export class Place {
+export class TomlValue {
   readonly #file: string;
   readonly #key: string;
   readonly #node: Toml;
@@ -27,17 +27,17 @@ export class Place {
   }
 
   /** The values of a table, by key. */
-  entries(accepts: string): Map<string, Place> {
+  entries(accepts: string): Map<string, TomlValue> {
     const node = this.#node;
     if (node.kind !== "table") this.#refuse("a table", accepts);
     const within = this.#key === "" ? "" : `${this.#key}.`;
     return new Map(
-      [...node.entries].map(([key, each]) => [key, new Place(this.#file, within + quoted(key), each)]),
+      [...node.entries].map(([key, each]) => [key, new TomlValue(this.#file, within + quoted(key), each)]),
     );
   }
 
   /** The values of a table that can have no other keys than these. */
-  fields(known: readonly string[]): Map<string, Place> {
+  fields(known: readonly string[]): Map<string, TomlValue> {
     const fields = this.entries(known.join(", "));
     for (const [key, { source }] of fields) {
       if (known.includes(key)) continue;
@@ -47,15 +47,15 @@ export class Place {
   }
 
   /** The values of a list; one value stands for a list of one. */
-  items(): Place[] {
+  items(): TomlValue[] {
     const node = this.#node;
     if (node.kind !== "array") return [this];
     if (node.items.length === 0) throw new UsageError(`${this.source}: the list is empty; leave the key out`);
-    return node.items.map((item) => new Place(this.#file, this.#key, item));
+    return node.items.map((item) => new TomlValue(this.#file, this.#key, item));
   }
 
   /** A single value, of the type that it should have. */
-  given({ type }: Schema, accepts: string): Given {
+  given({ type }: Schema, accepts: string): OptionValue {
     const node = this.#node;
     const isScalar = node.kind === "string" || node.kind === "integer" || node.kind === "boolean";
     if (isScalar && [type].flat().includes(node.kind)) return { source: this.source, text: node.text };

@@ -1,6 +1,6 @@
 /** An upstream as a table of the configuration file: the same as its text, field by field. */
-import type { Given } from "./command_line.ts";
-import type { Place } from "./toml_value.ts";
+import type { OptionValue } from "./command_line.ts";
+import type { TomlValue } from "./toml_value.ts";
 import { UsageError } from "../core/errors.ts";
 import { formatHostPort } from "../net/host_port.ts";
 import type { Schema } from "./option_types.ts";
@@ -26,7 +26,7 @@ function field(schema: Schema, accepts: string) {
 }
 
 /** A text as on the command line, or a table. */
-export function readUpstream(place: Place): Given {
+export function readUpstream(place: TomlValue): OptionValue {
   if (!place.isTable) return place.given({ type: "string" }, `${OPTIONS.upstream.accepts}, or a table`);
   const fields = place.fields(Object.keys(UPSTREAM_FIELDS));
   function texts(name: Field): string[] {

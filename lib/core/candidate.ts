@@ -2,12 +2,12 @@ import type { Message } from "../dns/message.ts";
 import type { Query } from "./resolver.ts";
 
 /** Whoever asked an upstream and has others to turn to. */
-export interface Asker {
+export interface HedgeTrigger {
   /**
    * The query has waited longer than this upstream's answers usually take. To ask another is an extra query, unless it
    * is free: this one has not left yet, or half of its time is over.
    */
-  overdue(attempt: { readonly isFree: boolean }): void;
+  onSlow(attempt: { readonly isFree: boolean }): void;
 }
 
 /** One of several upstreams, as whoever chooses among them sees it. */
@@ -26,5 +26,5 @@ export interface Candidate {
    * As `Resolver.resolve`. With an asker, a query that has been sent is sent again to this upstream only where its
    * connection was closed, which is normal life; any other failure rejects, because there are others to ask.
    */
-  resolve(query: Query, asker?: Asker): Promise<Message>;
+  resolve(query: Query, asker?: HedgeTrigger): Promise<Message>;
 }

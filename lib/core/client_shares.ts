@@ -1,4 +1,4 @@
-import { AddressWords, IPV4 } from "../net/ip_address.ts";
+import { IpAddress, IPV4 } from "../net/ip_address.ts";
 
 /** Networks fall into so many slots by a hash; two that share a slot share their part, too. A power of two. */
 const SLOTS = 4096;
@@ -17,7 +17,7 @@ const [SEED = 0] = crypto.getRandomValues(new Int32Array(1));
 /** How many of some scarce places the clients of each network hold. A network is an IPv4 /24 or an IPv6 /56 (RFC 6177 §2). */
 export class ClientShares {
   readonly #held = new Uint32Array(SLOTS);
-  readonly #words = new AddressWords();
+  readonly #words = new IpAddress();
 
   /** The network of a client with this IP address, as a number for the other methods. */
   networkOf(address: string): number {

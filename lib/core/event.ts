@@ -7,9 +7,9 @@ export type Event =
   | Skipped
   | Answered
   | Hits
-  | TurnedAway
+  | RejectedMessage
   | Denied
-  | Defect
+  | InternalError
   | ThreadChange
   | UpstreamChange
   | NetworkChanged
@@ -17,13 +17,13 @@ export type Event =
   | Unauthenticated
   | Exchanged
   | ConnectionClosed
-  | ClientRefused
+  | ConnectionRejected
   | SocketTrouble
   | HostTrouble
   | QueryLogTrouble
   | CacheFileTrouble
   | ListRead
-  | ListTrouble
+  | ListReloadFailed
   | Reload;
 
 export interface Listening {
@@ -59,7 +59,7 @@ export interface Hits {
 }
 
 /** What came was no query that can be resolved: nobody was asked. */
-export interface TurnedAway {
+export interface RejectedMessage {
   readonly kind: "turned away";
   readonly client: Client;
   /** What the client was told; undefined where it was met with silence. */
@@ -72,13 +72,13 @@ export interface Denied {
   readonly client: Client;
   readonly reason: DenialReason;
   /** Whether the client was told; else it was met with silence. */
-  readonly told: boolean;
+  readonly answered: boolean;
 }
 
 export type DenialReason = "not allowed" | "rate limit";
 
 /** An exception that says this program is wrong; the client got SERVFAIL. */
-export interface Defect {
+export interface InternalError {
   readonly kind: "defect";
   readonly error: unknown;
 }
@@ -137,7 +137,7 @@ export interface ConnectionClosed {
 }
 
 /** A TCP client that is one too many. */
-export interface ClientRefused {
+export interface ConnectionRejected {
   readonly kind: "client refused";
   readonly address: string;
   readonly reason: string;
@@ -181,7 +181,7 @@ export interface ListRead {
 }
 
 /** A list or hosts file cannot be read; what was read before stays in force. */
-export interface ListTrouble {
+export interface ListReloadFailed {
   readonly kind: "list trouble";
   readonly reason: string;
 }

@@ -57,7 +57,7 @@ export const Type = {
 export const Class = { IN: 1, NONE: 254, ANY: 255 } as const;
 
 /** EDNS option codes. */
-export const Option = {
+export const EdnsOption = {
   /** RFC 7871 */ CLIENT_SUBNET: 8,
   /** RFC 7828 */ TCP_KEEPALIVE: 11,
   /** RFC 7830 */ PADDING: 12,

@@ -1,4 +1,4 @@
-import { Option, Type } from "./codes.ts";
+import { EdnsOption, Type } from "./codes.ts";
 import { FormatError } from "./format_error.ts";
 import { HEADER } from "./message.ts";
 import { skipLabels } from "./name.ts";
@@ -55,7 +55,7 @@ export class Edns {
 
   /** TIMEOUT of the keep-alive option, in ms (RFC 7828 §3.1); undefined where there is none. */
   get keepAlive(): number | undefined {
-    const timeout = this.option(Option.TCP_KEEPALIVE);
+    const timeout = this.option(EdnsOption.TCP_KEEPALIVE);
     return timeout?.length === 2 ? readUint16(timeout, 0) * 100 : undefined;
   }
 
@@ -63,7 +63,7 @@ export class Edns {
   extendedErrors(): Uint8Array[] {
     const found: Uint8Array[] = [];
     for (let at = this.#fixed + 10; at < this.#end && found.length < MAX_REASONS; at = this.#after(at)) {
-      if (readUint16(this.#bytes, at) !== Option.EXTENDED_ERROR) continue;
+      if (readUint16(this.#bytes, at) !== EdnsOption.EXTENDED_ERROR) continue;
       if (this.#after(at) >= at + 6) found.push(cutReason(this.#bytes.subarray(at, this.#after(at))));
     }
     return found;
@@ -110,7 +110,7 @@ export function boundedErrors(edns: Edns | undefined): Uint8Array {
 /** Whether bytes are what `boundedErrors` returns. */
 export function areErrors(bytes: Uint8Array): boolean {
   let at = 0;
-  while (at + 6 <= bytes.length && readUint16(bytes, at) === Option.EXTENDED_ERROR) {
+  while (at + 6 <= bytes.length && readUint16(bytes, at) === EdnsOption.EXTENDED_ERROR) {
     const length = readUint16(bytes, at + 2);
     if (length < 2) return false;
     at += 4 + length;

@@ -158,13 +158,13 @@ function labels(text: string): number[][] {
       );
     }
     if (token === ".") found.push([]);
-    else found.at(-1)!.push(octet(text, decimal, escaped ?? token));
+    else found.at(-1)!.push(octetOf(text, decimal, escaped ?? token));
   }
   if (found.at(-1)!.length === 0) found.pop();
   return found;
 }
 
-function octet(text: string, decimal: string | undefined, character: string): number {
+function octetOf(text: string, decimal: string | undefined, character: string): number {
   const code = decimal === undefined ? character.charCodeAt(0) : Number(decimal);
   if (code > 255) {
     throw new TypeError(`"${text}" has a character beyond one octet; write names in their xn-- form`);

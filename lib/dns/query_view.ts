@@ -15,7 +15,7 @@ const MAX_LABEL = 63;
  * What almost every query is: a header, one question, and an OPT record of version 0 or nothing behind it. Read where it
  * stands and without an object, one after the other; whatever is not so plain is left to `Message`.
  */
-export class PlainQuery {
+export class QueryView {
   /** Where it stands. */
   start = 0;
   /** Offset behind QNAME, and behind the question. */

@@ -1,8 +1,8 @@
 import { hostReason } from "../platform/host_error.ts";
 import { formatHostPort } from "../net/host_port.ts";
-import { type Census, type PlaceLimits, Places } from "./tcp/connection_limit.ts";
+import { ConnectionLimit, type ConnectionLimits, type SharedCount } from "./tcp/connection_limit.ts";
 import { TcpFrontend, type TcpFrontendOptions } from "./tcp/tcp_frontend.ts";
-import { Turns } from "./loop_budget.ts";
+import { LoopBudget } from "./loop_budget.ts";
 import { UdpFrontend, type UdpFrontendOptions } from "./udp/udp_frontend.ts";
 
 /** An address to listen on, over UDP and TCP both. */
@@ -15,11 +15,11 @@ export interface ListenAddress {
 }
 
 type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
-export interface ListenerOptions extends Omit<PairOptions, "places" | "turns">, PlaceLimits {
+export interface ListenerOptions extends Omit<PairOptions, "places" | "turns">, ConnectionLimits {
   /** Called when the host's addresses have come or gone, and what is listened on with them. */
   readonly onMove?: () => void;
   /** TCP clients of other threads; nobody unless told. */
-  readonly census?: Census | undefined;
+  readonly census?: SharedCount | undefined;
 }
 
 /** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
@@ -51,8 +51,8 @@ interface Pair {
  */
 export class Listeners {
   #options: ListenerOptions;
-  readonly #places: Places;
-  readonly #turns = new Turns();
+  readonly #places: ConnectionLimit;
+  readonly #turns = new LoopBudget();
   #addresses: readonly ListenAddress[] = [];
   readonly #pairs = new Map<string, Pair>();
   /** Those that answer what they were asked, and are not asked any more. */
@@ -65,7 +65,7 @@ export class Listeners {
   /** Throws `ListenError`, with nothing left open. */
   constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
     this.#options = options;
-    this.#places = new Places(options, options.census);
+    this.#places = new ConnectionLimit(options, options.census);
     this.reconfigure(addresses, options);
   }
 

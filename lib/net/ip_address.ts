@@ -5,7 +5,7 @@ export const IPV4 = 3;
  * An IP address as four numbers of 32 bits, read anew for each packet and without a single object. An IPv4 address is in
  * the last of them, whether it comes as such or within `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
  */
-export class AddressWords {
+export class IpAddress {
   readonly words = new Int32Array(4);
   isIpv4 = false;
 
@@ -28,7 +28,7 @@ export class AddressWords {
   }
 
   /** Takes the four or sixteen octets at `offset`, as A and AAAA records have them. */
-  readOctets(bytes: Uint8Array, offset: number, length: 4 | 16): this {
+  readBytes(bytes: Uint8Array, offset: number, length: 4 | 16): this {
     if (length === 4) return this.#setIpv4(readWord(bytes, offset));
     for (let i = 0; i < 4; i++) this.words[i] = readWord(bytes, offset + 4 * i);
     return this.#unmap();
@@ -72,7 +72,7 @@ export class AddressWords {
 
   /** The dotted end, for two groups: `::ffff:192.0.2.1`. */
   #readTail(text: string, dot: number, index: number): void {
-    const value = new AddressWords().read(text.slice(text.lastIndexOf(":", dot) + 1, end(text))).words[IPV4]!;
+    const value = new IpAddress().read(text.slice(text.lastIndexOf(":", dot) + 1, end(text))).words[IPV4]!;
     this.#put(index, value >>> 16);
     this.#put(index + 1, value & 0xffff);
   }

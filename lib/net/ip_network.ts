@@ -1,6 +1,6 @@
 /** IP networks as people write them (RFC 4632 §3.1, RFC 4291 §2.3), and in which of them an address is. */
 import ipaddr from "ipaddr.js";
-import { AddressWords, IPV4 } from "./ip_address.ts";
+import { IpAddress, IPV4 } from "./ip_address.ts";
 
 export interface Network {
   readonly isIpv4: boolean;
@@ -17,7 +17,7 @@ export function parseNetwork(text: string): Network {
   if (!isFourParts && !ipaddr.IPv6.isValid(address)) {
     throw new TypeError(`"${text}" is not a network; write ADDRESS/LENGTH, as in 192.168.0.0/16 or fd00::/8`);
   }
-  const words = new AddressWords();
+  const words = new IpAddress();
   words.read(ipaddr.parse(address).toNormalizedString());
   const bits = isFourParts ? 32 : 128;
   const written = length === undefined ? bits : Number(length);
@@ -26,7 +26,7 @@ export function parseNetwork(text: string): Network {
 }
 
 function within(
-  { words, isIpv4 }: AddressWords,
+  { words, isIpv4 }: IpAddress,
   written: number,
   isFourParts: boolean,
   text: string,
@@ -78,7 +78,7 @@ export class NetworkTable<Value> {
   }
 
   /** What the longest network with this address stands for; undefined where there is none. */
-  find({ words, isIpv4 }: AddressWords): Value | undefined {
+  find({ words, isIpv4 }: IpAddress): Value | undefined {
     if (isIpv4) {
       const address = words[IPV4]!;
       for (const row of this.#ipv4) {

@@ -1,5 +1,5 @@
 /** struct sockaddr_in and sockaddr_in6, as Linux has them. */
-import { AddressWords, IPV4 } from "./ip_address.ts";
+import { IpAddress, IPV4 } from "./ip_address.ts";
 
 /** Octets of the longer one, with padding. */
 export const SOCKET_ADDRESS = 32;
@@ -15,7 +15,7 @@ const AF_INET6 = 10;
 export function composeAddress(address: string, port: number, scope = 0): Uint8Array<ArrayBuffer> {
   const composed = new Uint8Array(SOCKET_ADDRESS);
   const view = new DataView(composed.buffer);
-  const { words } = new AddressWords().read(address);
+  const { words } = new IpAddress().read(address);
   const isIpv4 = !address.includes(":");
   composed[0] = isIpv4 ? AF_INET : AF_INET6; // the family is in the host's order, here always the lower octet first
   view.setUint16(2, port);
@@ -33,10 +33,8 @@ export function lengthOf(address: Uint8Array, at = 0): number {
 }
 
 /** Reads the IP address of what stands at `at` into `words`. */
-export function readAddress(address: Uint8Array, at: number, words: AddressWords): AddressWords {
-  return address[at] === AF_INET
-    ? words.readOctets(address, at + 4, 4)
-    : words.readOctets(address, at + 8, 16);
+export function readAddress(address: Uint8Array, at: number, words: IpAddress): IpAddress {
+  return address[at] === AF_INET ? words.readBytes(address, at + 4, 4) : words.readBytes(address, at + 8, 16);
 }
 
 export function portOf(address: Uint8Array): number {

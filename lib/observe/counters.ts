@@ -1,6 +1,6 @@
 import { rcodeName } from "../dns/codes.ts";
 import type { Source, Trace } from "../core/resolver.ts";
-import type { Answered, ConnectionClosed, Denied, Event, Hits, TurnedAway } from "../core/event.ts";
+import type { Answered, ConnectionClosed, Denied, Event, Hits, RejectedMessage } from "../core/event.ts";
 import { Histogram } from "./histogram.ts";
 
 export const TRANSPORTS = ["udp", "tcp"] as const;
@@ -154,7 +154,7 @@ export class Counters {
   }
 
   /** Forgets what it has counted for what several threads have. */
-  become(threads: readonly Counts[]): void {
+  replaceWithSum(threads: readonly Counts[]): void {
     this.answers.fill(0);
     for (const each of this.durations) each.clear();
     const maps = [this.#turnedAwayCounts, this.#denialCounts, this.fileErrors, this.reloads];
@@ -208,14 +208,14 @@ export class Counters {
     this.retries += Math.max(0, attempts - 1 - hedges); // a hedge that found no connection was no attempt
   }
 
-  #turnedAway({ client, rcode }: TurnedAway): void {
+  #turnedAway({ client, rcode }: RejectedMessage): void {
     increase(
       this.#turnedAwayCounts,
       `${client.transport}/${rcode === undefined ? "none" : rcodeName(rcode)}`,
     );
   }
 
-  #denied({ client, reason, told }: Denied): void {
+  #denied({ client, reason, answered: told }: Denied): void {
     increase(this.#denialCounts, `${client.transport}/${reason}/${told ? "told" : "silence"}`);
   }
 

@@ -8,8 +8,8 @@ import {
 import { rcodeName } from "../dns/codes.ts";
 import { escapeJson, escapeText } from "../core/escape.ts";
 import { hostReason } from "../platform/host_error.ts";
-import type { Answered, Denied, Event, Observe, TurnedAway } from "../core/event.ts";
-import { Repeats } from "./log_throttle.ts";
+import type { Answered, Denied, Event, Observe, RejectedMessage } from "../core/event.ts";
+import { LogThrottle } from "./log_throttle.ts";
 import { stderr } from "./stderr.ts";
 
 export interface LogOptions {
@@ -23,7 +23,7 @@ export interface LogOptions {
 export function startLog(options: LogOptions): Observe {
   configureLog(options);
   stderr.onDropped = (count) => log.warning(DROPPED, { count });
-  const repeats = new Repeats(() => performance.now());
+  const repeats = new LogThrottle(() => performance.now());
   return (event) => {
     const kind = repeatable(event);
     if (!kind || repeats.isNews(kind, (more) => log.warning(REPEATED, { kind, more }))) say(event);
@@ -163,14 +163,14 @@ function answerFacts({ query, rcode, milliseconds, error }: Answered): Record<st
 
 const TURNED_AWAY = "{client} {transport} sent what is no query to resolve: {rcode}";
 
-function turnedAwayFacts({ client, rcode }: TurnedAway): Record<string, unknown> {
+function turnedAwayFacts({ client, rcode }: RejectedMessage): Record<string, unknown> {
   const { address, transport } = client;
   return { client: address, transport, rcode: rcode === undefined ? "no answer" : rcodeName(rcode) };
 }
 
 const DENIED = "{client} {transport} was not answered, {reason}: {told}";
 
-function deniedFacts({ client, reason, told }: Denied): Record<string, unknown> {
+function deniedFacts({ client, reason, answered: told }: Denied): Record<string, unknown> {
   const { address, transport } = client;
   return { client: address, transport, reason, told: told ? "it was told" : "in silence" };
 }

@@ -10,7 +10,7 @@ interface Said {
  * Keeps what goes wrong again and again from filling the log: the first of a kind is said at once, and of those that
  * follow within a minute only how many there were.
  */
-export class Repeats {
+export class LogThrottle {
   readonly #said = new Map<string, Said>();
   readonly #now: () => number;
 

@@ -8,11 +8,11 @@ import {
   type TurnedAways,
   type UpstreamCounters,
 } from "./counters.ts";
-import { Exposition, only, type Sample, type TimedSample } from "./prometheus.ts";
+import { Exposition, type Sample, type TimedSample, unlabelled } from "./prometheus.ts";
 import type { Histogram } from "./histogram.ts";
 import type { CacheStatus, UpstreamStatus } from "./status.ts";
 
-export interface Watched {
+export interface ObservedState {
   readonly counters: Counters;
   readonly upstreams: () => readonly UpstreamStatus[];
   /** Undefined where there is no cache. */
@@ -23,7 +23,7 @@ export interface Watched {
 }
 
 /** Every metric of the proxy itself: name, meaning, and where its numbers are. */
-export function metrics(watched: Watched): Exposition {
+export function metrics(watched: ObservedState): Exposition {
   const exposition = new Exposition();
   exposeAnswers(exposition, watched);
   exposeUpstreamCounters(exposition, watched.counters);
@@ -32,7 +32,7 @@ export function metrics(watched: Watched): Exposition {
   return exposition;
 }
 
-function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: Watched): void {
+function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: ObservedState): void {
   to.gauge("dot_proxy_build_info", "Always 1; the labels tell what is running.", () => [
     { labels: { version, deno: Deno.version.deno }, value: 1 },
   ]);
@@ -55,17 +55,17 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
   to.counter(
     "dot_proxy_query_retries_total",
     "Attempts of queries after one that failed.",
-    () => only(counters.retries),
+    () => unlabelled(counters.retries),
   );
   to.counter(
     "dot_proxy_query_hedges_total",
     "Attempts of queries at another upstream, because one took long to answer.",
-    () => only(counters.hedges),
+    () => unlabelled(counters.hedges),
   );
   to.counter(
     "dot_proxy_tcp_clients_refused_total",
     "TCP clients that were one too many.",
-    () => only(counters.clientsRefused),
+    () => unlabelled(counters.clientsRefused),
   );
   to.counter(
     "dot_proxy_socket_errors_total",
@@ -73,7 +73,7 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
     () =>
       TRANSPORTS.map((transport) => ({ labels: { transport }, value: counters.socketTrouble[transport] })),
   );
-  to.counter("dot_proxy_defects_total", "Exceptions that should not be.", () => only(counters.defects));
+  to.counter("dot_proxy_defects_total", "Exceptions that should not be.", () => unlabelled(counters.defects));
   to.counter(
     "dot_proxy_file_errors_total",
     "Files that could not be read or written, by what they are for.",
@@ -87,7 +87,7 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: W
   to.counter(
     "dot_proxy_query_log_dropped_total",
     "Lines left out of the query log because writing was too slow or failed.",
-    () => only(queryLogDropped()),
+    () => unlabelled(queryLogDropped()),
   );
 }
 
@@ -110,7 +110,7 @@ function exposeUpstreamCounters(to: Exposition, { upstreams }: Counters): void {
   to.counter(
     "dot_proxy_upstream_connections_opened_total",
     "Connections that came about.",
-    () => ofEach(upstreams, ({ handshakes }) => only(handshakes.count)),
+    () => ofEach(upstreams, ({ handshakes }) => unlabelled(handshakes.count)),
   );
   to.counter(
     "dot_proxy_upstream_connections_closed_total",
@@ -119,7 +119,7 @@ function exposeUpstreamCounters(to: Exposition, { upstreams }: Counters): void {
   );
 }
 
-function exposeUpstreams(to: Exposition, { upstreams }: Watched): void {
+function exposeUpstreams(to: Exposition, { upstreams }: ObservedState): void {
   const gauges: [string, string, (status: UpstreamStatus) => number | undefined][] = [
     ["up", "Whether it was reached the last time.", ({ state }) => state === "up" ? 1 : 0],
     [
@@ -149,10 +149,10 @@ function exposeUpstreams(to: Exposition, { upstreams }: Watched): void {
   }
 }
 
-function exposeCache(to: Exposition, { cache }: Watched): void {
+function exposeCache(to: Exposition, { cache }: ObservedState): void {
   const ofCache = (read: (status: CacheStatus) => number) => () => {
     const status = cache();
-    return status ? only(read(status)) : [];
+    return status ? unlabelled(read(status)) : [];
   };
   to.gauge("dot_proxy_cache_entries", "Answers kept.", ofCache(({ entries }) => entries));
   to.gauge("dot_proxy_cache_bytes", "Memory of the answers kept.", ofCache(({ octets }) => octets));

@@ -64,7 +64,7 @@ export class Exposition {
 }
 
 /** One sample without labels. */
-export function only(value: number): Sample[] {
+export function unlabelled(value: number): Sample[] {
   return [{ labels: {}, value }];
 }
 

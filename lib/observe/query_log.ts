@@ -1,5 +1,5 @@
 import { rcodeName, typeName } from "../dns/codes.ts";
-import { clientText, type Detail, nameText } from "./redaction.ts";
+import { clientText, nameText, type Redaction } from "./redaction.ts";
 import type { Answered, Event, Observe } from "../core/event.ts";
 import type { Sink } from "./rotating_file.ts";
 
@@ -11,7 +11,7 @@ const GATHER = 50;
 export interface QueryLogOptions {
   readonly sink: Sink;
   readonly format: QueryFormat;
-  readonly detail: Detail;
+  readonly detail: Redaction;
   /** Told when lines get lost. */
   readonly observe: Observe;
 }
@@ -71,7 +71,7 @@ export class QueryLog {
 export type QueryFormat = "text" | "json";
 
 /** One answer as one line. No octet of a name can begin a new one: `Message.name` escapes all that is no plain letter. */
-export function queryLine(event: Answered, time: Date, format: QueryFormat, detail: Detail): string {
+export function queryLine(event: Answered, time: Date, format: QueryFormat, detail: Redaction): string {
   const { query, rcode, milliseconds, error } = event;
   const { client, message, trace } = query;
   const facts = {

@@ -1,16 +1,16 @@
 import type { Query } from "../core/resolver.ts";
 
 /** How much the query log and the dashboard tell of who asked for what: all, clients masked, or neither of them. */
-export type Detail = "full" | "masked" | "none";
+export type Redaction = "full" | "masked" | "none";
 
 /** The client as it may be shown; "-" where it may not. */
-export function clientText({ client }: Query, detail: Detail): string {
+export function clientText({ client }: Query, detail: Redaction): string {
   if (detail === "none") return "-";
   return detail === "masked" ? masked(client.address) : client.address;
 }
 
 /** The name as it may be shown, with its escapes; "-" where it may not. */
-export function nameText({ message }: Query, detail: Detail): string {
+export function nameText({ message }: Query, detail: Redaction): string {
   return detail === "none" ? "-" : message.name;
 }
 

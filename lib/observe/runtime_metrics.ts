@@ -1,5 +1,5 @@
 import process from "node:process";
-import { type Exposition, only } from "./prometheus.ts";
+import { type Exposition, unlabelled } from "./prometheus.ts";
 import { Histogram } from "./histogram.ts";
 import type { ThreadStatus } from "./status.ts";
 
@@ -7,7 +7,7 @@ import type { ThreadStatus } from "./status.ts";
 const PERIOD = 1000;
 
 /** How the process fares: what it takes, and how late the event loop of this thread runs. */
-export class Runtime implements Disposable {
+export class RuntimeMetrics implements Disposable {
   /** How much later than asked for a timer went off: what a packet may have waited, too. */
   readonly lag = new Histogram();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -35,14 +35,18 @@ export class Runtime implements Disposable {
     const start = performance.timeOrigin / 1000;
     exposition.counter("process_cpu_seconds_total", "User and system time spent.", () => {
       const { user, system } = process.cpuUsage();
-      return only((user + system) / 1e6);
+      return unlabelled((user + system) / 1e6);
     });
-    exposition.gauge("process_resident_memory_bytes", "Memory in use.", () => only(this.residentOctets));
-    exposition.gauge("process_start_time_seconds", "When it started, since 1970.", () => only(start));
+    exposition.gauge(
+      "process_resident_memory_bytes",
+      "Memory in use.",
+      () => unlabelled(this.residentOctets),
+    );
+    exposition.gauge("process_start_time_seconds", "When it started, since 1970.", () => unlabelled(start));
     exposition.gauge(
       "dot_proxy_heap_bytes",
       "JavaScript's part of the memory.",
-      () => only(others().reduce((sum, { heapOctets }) => sum + heapOctets, this.heapOctets)),
+      () => unlabelled(others().reduce((sum, { heapOctets }) => sum + heapOctets, this.heapOctets)),
     );
     exposition.histogram(
       "dot_proxy_event_loop_lag_seconds",

@@ -1,10 +1,10 @@
 import type { Event, Observe } from "../core/event.ts";
 
 /** Passes each event on to everybody who watches; who looks only now and then costs nothing in between. */
-export class Observers {
+export class Subscribers {
   #watching: readonly Observe[];
   /** Those of them who want to know of each answer. */
-  readonly #curious = new Set<Observe>();
+  readonly #perQuery = new Set<Observe>();
   #onCuriosity = () => {};
 
   constructor(...watching: Observe[]) {
@@ -12,8 +12,8 @@ export class Observers {
   }
 
   /** Whether each answer is to be told of; else some may be told of together. */
-  get wantEach(): boolean {
-    return this.#curious.size > 0;
+  get needPerQueryEvents(): boolean {
+    return this.#perQuery.size > 0;
   }
 
   readonly observe = (event: Event): void => {
@@ -25,15 +25,15 @@ export class Observers {
   }
 
   /** Adds somebody who wants to know of each answer. */
-  addCurious(observe: Observe): void {
-    this.#curious.add(observe);
+  addPerQuery(observe: Observe): void {
+    this.#perQuery.add(observe);
     this.add(observe);
     this.#onCuriosity();
   }
 
   remove(observe: Observe): void {
     this.#watching = this.#watching.filter((each) => each !== observe);
-    if (this.#curious.delete(observe)) this.#onCuriosity();
+    if (this.#perQuery.delete(observe)) this.#onCuriosity();
   }
 
   /** Calls `listener` whenever `wantEach` may have changed. */

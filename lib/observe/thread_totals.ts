@@ -2,7 +2,7 @@ import { Counters } from "./counters.ts";
 import type { ThreadStatus } from "./status.ts";
 
 /** What all threads together have come to: this one is counted here, the others are asked now and then. */
-export class Figures {
+export class ThreadTotals {
   /** Of this thread alone. */
   readonly own = new Counters();
   /** Of all threads, as of the last refresh; where there is only this one, up to date at any time. */
@@ -23,6 +23,6 @@ export class Figures {
   readonly refresh = async (): Promise<void> => {
     if (!this.#ask) return;
     this.#others = await this.#ask();
-    this.counters.become([this.own, ...this.#others].map(({ counts }) => counts));
+    this.counters.replaceWithSum([this.own, ...this.#others].map(({ counts }) => counts));
   };
 }

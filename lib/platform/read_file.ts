@@ -9,7 +9,7 @@ import { withinDeadline } from "./file_deadline.ts";
 export type ReadFile = (source: string, path: string) => string;
 
 /** Reads a file at once, however long that takes. */
-export const readInputFile: ReadFile = (source, path) => {
+export const readTextFile: ReadFile = (source, path) => {
   try {
     refuseSpecial(Deno.statSync(path));
     return Deno.readTextFileSync(path);

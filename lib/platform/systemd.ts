@@ -1,5 +1,5 @@
 /** Where systemd wants to be told how the service is (sd_notify(3)), and how often. */
-export interface NotifyOptions {
+export interface SystemdOptions {
   /** A path, or `@` and a name in the abstract namespace. */
   readonly socket: string;
   /** Without a word for longer than this, in ms, it restarts the service; undefined where it does not watch. */
@@ -12,7 +12,7 @@ export interface NotifyOptions {
 export function notifyFrom(
   environment: Record<string, string>,
   pid: number,
-): Omit<NotifyOptions, "onTrouble"> | undefined {
+): Omit<SystemdOptions, "onTrouble"> | undefined {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC, WATCHDOG_PID = `${pid}` } = environment;
   if (!socket) return undefined;
   const microseconds = WATCHDOG_PID === `${pid}` ? Number(WATCHDOG_USEC) : NaN;
@@ -28,7 +28,7 @@ const MAX_STATUS = 1000;
  * RELOADING comes without MONOTONIC_USEC, for the platform has no clock that counts as CLOCK_MONOTONIC does: so the unit
  * is `Type=notify` with ExecReload, and not `notify-reload`.
  */
-export class Notifier {
+export class SystemdNotifier {
   readonly #socket: Deno.DatagramConn;
   readonly #to: Deno.UnixAddr;
   readonly #onTrouble: (error: unknown) => void;
@@ -38,7 +38,7 @@ export class Notifier {
   #status = "";
 
   /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ socket, watchdog, onTrouble }: NotifyOptions) {
+  constructor({ socket, watchdog, onTrouble }: SystemdOptions) {
     this.#onTrouble = onTrouble;
     // A name for ourselves in the abstract namespace (a leading NUL octet) needs no file and no right to make one.
     const path = `\0dot-proxy-${crypto.randomUUID()}`;

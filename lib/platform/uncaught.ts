@@ -12,7 +12,7 @@ export function prepareStackTraces(): void {
  * From now on an exception that nobody has caught is told, and is not the end of the process: one query has gone without
  * its answer by then, and all others should not.
  */
-export function surviveDefects(observe: Observe): void {
+export function surviveUncaughtErrors(observe: Observe): void {
   prepareStackTraces();
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();

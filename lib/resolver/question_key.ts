@@ -15,12 +15,12 @@ const NO_RECURSION = 4; // a server that may not recurse has other answers: refe
 export const PARENT_SIDE = 8;
 
 /** Beside the question, what the answer depends on. The upstreams' route does not count: it follows from the question. */
-export function tagOf({ edns, flags }: Message): number {
-  return makeTag(flags, edns?.dnssecOk ?? false);
+export function variantOf({ edns, flags }: Message): number {
+  return makeVariant(flags, edns?.dnssecOk ?? false);
 }
 
 /** The same of a query's flags and its DO bit. */
-export function makeTag(flags: number, dnssecOk: boolean): number {
+export function makeVariant(flags: number, dnssecOk: boolean): number {
   return (dnssecOk ? DO : 0) | (flags & Flag.CD ? CD : 0) | (flags & Flag.RD ? 0 : NO_RECURSION);
 }
 

@@ -1,7 +1,7 @@
 import { Message } from "../dns/message.ts";
 import type { Query, Resolver } from "../core/resolver.ts";
 import { UpstreamError } from "../core/errors.ts";
-import { hashQuestion, tagOf } from "./question_key.ts";
+import { hashQuestion, variantOf } from "./question_key.ts";
 import { type Waiter, WaitingRoom } from "./waiting_room.ts";
 
 /** One for all: in a flood, to note where each one was made would cost more than to answer it. */
@@ -12,29 +12,29 @@ export const OVERLOADED = new UpstreamError("overloaded", {
 });
 
 /** Told what each question has come to, once for all who asked it. */
-export interface Listener {
+export interface ResponseListener {
   /** Returns the response that they get: this one, or what is made of it. */
   answered(query: Message, response: Message): Message;
   failed(query: Message, error: unknown): void;
 }
 
 /** A question that is being asked, and waits in the room. */
-interface WaitingFlight extends Flight, Waiter {
+interface WaitingFlight extends InFlightQuestion, Waiter {
   /** Whether another query has its place now: those who ask have been told so. */
   isGivenUp: boolean;
 }
 
 /** Makes one query of all that ask the same while it is under way; what becomes of it becomes of all. */
-export class Coalescer implements Resolver {
+export class Singleflight implements Resolver {
   /** Queries that were answered by another's. */
-  joined = 0;
+  coalesced = 0;
   readonly #next: Resolver;
   readonly #now: () => number;
-  readonly #listener: Listener;
-  readonly #flights = new Flights<WaitingFlight>();
+  readonly #listener: ResponseListener;
+  readonly #inFlight = new InFlightQuestions<WaitingFlight>();
   readonly #room = new WaitingRoom();
 
-  constructor(next: Resolver, now: () => number, listener: Listener) {
+  constructor(next: Resolver, now: () => number, listener: ResponseListener) {
     this.#next = next;
     this.#now = now;
     this.#listener = listener;
@@ -46,18 +46,18 @@ export class Coalescer implements Resolver {
 
   #resolve(query: Query, mayRetry: boolean): Message | Promise<Message> {
     const { message, client } = query;
-    const tag = tagOf(message);
+    const tag = variantOf(message);
     const hash = hashQuestion(message, tag);
-    const flight = this.#flights.find(query, tag, hash);
+    const flight = this.#inFlight.find(query, tag, hash);
     const network = this.#room.networkOf(client.address);
     const now = this.#now();
     // New ones are turned away before memory suffers; what is known here is still answered.
     if (!this.#room.makeRoom(network, now)) throw OVERLOADED;
     if (flight && !flight.isGivenUp) return this.#join(flight, query, network, mayRetry);
-    return this.#lead(query, { tag, hash, network, now });
+    return this.#start(query, { tag, hash, network, now });
   }
 
-  #lead(
+  #start(
     query: Query,
     { tag, hash, network, now }: { tag: number; hash: number; network: number; now: number },
   ): Message | Promise<Message> {
@@ -68,21 +68,21 @@ export class Coalescer implements Resolver {
       ...{ query, hash, tag, network, since: now, response: promise, isGivenUp: false },
       ...{ next: undefined, older: undefined, younger: undefined },
       giveUp: () => {
-        this.#land(flight);
+        this.#finish(flight);
         flight.isGivenUp = true;
         reject(OVERLOADED);
       },
     };
-    this.#flights.add(flight);
+    this.#inFlight.add(flight);
     this.#room.enter(flight);
     // What comes of a question that was given up is still of use to the next one who asks.
     outcome.then(
       (response) => {
-        if (!flight.isGivenUp) this.#land(flight);
+        if (!flight.isGivenUp) this.#finish(flight);
         return this.#listener.answered(query.message, response);
       },
       (error) => {
-        if (!flight.isGivenUp) this.#land(flight);
+        if (!flight.isGivenUp) this.#finish(flight);
         this.#listener.failed(query.message, error);
         throw error;
       },
@@ -101,13 +101,13 @@ export class Coalescer implements Resolver {
     }
   }
 
-  #land(flight: WaitingFlight): void {
+  #finish(flight: WaitingFlight): void {
     this.#room.leave(flight);
-    this.#flights.remove(flight);
+    this.#inFlight.remove(flight);
   }
 
-  #join(flight: Flight, query: Query, network: number, mayRetry: boolean): Promise<Message> {
-    this.joined++;
+  #join(flight: InFlightQuestion, query: Query, network: number, mayRetry: boolean): Promise<Message> {
+    this.coalesced++;
     this.#room.take(network);
     return flight.response.then(
       (response) => {
@@ -125,14 +125,14 @@ export class Coalescer implements Resolver {
     );
   }
 
-  #leave(flight: Flight, query: Query, network: number): void {
+  #leave(flight: InFlightQuestion, query: Query, network: number): void {
     this.#room.giveBack(network);
     query.trace.upstream = flight.query.trace.upstream;
   }
 }
 
 /** A question that is being asked. */
-export interface Flight {
+export interface InFlightQuestion {
   /** Whose deadline the exchange has. */
   readonly query: Query;
   /** Of question and tag. */
@@ -141,7 +141,7 @@ export interface Flight {
   /** What becomes of it, for all who ask. */
   response: Promise<Message>;
   /** The table's. */
-  next: Flight | undefined;
+  next: InFlightQuestion | undefined;
 }
 
 /** A power of two. With as many questions under way as there may be, a few share one. */
@@ -151,7 +151,7 @@ const BUCKETS = 4096;
  * Questions that are being asked, by hash. Not a Map, for the reason that `InFlight` has: what comes and goes all the
  * time would live on in the copies that a Map makes of itself.
  */
-export class Flights<Each extends Flight = Flight> {
+export class InFlightQuestions<Each extends InFlightQuestion = InFlightQuestion> {
   readonly #buckets = new Array<Each | undefined>(BUCKETS).fill(undefined);
 
   /** The one that asks the same. */

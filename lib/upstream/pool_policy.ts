@@ -39,7 +39,7 @@ export function pick(connections: Iterable<Connection>): Connection | undefined 
 }
 
 function isBetter(one: Connection, other: Connection): boolean {
-  if (one.isSpent !== other.isSpent) return !one.isSpent;
+  if (one.isExhausted !== other.isExhausted) return !one.isExhausted;
   const difference = rank(one) - rank(other);
   return difference === 0 ? one.inFlight < other.inFlight : difference < 0;
 }
@@ -65,7 +65,7 @@ export class PoolPolicy {
 
   /** Whether the best connection has as much to do as it may, and another one can be tried. */
   isSaturated(best: Connection, connections: ReadonlySet<Connection>, now: () => number): boolean {
-    const isFull = best.isSpent || best.inFlight >= SATURATED;
+    const isFull = best.isExhausted || best.inFlight >= SATURATED;
     return isFull && best.state === "open" && now() >= this.#notBefore && this.hasRoom(connections);
   }
 

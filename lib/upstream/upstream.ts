@@ -4,14 +4,14 @@ import type { ClientSubnet } from "../dns/compose/upstream_query.ts";
 import { UpstreamError } from "../core/errors.ts";
 import type { Observe } from "../core/event.ts";
 import type { UpstreamStatus } from "../observe/status.ts";
-import type { Asker, Candidate } from "../core/candidate.ts";
+import type { Candidate, HedgeTrigger } from "../core/candidate.ts";
 import type { Query, Resolver } from "../core/resolver.ts";
-import { Attempt } from "./connection/retried_query.ts";
+import { RetriedQuery } from "./connection/retried_query.ts";
 import type { Channel, Dial, DialOptions } from "./connection/channel.ts";
-import { Connection, type ConnectionOptions, type Ending } from "./connection/connection.ts";
+import { type CloseReason, Connection, type ConnectionOptions } from "./connection/connection.ts";
 import { Latency } from "./health/latency.ts";
 import { LearnedLimits } from "./health/learned_limits.ts";
-import type { Pending } from "./connection/pending_queries.ts";
+import type { PendingQuery } from "./connection/pending_queries.ts";
 import { pick, PoolPolicy } from "./pool_policy.ts";
 import { Reachability } from "./health/reachability.ts";
 
@@ -29,7 +29,7 @@ const MAX_FLOODS = 2;
 /** Queries that one error has lost together. */
 interface Loss {
   readonly error: UpstreamError;
-  readonly oldest: Attempt;
+  readonly oldest: RetriedQuery;
   count: number;
 }
 
@@ -112,7 +112,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return this.#latency.smoothed + (this.#best()?.state === "open" ? 0 : this.#handshake);
   }
 
-  resolve(query: Query, asker?: Asker): Promise<Message> {
+  resolve(query: Query, asker?: HedgeTrigger): Promise<Message> {
     query.trace.upstream = this.label;
     const now = this.askedAt = this.#options.now();
     this.#policy.asked(now);
@@ -124,7 +124,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
         if (isHeld) this.#shares.giveBack(network);
         isHeld = false;
       };
-      const attempt = new Attempt(query, asker, {
+      const attempt = new RetriedQuery(query, asker, {
         begunAt: now,
         network,
         resolve: (response) => {
@@ -141,19 +141,19 @@ export class Upstream implements Resolver, Candidate, Disposable {
     });
   }
 
-  #send(attempt: Attempt, now: number): void {
+  #send(attempt: RetriedQuery, now: number): void {
     try {
       const connection = attempt.isSuspect ? this.#isolated(attempt, now) : this.#connection(attempt, now);
       attempt.query.trace.attempts++;
       attempt.asker = attempt.asked;
       connection.send(attempt, now, this.#latency.slowAfter);
     } catch (error) {
-      attempt.giveUp(error);
+      attempt.fail(error);
     }
   }
 
   /** A connection that loses its queries reports its end first, hence a microtask later. */
-  readonly #again = (attempt: Attempt, error: UpstreamError): void => {
+  readonly #again = (attempt: RetriedQuery, error: UpstreamError): void => {
     if (this.#loss?.error !== error) this.#loss = { error, oldest: attempt, count: 0 };
     const loss = this.#loss;
     loss.count++;
@@ -165,7 +165,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
       const isDoubtful = error.sent && error.phase === "read" && this.#usefulAt <= attempt.begunAt;
       if (isDoubtful && (!mayFollow || attempt.isSuspect)) this.#doubt(now);
       if (mayFollow) this.#send(attempt, now);
-      else attempt.giveUp(error);
+      else attempt.fail(error);
     });
   };
 
@@ -178,7 +178,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
    * Whether a query may be why the server closes the connections that it is sent on: it was on two of them; or it is the
    * oldest of several on a connection that answered quickly before, and so the first that was not answered.
    */
-  #isSuspect(attempt: Attempt, { error, oldest, count }: Loss, now: number): boolean {
+  #isSuspect(attempt: RetriedQuery, { error, oldest, count }: Loss, now: number): boolean {
     if (error.failure !== "closed" || this.#limits.budget(now) < Infinity) return false;
     return attempt.isLastTry || attempt === oldest && count > 1 && this.#latency.isLearned;
   }
@@ -219,11 +219,11 @@ export class Upstream implements Resolver, Candidate, Disposable {
    * long, or that is of a network whose clients hold more than half of the places, where the newcomer's do not. Throws where
    * there is none.
    */
-  #makeRoom({ network }: Attempt, now: number): void {
+  #makeRoom({ network }: RetriedQuery, now: number): void {
     const half = this.#options.maxInFlight / 2;
     const isModest = this.#shares.of(network) <= half;
-    const mayGo = (pending: Pending) =>
-      pending instanceof Attempt &&
+    const mayGo = (pending: PendingQuery) =>
+      pending instanceof RetriedQuery &&
       (pending.sentAt <= now - JOSTLE_AFTER || isModest && this.#shares.of(pending.network) > half);
     for (const connection of this.#connections) {
       if (connection.giveUpEldest(mayGo, this.#overloaded)) return;
@@ -232,7 +232,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   }
 
   /** The connection to use. Throws the reason if there is none and the upstream is better left alone for now. */
-  #connection(attempt: Attempt, now: number): Connection {
+  #connection(attempt: RetriedQuery, now: number): Connection {
     const best = this.#best();
     if (!best) return this.#connect(now);
     if (this.#inFlight >= this.#options.maxInFlight) this.#makeRoom(attempt, now);
@@ -246,7 +246,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
    * A connection for queries that may be what ends the connections they are sent on: one query at a time. Where many are
    * lost together it is not one of them that is to blame, and one at a time would take too long.
    */
-  #isolated(attempt: Attempt, now: number): Connection {
+  #isolated(attempt: RetriedQuery, now: number): Connection {
     const isolated = [...this.#connections].filter((each) => each.isIsolated && each.takesQueries)
       .sort((a, b) => a.inFlight - b.inFlight);
     const [best] = isolated;
@@ -267,7 +267,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     this.#reachability.tried(now);
     const connection = new Connection((options) => this.#dial(options), {
       upstream: this.label,
-      budget: this.#limits.budget(now),
+      maxQueries: this.#limits.budget(now),
       clientSubnet: this.#options.clientSubnet,
       window: Infinity,
       onTrial: lastError !== undefined,
@@ -317,7 +317,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
   #moveFromDoubted(now: number): void {
     for (const each of this.#connections) {
       if (!each.isDoubted) continue;
-      const copies = each.presumeDead().map((pending) => (pending as Attempt).copy(now));
+      const copies = each.presumeDead().map((pending) => (pending as RetriedQuery).copy(now));
       const [first] = copies;
       // All that came after it waits behind it: it may be the cause.
       if (first) first.isSuspect = true;
@@ -363,7 +363,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     }
   }
 
-  #closed(connection: Connection, { error, idle }: Ending): void {
+  #closed(connection: Connection, { error, idle }: CloseReason): void {
     this.#connections.delete(connection);
     const { observe, now } = this.#options;
     const { answered } = connection;

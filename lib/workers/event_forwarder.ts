@@ -18,7 +18,7 @@ const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered",
 const MAX_UNTAKEN = 20_000;
 
 /** A worker's events on their way to the main thread: those of one turn of the event loop together. */
-export class Relay {
+export class EventForwarder {
   /** Whether somebody wants to know of each answer. */
   wantsEach = false;
   /** Answers that the main thread was not told of, though it wants each. */

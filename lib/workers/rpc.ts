@@ -2,12 +2,12 @@
 import type { ListenAddress } from "../frontend/listeners.ts";
 import type { CacheStatus, ThreadStatus, UpstreamStatus } from "../observe/status.ts";
 import type { ProxyInputs } from "../proxy.ts";
-import type { CachedAnswer, Flush } from "../resolver/cache/inspection.ts";
+import type { CachedAnswer, FlushSelection } from "../resolver/cache/inspection.ts";
 import type { FlatEvent } from "./event_codec.ts";
 import type { SharedCounts } from "./shared_count.ts";
 
 /** What a worker is to be from the start. */
-export interface Beginning {
+export interface WorkerInit {
   readonly inputs: ProxyInputs;
   /** Its number, which the main thread's being 1. */
   readonly thread: number;
@@ -29,12 +29,12 @@ export interface WorkerStatus extends ThreadStatus {
 /** What the main thread asks of a worker, each with its argument and result. */
 export interface Calls {
   /** Comes to an end when it listens. */
-  begin(beginning: Beginning): void;
+  begin(beginning: WorkerInit): void;
   configure(inputs: ProxyInputs): void;
   listen(addresses: readonly ListenAddress[]): void;
   look(): WorkerStatus;
   inspect(name: string): CachedAnswer[];
-  flush(what: Flush): number;
+  flush(what: FlushSelection): number;
   /** Whether somebody wants to know of each answer. */
   tellEach(wantsEach: boolean): void;
   /** So many events have been taken, and no longer wait in the main thread's queue. */
@@ -53,7 +53,7 @@ export interface Call {
 }
 
 /** What a worker says. */
-export type Word =
+export type WorkerMessage =
   | { readonly kind: "result"; readonly id: number; readonly value: unknown }
   | { readonly kind: "refusal"; readonly id: number; readonly reason: string }
   | { readonly kind: "events"; readonly events: readonly FlatEvent[] };

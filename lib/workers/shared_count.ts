@@ -1,4 +1,4 @@
-import type { Census } from "../frontend/tcp/connection_limit.ts";
+import type { SharedCount } from "../frontend/tcp/connection_limit.ts";
 
 /** One count for each thread, in memory that all of them have: one that begins anew leaves no stale part of a sum. */
 export type SharedCounts = Int32Array<SharedArrayBuffer>;
@@ -8,7 +8,7 @@ export function sharedCounts(threads: number): SharedCounts {
 }
 
 /** How many TCP clients each thread has, so that the bound for all holds nearly, and nobody is refused below it. */
-export class SharedCensus implements Census {
+export class AtomicSharedCount implements SharedCount {
   readonly #counts: SharedCounts;
   readonly #own: number;
 
@@ -28,7 +28,7 @@ export class SharedCensus implements Census {
     return sum;
   }
 
-  tell(own: number): void {
+  update(own: number): void {
     Atomics.store(this.#counts, this.#own, own);
   }
 }

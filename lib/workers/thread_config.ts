@@ -9,7 +9,7 @@ const LEAST_CACHE = 2 ** 20;
  *
  * @param thread its number, from 1
  */
-export function shareOf(config: Config, thread: number): Config {
+export function threadConfig(config: Config, thread: number): Config {
   const { workers, cacheSize, stateDir } = config;
   if (workers === 1) return config;
   return {

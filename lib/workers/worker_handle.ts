@@ -1,4 +1,4 @@
-import type { Call, CallName, Calls, Word } from "./rpc.ts";
+import type { Call, CallName, Calls, WorkerMessage } from "./rpc.ts";
 import type { FlatEvent } from "./event_codec.ts";
 
 export interface WorkerThreadOptions {
@@ -13,7 +13,7 @@ export interface WorkerThreadOptions {
 type Waiting = PromiseWithResolvers<unknown>;
 
 /** A worker as the main thread has it: calls go there, results and events come back. */
-export class WorkerThread implements Disposable {
+export class WorkerHandle implements Disposable {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
@@ -21,7 +21,7 @@ export class WorkerThread implements Disposable {
 
   constructor({ module, name, onEvents, onEnd }: WorkerThreadOptions) {
     this.#worker = new Worker(module, { type: "module", name });
-    this.#worker.onmessage = ({ data }: MessageEvent<Word>) => {
+    this.#worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => {
       if (data.kind !== "events") return this.#settle(data);
       onEvents(data.events);
       this.#post({ id: undefined, name: "took", argument: data.events.length });
@@ -56,7 +56,7 @@ export class WorkerThread implements Disposable {
     if (this.#ended === undefined) this.#worker.postMessage(call);
   }
 
-  #settle(word: Exclude<Word, { kind: "events" }>): void {
+  #settle(word: Exclude<WorkerMessage, { kind: "events" }>): void {
     const waiting = this.#waiting.get(word.id);
     this.#waiting.delete(word.id);
     if (word.kind === "result") waiting?.resolve(word.value);

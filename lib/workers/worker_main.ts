@@ -1,15 +1,15 @@
 import { prepareStackTraces } from "../platform/uncaught.ts";
-import type { Beginning, Call, CallName, Calls, Word, WorkerStatus } from "./rpc.ts";
+import type { Call, CallName, Calls, WorkerInit, WorkerMessage, WorkerStatus } from "./rpc.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
 import { type Library, openLibrary } from "../frontend/udp/mmsg.ts";
 import { Proxy, type ProxyInputs } from "../proxy.ts";
-import type { Flush } from "../resolver/cache/inspection.ts";
+import type { FlushSelection } from "../resolver/cache/inspection.ts";
 import type { Event } from "../core/event.ts";
 import { Counters } from "../observe/counters.ts";
 import { Histogram } from "../observe/histogram.ts";
-import { Runtime } from "../observe/runtime_metrics.ts";
-import { Relay } from "./event_forwarder.ts";
-import { SharedCensus } from "./shared_count.ts";
+import { RuntimeMetrics } from "../observe/runtime_metrics.ts";
+import { EventForwarder } from "./event_forwarder.ts";
+import { AtomicSharedCount } from "./shared_count.ts";
 import { Heartbeat } from "./watchdog.ts";
 
 /** How long a proxy that has failed waits before it begins anew, in ms: at first, and at most. */
@@ -27,16 +27,16 @@ type Answers = {
  * the thread: another one begins in its place, in the same thread, since a new thread could not have the C library any
  * more: the right to it is the whole process's, and was given up at the start.
  */
-export class ServedProxy {
-  readonly #say: (word: Word) => void;
-  readonly #relay: Relay;
+export class WorkerProxy {
+  readonly #say: (word: WorkerMessage) => void;
+  readonly #relay: EventForwarder;
   readonly #counters = new Counters();
-  #runtime: Runtime | undefined;
+  #runtime: RuntimeMetrics | undefined;
   #heartbeat: Heartbeat | undefined;
   #thread = 0;
   #inputs: ProxyInputs | undefined;
   #library: Library | undefined;
-  #census: SharedCensus | undefined;
+  #census: AtomicSharedCount | undefined;
   #proxy: Proxy | undefined;
   /** Begins, changes: one after the other. */
   #changes: Promise<void> = Promise.resolve();
@@ -44,20 +44,20 @@ export class ServedProxy {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   readonly #answers: Answers = {
-    begin: (beginning: Beginning) => this.#inTurn(() => this.#begin(beginning)),
+    begin: (beginning: WorkerInit) => this.#inTurn(() => this.#begin(beginning)),
     configure: (inputs: ProxyInputs) => this.#inTurn(() => this.#configure(inputs)),
     listen: (addresses: readonly ListenAddress[]) => this.#inTurn(() => this.#listen(addresses)),
     look: () => this.#look(),
     inspect: (name: string) => this.#proxy?.cacheControl?.inspect(name) ?? [],
-    flush: (what: Flush) => this.#proxy?.cacheControl?.flush(what) ?? 0,
+    flush: (what: FlushSelection) => this.#proxy?.cacheControl?.flush(what) ?? 0,
     tellEach: (wantsEach: boolean) => void (this.#relay.wantsEach = wantsEach),
     took: (events: number) => this.#relay.took(events),
     stop: (limit: number) => this.#stop(limit),
   };
 
-  constructor(say: (word: Word) => void) {
+  constructor(say: (word: WorkerMessage) => void) {
     this.#say = say;
-    this.#relay = new Relay((events) => say({ kind: "events", events }));
+    this.#relay = new EventForwarder((events) => say({ kind: "events", events }));
   }
 
   /** Does what it is told, and says what has come of it. */
@@ -85,11 +85,11 @@ export class ServedProxy {
     this.#relay.observe(event);
   };
 
-  #begin({ inputs, thread, wantsEach, clients, beats }: Beginning): void {
-    if (inputs.config.admin) this.#runtime = new Runtime(() => performance.now());
+  #begin({ inputs, thread, wantsEach, clients, beats }: WorkerInit): void {
+    if (inputs.config.admin) this.#runtime = new RuntimeMetrics(() => performance.now());
     this.#thread = thread;
     this.#heartbeat = beats && new Heartbeat(beats, thread);
-    this.#census = new SharedCensus(clients, thread);
+    this.#census = new AtomicSharedCount(clients, thread);
     this.#inputs = inputs;
     this.#relay.wantsEach = wantsEach;
     this.#library = openLibrary(inputs.config.udpBatch);
@@ -130,9 +130,9 @@ export class ServedProxy {
     this.#proxy = new Proxy({
       ...this.#inputs!,
       observe: this.#observe,
-      wantsEach: () => this.#relay.wantsEach,
+      needsPerQueryEvents: () => this.#relay.wantsEach,
       sharing: "further",
-      census: this.#census!,
+      sharedCount: this.#census!,
       library: this.#library,
     });
     this.#timer = setTimeout(() => this.#pause = FIRST_PAUSE, STEADY);
@@ -170,7 +170,7 @@ export class ServedProxy {
 
 /** As much of a worker's global scope as is used; the compiler knows that of the main thread. */
 interface Scope {
-  postMessage(word: Word): void;
+  postMessage(word: WorkerMessage): void;
   addEventListener(kind: "message", listener: (event: MessageEvent<Call>) => void): void;
   addEventListener(kind: "error", listener: (event: ErrorEvent) => void): void;
   addEventListener(kind: "unhandledrejection", listener: (event: PromiseRejectionEvent) => void): void;
@@ -182,10 +182,10 @@ export function isWorker(): boolean {
 }
 
 /** Makes this thread, a worker, one that answers queries as the main thread says. */
-export function serveAsWorker(): void {
+export function runWorker(): void {
   prepareStackTraces();
   const scope = globalThis as unknown as Scope;
-  const served = new ServedProxy((word) => scope.postMessage(word));
+  const served = new WorkerProxy((word) => scope.postMessage(word));
   scope.addEventListener("message", ({ data }) => void served.take(data));
   scope.addEventListener("error", (event) => {
     event.preventDefault(); // or else it would be the end of the thread

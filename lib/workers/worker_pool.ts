@@ -6,12 +6,12 @@ import type { CacheStatus, ThreadStatus, UpstreamStatus } from "../observe/statu
 import { Proxy, type ProxyInputs } from "../proxy.ts";
 import type { CallName, Calls, WorkerStatus } from "./rpc.ts";
 import { restore } from "./event_codec.ts";
-import { shareOf } from "./thread_config.ts";
-import { SharedCensus, type SharedCounts, sharedCounts } from "./shared_count.ts";
+import { threadConfig } from "./thread_config.ts";
+import { AtomicSharedCount, type SharedCounts, sharedCounts } from "./shared_count.ts";
 import { mergeAnswers, mergeCaches, mergeUpstreams, UpstreamStates } from "./merge_status.ts";
-import { WorkerThread } from "./worker_handle.ts";
+import { WorkerHandle } from "./worker_handle.ts";
 
-export interface ThreadsOptions extends ProxyInputs {
+export interface WorkerPoolOptions extends ProxyInputs {
   readonly observe: Observe;
   /** Told of what happens in workers, but for what is only counted: `look` tells that. */
   readonly relay: Observe;
@@ -34,27 +34,29 @@ const LOOK = 500;
  * The proxy, on as many threads as `--workers` says: one here, and each of the others in a worker that listens on the same
  * ports. It listens as soon as it is made; the workers come in when they are ready.
  */
-export class Threads implements Disposable {
+export class WorkerPool implements Disposable {
   /** Resolves when each worker listens, or has told of why it cannot. */
   readonly started: Promise<void>;
-  readonly #options: ThreadsOptions;
+  readonly #options: WorkerPoolOptions;
   readonly #proxy: Proxy;
-  readonly #workers: readonly WorkerThread[];
+  readonly #workers: readonly WorkerHandle[];
   /** How the workers fared when they were last asked. */
-  readonly #known = new Map<WorkerThread, WorkerStatus>();
+  readonly #known = new Map<WorkerHandle, WorkerStatus>();
   readonly #states = new UpstreamStates();
   readonly #clients: SharedCounts;
 
   /** Throws what a `Proxy` throws. */
-  constructor(options: ThreadsOptions) {
+  constructor(options: WorkerPoolOptions) {
     this.#options = options;
     const { config, wantsEach } = options;
     this.#clients = sharedCounts(config.workers);
     this.#proxy = new Proxy({
       ...this.#inputs(options, 1),
       observe: config.workers > 1 ? (event) => this.#tell(event, 1) : options.observe,
-      wantsEach,
-      ...(config.workers > 1 ? { sharing: "first", census: new SharedCensus(this.#clients, 1) } : {}),
+      needsPerQueryEvents: wantsEach,
+      ...(config.workers > 1
+        ? { sharing: "first", sharedCount: new AtomicSharedCount(this.#clients, 1) }
+        : {}),
       onMove: () => void this.#eachCall("listen", this.#listen),
     });
     this.#workers = Array.from({ length: config.workers - 1 }, (_, i) => this.#start(i + 2));
@@ -104,7 +106,7 @@ export class Threads implements Disposable {
   }
 
   /** How the workers fare, now or, where one is too busy to say it, as of late. */
-  async look(): Promise<readonly ThreadStatus[]> {
+  async refreshStats(): Promise<readonly ThreadStatus[]> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LOOK);
     const looks = this.#each(async (worker) => void this.#known.set(worker, await worker.call("look")));
@@ -114,7 +116,7 @@ export class Threads implements Disposable {
   }
 
   /** To be called when `wantsEach` may have changed. */
-  tellEach(): void {
+  updatePerQueryEvents(): void {
     void this.#eachCall("tellEach", this.#options.wantsEach());
   }
 
@@ -153,8 +155,8 @@ export class Threads implements Disposable {
     if (beats) Atomics.store(beats, thread - 1, 0);
   }
 
-  #start(thread: number): WorkerThread {
-    return new WorkerThread({
+  #start(thread: number): WorkerHandle {
+    return new WorkerHandle({
       module: this.#options.module,
       name: `thread ${thread}`,
       onEvents: (events) => events.forEach((event) => this.#tell(restore(event), thread)),
@@ -195,7 +197,7 @@ export class Threads implements Disposable {
 
   /** What a thread is made of: the workers listen where the first one does. */
   #inputs({ config, caCerts }: ProxyInputs, thread: number): ProxyInputs {
-    const share = shareOf(withinDescriptors(config, this.#options.descriptors), thread);
+    const share = threadConfig(withinDescriptors(config, this.#options.descriptors), thread);
     if (thread === 1) return { config: share, caCerts };
     const udpBatch = this.#proxy.hasBatches ? share.udpBatch : "off";
     return { config: { ...share, udpBatch, listen: this.#listen }, caCerts };
@@ -216,7 +218,7 @@ export class Threads implements Disposable {
   }
 
   /** Does something with each worker that is there; resolves when it is done, or has been told of as trouble. */
-  async #each(what: (worker: WorkerThread, thread: number) => Promise<unknown>): Promise<void> {
+  async #each(what: (worker: WorkerHandle, thread: number) => Promise<unknown>): Promise<void> {
     await Promise.all(this.#workers.map(async (worker, i) => {
       try {
         if (!worker.hasEnded) await what(worker, i + 2);

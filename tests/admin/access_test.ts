@@ -1,10 +1,10 @@
-import { Guard } from "../../lib/admin/access.ts";
+import { AccessControl } from "../../lib/admin/access.ts";
 import { assertEquals } from "../support/assert.ts";
 
 const TOKEN = "correct-horse-battery";
 
 /** The status of the refusal, or 200. */
-function status(guard: Guard, headers: Record<string, string>, method = "GET", options = {}): number {
+function status(guard: AccessControl, headers: Record<string, string>, method = "GET", options = {}): number {
   const host = headers.host ?? "127.0.0.1:9153";
   // A Host header of its own can be set on nothing but a request that has come in.
   const request = new Request(`http://${host}/`, { method });
@@ -14,7 +14,7 @@ function status(guard: Guard, headers: Record<string, string>, method = "GET", o
 }
 
 Deno.test("without a token whoever asks by address is answered, and a name that may be rebound is not", () => {
-  const guard = new Guard(undefined);
+  const guard = new AccessControl(undefined);
   const cases: [string, number][] = [
     ["127.0.0.1:9153", 200],
     ["127.0.0.1", 200],
@@ -28,7 +28,7 @@ Deno.test("without a token whoever asks by address is answered, and a name that 
 });
 
 Deno.test("with a token only those who know it are answered, by whatever name they ask", () => {
-  const guard = new Guard(TOKEN);
+  const guard = new AccessControl(TOKEN);
   const cases: [string, number][] = [
     [`Bearer ${TOKEN}`, 200],
     [`bearer ${TOKEN}`, 200],
@@ -49,13 +49,13 @@ Deno.test("with a token only those who know it are answered, by whatever name th
 });
 
 Deno.test("what is open is told without the token, but not to a name that may be rebound", () => {
-  const guard = new Guard(TOKEN);
+  const guard = new AccessControl(TOKEN);
   assertEquals(status(guard, {}, "GET", { isOpen: true }), 200);
   assertEquals(status(guard, { host: "attacker.example" }, "GET", { isOpen: true }), 421);
 });
 
 Deno.test("another site's page can link to ours, and nothing else", () => {
-  const guard = new Guard(undefined);
+  const guard = new AccessControl(undefined);
   const host = "127.0.0.1:9153";
   const cases: [Record<string, string>, string, number][] = [
     [{ origin: `http://${host}`, "sec-fetch-site": "same-origin" }, "POST", 200],
@@ -77,12 +77,12 @@ Deno.test("another site's page can link to ours, and nothing else", () => {
 
 Deno.test("behind a reverse proxy its name is as good as ours, as Host and as origin", () => {
   const [host, origin] = ["dns.example.net", "https://dns.example.net"];
-  const known = new Guard(undefined, [host]);
+  const known = new AccessControl(undefined, [host]);
   assertEquals(status(known, { host: "DNS.example.net:443" }), 200);
   assertEquals(status(known, { host, origin }, "POST"), 200);
   assertEquals(status(known, { host: "127.0.0.1:9153", origin }, "POST"), 200, "nginx' default Host header");
   assertEquals(status(known, { host: "other.example.net" }), 421);
   assertEquals(status(known, { host, origin: "https://other.example.net" }, "POST"), 403);
   assertEquals(status(known, { host, origin: "null" }, "POST"), 403);
-  assertEquals(status(new Guard(undefined), { host }), 421);
+  assertEquals(status(new AccessControl(undefined), { host }), 421);
 });

@@ -1,13 +1,13 @@
-import { Guard } from "../../lib/admin/access.ts";
+import { AccessControl } from "../../lib/admin/access.ts";
 import type { CacheControl } from "../../lib/admin/cache_api.ts";
-import { Health } from "../../lib/admin/readiness.ts";
-import { Live } from "../../lib/admin/live_stream.ts";
-import { report } from "../../lib/admin/status_report.ts";
+import { ReadinessCheck } from "../../lib/admin/readiness.ts";
+import { EventStream } from "../../lib/admin/live_stream.ts";
+import { statusReport } from "../../lib/admin/status_report.ts";
 import { AdminServer } from "../../lib/admin/admin_server.ts";
 import { Counters } from "../../lib/observe/counters.ts";
 import type { Event } from "../../lib/core/event.ts";
 import { metrics } from "../../lib/observe/metrics.ts";
-import { Observers } from "../../lib/observe/subscribers.ts";
+import { Subscribers } from "../../lib/observe/subscribers.ts";
 import { answered } from "../observe/answers.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../support/assert.ts";
 
@@ -15,7 +15,7 @@ const TOKEN = "correct-horse-battery";
 
 class Rig implements AsyncDisposable {
   readonly counters = new Counters();
-  readonly observers = new Observers(this.counters.observe);
+  readonly observers = new Subscribers(this.counters.observe);
   readonly flushed: unknown[] = [];
   readonly events: Event[] = [];
   answers = true;
@@ -35,11 +35,11 @@ class Rig implements AsyncDisposable {
     this.server = new AdminServer({
       hostname: "127.0.0.1",
       port: 0,
-      guard: new Guard(options.token),
+      guard: new AccessControl(options.token),
       metrics: metrics(watched),
-      health: new Health({ ...watched, probe: () => this.#probe(), now }),
-      live: new Live({ ...watched, observers: this.observers, detail: "full", refresh, now }),
-      report: () => report(watched),
+      health: new ReadinessCheck({ ...watched, probe: () => this.#probe(), now }),
+      live: new EventStream({ ...watched, observers: this.observers, detail: "full", refresh, now }),
+      report: () => statusReport(watched),
       refresh,
       cacheControl: () => options.cacheControl,
       maxConnections: 100,

@@ -1,4 +1,4 @@
-import { Pace } from "../../lib/admin/live_rates.ts";
+import { LiveRates } from "../../lib/admin/live_rates.ts";
 import { Counters } from "../../lib/observe/counters.ts";
 import { assertEquals } from "../support/assert.ts";
 import { answered } from "../observe/answers.ts";
@@ -7,7 +7,7 @@ Deno.test("a look tells what happened since the one before", () => {
   const counters = new Counters();
   let time = 0;
   for (let i = 0; i < 100; i++) counters.observe(answered());
-  const pace = new Pace(counters, () => time);
+  const pace = new LiveRates(counters, () => time);
   time += 2000;
   for (let i = 0; i < 6; i++) counters.observe(answered({ source: "cache", milliseconds: 0.03 }));
   counters.observe(answered({ rcode: 2, milliseconds: 4000 }));
@@ -24,7 +24,7 @@ Deno.test("a look tells what happened since the one before", () => {
 
 Deno.test("where nothing happened there are no times and no shares", () => {
   let time = 0;
-  const pace = new Pace(new Counters(), () => time);
+  const pace = new LiveRates(new Counters(), () => time);
   time += 1000;
   const nothing = { queriesPerSecond: 0, failuresPerSecond: 0 };
   assertEquals(pace.look(), { ...nothing, ownShare: undefined, p50: undefined, p95: undefined });

@@ -1,10 +1,10 @@
-import { Live } from "../../lib/admin/live_stream.ts";
+import { EventStream } from "../../lib/admin/live_stream.ts";
 import { Counters } from "../../lib/observe/counters.ts";
-import { Observers } from "../../lib/observe/subscribers.ts";
+import { Subscribers } from "../../lib/observe/subscribers.ts";
 import { assertEquals } from "../support/assert.ts";
 
-function live(): Live {
-  return new Live({
+function live(): EventStream {
+  return new EventStream({
     counters: new Counters(),
     upstreams: () => [],
     cache: () => undefined,
@@ -12,7 +12,7 @@ function live(): Live {
     queryLogDropped: () => 0,
     version: "1.2.3",
     detail: "full",
-    observers: new Observers(),
+    observers: new Subscribers(),
     refresh: () => Promise.resolve(),
     now: () => 0,
   });

@@ -1,4 +1,4 @@
-import { Health } from "../../lib/admin/readiness.ts";
+import { ReadinessCheck } from "../../lib/admin/readiness.ts";
 import { Counters } from "../../lib/observe/counters.ts";
 import type { CacheStatus, UpstreamStatus } from "../../lib/observe/status.ts";
 import { assertEquals } from "../support/assert.ts";
@@ -22,7 +22,7 @@ class Rig {
   probes = 0;
   answers = true;
 
-  readonly health = new Health({
+  readonly health = new ReadinessCheck({
     counters: this.counters,
     upstreams: () => [this.upstream],
     cache: () => this.cache,

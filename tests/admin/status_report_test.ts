@@ -1,4 +1,4 @@
-import { report } from "../../lib/admin/status_report.ts";
+import { statusReport } from "../../lib/admin/status_report.ts";
 import { Counters } from "../../lib/observe/counters.ts";
 import type { DenialReason } from "../../lib/core/event.ts";
 import type { Client } from "../../lib/core/resolver.ts";
@@ -7,7 +7,7 @@ import { assertEquals } from "../support/assert.ts";
 
 /** The report of what has been counted, with nothing else to tell of. */
 function reportOf(counters: Counters) {
-  return report({
+  return statusReport({
     counters,
     upstreams: () => [],
     cache: () => undefined,
@@ -31,7 +31,7 @@ Deno.test("answers are told by their sources, those that policy keeps back among
 Deno.test("whom policy does not answer is told by why, and by whether he was told", () => {
   const counters = new Counters();
   const deny = (transport: Client["transport"], reason: DenialReason, told: boolean) =>
-    counters.observe({ kind: "denied", client: from(transport), reason, told });
+    counters.observe({ kind: "denied", client: from(transport), reason, answered: told });
   deny("udp", "not allowed", true);
   deny("udp", "not allowed", true);
   deny("udp", "not allowed", false);

@@ -3,9 +3,9 @@ import { composeConfig, type Config, parseConfig, readSources, UsageError } from
 import { withinDeadline } from "../../lib/platform/file_deadline.ts";
 import { FileWatch } from "../../lib/platform/file_watch.ts";
 import { readAhead, readInputFileLater } from "../../lib/platform/read_file.ts";
-import { readInputs } from "../../lib/config/files.ts";
+import { readFiles } from "../../lib/config/files.ts";
 import type { Event } from "../../lib/core/event.ts";
-import { Policy } from "../../lib/policy_chain.ts";
+import { PolicyChain } from "../../lib/policy_chain.ts";
 import { readLists } from "../../lib/resolver/blocklist/list_loader.ts";
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
@@ -62,7 +62,7 @@ for (const [what, content, words] of CA_FILES) {
     using folder = new Folder();
     const ca = folder.write("ca.pem", content);
     const error = assertThrows(
-      () => readInputs(parseConfig(["--ca", ca], {}) as Config),
+      () => readFiles(parseConfig(["--ca", ca], {}) as Config),
       UsageError,
     ) as Error;
     assertMatch(error.message, words);
@@ -73,7 +73,7 @@ for (const [what, content, words] of CA_FILES) {
 Deno.test("--ca may hold several certificates, with comments between them", () => {
   using folder = new Folder();
   const ca = folder.write("ca.pem", `# ours\n${AUTHORITY.pem}\r\n# theirs\n${OTHER.pem}`);
-  assertEquals(readInputs(parseConfig(["--ca", ca], {}) as Config).caCerts.length, 2);
+  assertEquals(readFiles(parseConfig(["--ca", ca], {}) as Config).caCerts.length, 2);
 });
 
 Deno.test("a client certificate whose chain is damaged is refused, and travels with its upstream otherwise", async () => {
@@ -86,8 +86,8 @@ Deno.test("a client certificate whose chain is damaged is refused, and travels w
   ];
   const config = (file: string) =>
     parseConfig(["--upstream", `192.0.2.1?cert=${file}&key=${keyFile}`], {}) as Config;
-  assertThrows(() => readInputs(config(bad)), UsageError, `"${bad}" holds no PEM certificate`);
-  const [upstream] = readInputs(config(good)).config.upstreams;
+  assertThrows(() => readFiles(config(bad)), UsageError, `"${bad}" holds no PEM certificate`);
+  const [upstream] = readFiles(config(good)).config.upstreams;
   const { cert, key: secret } = upstream!.clientCertificate!.pem!;
   assertEquals([cert.trim(), secret.trim()], [certificate.trim(), key.trim()]);
 });
@@ -119,7 +119,7 @@ Deno.test("files are read ahead, each once, and what cannot be read is told as a
     readAhead((file) => {
       const sources = readSources(args, {}, file);
       if (typeof sources === "string") throw new Error(sources);
-      return readInputs(composeConfig(sources), file);
+      return readFiles(composeConfig(sources), file);
     });
   assertEquals((await read(["--config", path])).caCerts.length, 1);
   const missing = `${folder.path}/nowhere`;
@@ -134,7 +134,7 @@ Deno.test("a pipe is no file: it is refused at once, and not waited for", async 
   using folder = new Folder();
   const pipe = folder.pipe("pipe");
   const words = `--ca: cannot read "${pipe}": it is a pipe or a device; name a file that can be read`;
-  assertThrows(() => readInputs(parseConfig(["--ca", pipe], {}) as Config), UsageError, words);
+  assertThrows(() => readFiles(parseConfig(["--ca", pipe], {}) as Config), UsageError, words);
   await assertRejects(() => readInputFileLater("--ca", pipe), UsageError, words);
 });
 
@@ -250,7 +250,7 @@ Deno.test("a list or hosts file that is emptied later stays in force, and at the
     folder.write("hosts", "192.0.2.1 nas.lan\n"),
   ];
   const lists = [ads, page].map((path) => ({ label: path, path, allows: false }));
-  using policy = new Policy({
+  using policy = new PolicyChain({
     config: { ...OPEN, lists, hosts: [hosts] },
     routes: [],
     onChange: () => {},
@@ -281,7 +281,7 @@ Deno.test("a list that was empty at the start keeps no other from being read aga
   using folder = new Folder();
   const events: Event[] = [];
   const [own, ads] = [folder.write("own", ""), folder.write("ads", "ads.example\n")];
-  using policy = new Policy({
+  using policy = new PolicyChain({
     config: { ...OPEN, lists: [own, ads].map((path) => ({ label: path, path, allows: false })) },
     routes: [],
     onChange: () => {},

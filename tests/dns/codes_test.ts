@@ -1,4 +1,4 @@
-import { ExtendedError, Flag, Option, Rcode, rcodeName, Type } from "../../lib/dns/codes.ts";
+import { EdnsOption, ExtendedError, Flag, Rcode, rcodeName, Type } from "../../lib/dns/codes.ts";
 import { assertEquals } from "../support/assert.ts";
 
 Deno.test("an RCODE is called by its name, or by its number where it has none here (RFC 6895 §2.3)", () => {
@@ -23,7 +23,7 @@ Deno.test("the numbers are those of the registries", () => {
   });
   assertEquals([Type.NS, Type.SOA, Type.OPT, Type.IXFR, Type.AXFR], [2, 6, 41, 251, 252]);
   assertEquals(
-    [Option.CLIENT_SUBNET, Option.TCP_KEEPALIVE, Option.PADDING, Option.EXTENDED_ERROR],
+    [EdnsOption.CLIENT_SUBNET, EdnsOption.TCP_KEEPALIVE, EdnsOption.PADDING, EdnsOption.EXTENDED_ERROR],
     [8, 11, 12, 15],
   );
   assertEquals(

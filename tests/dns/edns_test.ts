@@ -1,5 +1,5 @@
 import { Edns } from "../../lib/dns/edns.ts";
-import { Option } from "../../lib/dns/codes.ts";
+import { EdnsOption } from "../../lib/dns/codes.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { hex } from "../support/packets/packets.ts";
@@ -32,15 +32,15 @@ Deno.test("the payload size is told as it stands, even below 512 and at the top"
 
 Deno.test("6891-2: options are found among others, known or not, and absent ones are not", () => {
   const edns = opt("04d0 00 00 0000", "fde9 0003 010203  000b 0000  000c 0002 0000  000b 0002 0078");
-  assertEquals(edns.option(Option.TCP_KEEPALIVE), hex(""), "the first of two");
-  assertEquals(edns.option(Option.PADDING), hex("0000"));
+  assertEquals(edns.option(EdnsOption.TCP_KEEPALIVE), hex(""), "the first of two");
+  assertEquals(edns.option(EdnsOption.PADDING), hex("0000"));
   assertEquals(edns.option(0xfde9), hex("010203"));
-  assertEquals(edns.option(Option.CLIENT_SUBNET), undefined);
-  assertEquals(opt("04d0 00 00 0000").option(Option.PADDING), undefined);
+  assertEquals(edns.option(EdnsOption.CLIENT_SUBNET), undefined);
+  assertEquals(opt("04d0 00 00 0000").option(EdnsOption.PADDING), undefined);
 });
 
 Deno.test("7830-1: padding of any content is accepted", () => {
-  assertEquals(opt("04d0 00 00 0000", "000c 0004 deadbeef").option(Option.PADDING), hex("deadbeef"));
+  assertEquals(opt("04d0 00 00 0000", "000c 0004 deadbeef").option(EdnsOption.PADDING), hex("deadbeef"));
 });
 
 Deno.test("8914-1: all extended errors are found, each with its header", () => {
@@ -74,5 +74,5 @@ Deno.test("options are read within the record, whatever stands behind it", () =>
   const bytes = hex("00 0029 04d0 00 00 0000 0004 000c 0001 ff");
   assertThrows(() => new Edns(bytes, 1, bytes.length - 1), FormatError, "runs past its record");
   const two = hex("00 0029 04d0 00 00 0000 0004 000c 0000 000b 0000");
-  assert(new Edns(two, 1, two.length - 4).option(Option.TCP_KEEPALIVE) === undefined);
+  assert(new Edns(two, 1, two.length - 4).option(EdnsOption.TCP_KEEPALIVE) === undefined);
 });

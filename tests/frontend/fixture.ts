@@ -1,13 +1,13 @@
 /** What the tests of the front ends have in common. */
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
-import { Turns } from "../../lib/frontend/loop_budget.ts";
+import { LoopBudget } from "../../lib/frontend/loop_budget.ts";
 import type { Event } from "../../lib/core/event.ts";
 import type { Client, Resolver } from "../../lib/core/resolver.ts";
 import { Changes } from "../support/within.ts";
 
 /** Of all front ends. Its bell is opened here, so that no test seems to have left it behind. */
-export const TURNS = new Turns();
-await TURNS.next();
+export const TURNS = new LoopBudget();
+await TURNS.yieldToKernel();
 
 /** Keeps every event. */
 export class Events {

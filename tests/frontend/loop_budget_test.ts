@@ -1,8 +1,8 @@
 import { composeAddress } from "../../lib/net/sockaddr.ts";
 import { TcpSession } from "../../lib/frontend/tcp/tcp_session.ts";
-import { Turns } from "../../lib/frontend/loop_budget.ts";
+import { LoopBudget } from "../../lib/frontend/loop_budget.ts";
 import { UdpFrontend } from "../../lib/frontend/udp/udp_frontend.ts";
-import { findDescriptor, openLibrary, UdpBatch } from "../../lib/frontend/udp/mmsg.ts";
+import { findDescriptor, MmsgSocket, openLibrary } from "../../lib/frontend/udp/mmsg.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { addressed, atOnce, FakeResolver } from "../support/fakes/resolver.ts";
 import { frame } from "../support/packets/frames.ts";
@@ -27,27 +27,27 @@ async function connection() {
 }
 
 /** Whether a connection is heard within three turns. */
-async function givesWay(turns: Turns): Promise<boolean> {
+async function givesWay(turns: LoopBudget): Promise<boolean> {
   using others = await connection();
   let heard = false;
   void others.heard.then(() => heard = true);
   others.say();
-  for (let i = 0; i < 3; i++) await turns.next();
+  for (let i = 0; i < 3; i++) await turns.yieldToKernel();
   return heard;
 }
 
 Deno.test("when it is the others' turn, what has come to another socket is heard", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   assert(await givesWay(turns));
 });
 
 Deno.test("it is the bell that is heard, and not the timer that runs out", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   const { setTimeout } = globalThis;
   globalThis.setTimeout = (() => 0) as unknown as typeof setTimeout; // never runs out
   let turned = 0;
   async function turn(): Promise<void> {
-    for (; turned < 100; turned++) await turns.next();
+    for (; turned < 100; turned++) await turns.yieldToKernel();
   }
   const { promise, resolve } = Promise.withResolvers<void>();
   const late = setTimeout(resolve, 10_000);
@@ -67,14 +67,14 @@ function listening(change: (socket: Deno.DatagramConn) => Deno.DatagramConn): Di
 }
 
 Deno.test("a bell that strangers ring is still heard, and gives way to all others", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   let bell: Deno.Addr | undefined;
   {
     using _ = listening((socket) => {
       bell = socket.addr;
       return socket;
     });
-    await turns.next();
+    await turns.yieldToKernel();
   }
   const stranger = Deno.listenDatagram({ transport: "udp", ...local });
   for (let i = 0; i < 5; i++) await stranger.send(octet, bell!);
@@ -83,7 +83,7 @@ Deno.test("a bell that strangers ring is still heard, and gives way to all other
 });
 
 Deno.test("a bell that is heard too late is not taken for the next one", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   let late: Uint8Array<ArrayBuffer> | undefined;
   {
     using _ = listening((socket) => {
@@ -96,23 +96,23 @@ Deno.test("a bell that is heard too late is not taken for the next one", async (
       };
       return socket;
     });
-    await turns.next();
+    await turns.yieldToKernel();
   }
   for (let i = 0; i < 10; i++) assert(await givesWay(turns), `turn ${i}`);
 });
 
 Deno.test("where loopback is not there a turn comes all the same", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   using _ = listening((socket) => {
     socket.close();
     throw new Deno.errors.AddrNotAvailable("os error 99");
   });
-  await turns.next();
-  await turns.next();
+  await turns.yieldToKernel();
+  await turns.yieldToKernel();
 });
 
 Deno.test("where loopback lets nothing through a turn comes all the same, and it is listened to once", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   let [bells, heard] = [0, 0];
   using _ = listening((socket) => {
     const receive = socket.receive.bind(socket);
@@ -124,19 +124,19 @@ Deno.test("where loopback lets nothing through a turn comes all the same, and it
     bells++;
     return socket;
   });
-  for (let i = 0; i < 3; i++) await turns.next();
+  for (let i = 0; i < 3; i++) await turns.yieldToKernel();
   assertEquals([bells, heard], [1, 1]);
 });
 
 Deno.test("what has ended opens no bell again, and keeps nobody waiting", async () => {
-  const turns = new Turns();
+  const turns = new LoopBudget();
   turns[Symbol.dispose]();
-  await turns.next();
+  await turns.yieldToKernel();
 });
 
 Deno.test("what ends while it gives way leaves nothing behind", async () => {
-  const turns = new Turns();
-  void turns.next();
+  const turns = new LoopBudget();
+  void turns.yieldToKernel();
   turns[Symbol.dispose]();
   await new Promise((resolve) => setTimeout(resolve, 0));
 });
@@ -152,7 +152,7 @@ Deno.test({
     using server = new UdpFrontend({ ...local, answerer, turns: TURNS, observe: () => {}, library: serving });
     const socket = Deno.listenDatagram({ transport: "udp", ...local });
     // Past Deno, where sending would make the runtime look at its sockets.
-    const client = new UdpBatch(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
+    const client = new MmsgSocket(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
     const { hostname, port } = server.address;
     const to = composeAddress(hostname, port);
     function ask(): void {
@@ -210,29 +210,29 @@ for (const isEnding of [false, true]) {
 }
 
 Deno.test("a light client among a hundred heavy ones has its turn after a slice of each", async () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   let [spent, turned] = [0, 0];
   async function heavy(): Promise<void> {
     while (turned === 0) {
-      await turns.next();
+      await turns.yieldToKernel();
       // As a session does: query after query until it is the others' turn.
       do {
-        turns.spend(1);
+        turns.consume(1);
         spent++;
-      } while (!turns.isOver);
+      } while (!turns.isExhausted);
     }
   }
   const clients = Array.from({ length: 100 }, heavy);
-  await turns.next();
+  await turns.yieldToKernel();
   turned = spent;
   await Promise.all(clients);
   assert(turned <= 100 * 64 + 1024, `after ${turned} queries of the others`);
 });
 
 Deno.test("a large message is worth as many small ones as it has kilobytes", () => {
-  using turns = new Turns();
+  using turns = new LoopBudget();
   for (let i = 0; i < 15; i++) turns.spendBytes(65_535);
-  assertEquals(turns.isOver, false);
+  assertEquals(turns.isExhausted, false);
   for (let i = 0; i < 2; i++) turns.spendBytes(65_535);
-  assertEquals(turns.isOver, true);
+  assertEquals(turns.isExhausted, true);
 });

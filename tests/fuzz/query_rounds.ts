@@ -6,7 +6,7 @@ import { Message, names } from "../../lib/dns/message.ts";
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Client } from "../../lib/core/resolver.ts";
-import { Shortcut } from "../../lib/resolver/cache/fast_path.ts";
+import { CacheFastPath } from "../../lib/resolver/cache/fast_path.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { a, response } from "../support/packets/packets.ts";
 import { sound } from "./response_rounds.ts";
@@ -45,7 +45,7 @@ export class QueryRounds implements Disposable {
     observe: (event) => this.#observe(event),
     now: () => this.#now,
   });
-  readonly #shortcut = new Shortcut(this.#cache);
+  readonly #shortcut = new CacheFastPath(this.#cache);
   readonly #answerer = new Answerer({
     resolver: this.#cache,
     cache: this.#cache,

@@ -10,7 +10,7 @@ import { composeReply } from "../../lib/dns/compose/reply.ts";
 import { UpstreamError } from "../../lib/core/errors.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Query, Trace } from "../../lib/core/resolver.ts";
-import { Shortcut } from "../../lib/resolver/cache/fast_path.ts";
+import { CacheFastPath } from "../../lib/resolver/cache/fast_path.ts";
 import {
   CHUNK_HEADER,
   composeChunk,
@@ -58,7 +58,7 @@ export class ResponseRounds {
     if (!asked) return;
     const { name, typeAndClass } = asked;
     using cache = this.#cache(response);
-    const shortcut = new Shortcut(cache);
+    const shortcut = new CacheFastPath(cache);
     const ask = (name: Uint8Array, flags = 0x0120) =>
       this.#ask(cache, composeQuery(name, typeAndClass, flags));
     const first = await ask(name);
@@ -120,7 +120,7 @@ export class ResponseRounds {
     try {
       const answer = cache.resolve(query);
       response = answer instanceof Message ? answer : await answer;
-      if (answer instanceof Message) cache.passed(answer);
+      if (answer instanceof Message) cache.noteUnmodified(answer);
     } catch (error) {
       if (error instanceof UpstreamError) return undefined;
       throw error;
@@ -144,7 +144,7 @@ export class ResponseRounds {
     assertEquals(shape(lower).authority, shape(first).authority, "a name below");
   }
 
-  #quick(shortcut: Shortcut, bytes: Uint8Array, first: Decoded): void {
+  #quick(shortcut: CacheFastPath, bytes: Uint8Array, first: Decoded): void {
     if (!shortcut.find(bytes, 0, bytes.length, this.#now, UDP_SIZE)) return;
     const into = new Uint8Array(70_000);
     const end = shortcut.compose(bytes, into, 2, UDP_SIZE);

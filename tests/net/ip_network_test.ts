@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import ipaddr from "ipaddr.js";
-import { AddressWords } from "../../lib/net/ip_address.ts";
+import { IpAddress } from "../../lib/net/ip_address.ts";
 import { NetworkTable, parseNetwork } from "../../lib/net/ip_network.ts";
 import { assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
 
@@ -8,7 +8,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "../support/ass
 const ipv4 = fc.ipV4();
 const ipv6 = fc.ipV6().map((text) => ipaddr.parse(text).toString());
 
-function octets({ words, isIpv4 }: AddressWords): number[] {
+function octets({ words, isIpv4 }: IpAddress): number[] {
   return [...words].slice(isIpv4 ? 3 : 0).flatMap((word) =>
     [24, 16, 8, 0].map((shift) => word >>> shift & 0xff)
   );
@@ -17,15 +17,15 @@ function octets({ words, isIpv4 }: AddressWords): number[] {
 Deno.test("an address is read as ipaddr.js reads it, whether as text or as octets", () => {
   fc.assert(fc.property(fc.oneof(ipv4, ipv6), (text) => {
     const expected = ipaddr.process(text).toByteArray();
-    const address = new AddressWords();
+    const address = new IpAddress();
     assertEquals(octets(address.read(text)), expected);
     const bytes = Uint8Array.of(9, ...expected, 9);
-    assertEquals(octets(address.readOctets(bytes, 1, expected.length as 4 | 16)), expected);
+    assertEquals(octets(address.readBytes(bytes, 1, expected.length as 4 | 16)), expected);
   }));
 });
 
 Deno.test("one reader for all addresses: nothing of an address is left in the next", () => {
-  const address = new AddressWords();
+  const address = new IpAddress();
   for (const text of ["ffff::1", "10.0.0.1", "::", "::ffff:192.0.2.1", "fe80::1%eth0", "1:2:3:4:5:6:7:8"]) {
     assertEquals(octets(address.read(text)), ipaddr.process(text.split("%")[0]!).toByteArray(), text);
   }
@@ -60,15 +60,15 @@ Deno.test("of the networks that an address is in the longest decides, as ipaddr.
     const table = new NetworkTable(networks.map((text, i) => [parseNetwork(text), i] as const));
     const inside = networks[which % networks.length]?.split("/")[0] ?? anywhere;
     for (const text of [anywhere, inside]) {
-      assertEquals(table.find(new AddressWords().read(text)), oracle(networks, text), text);
+      assertEquals(table.find(new IpAddress().read(text)), oracle(networks, text), text);
     }
   }));
 });
 
 Deno.test("IPv4 within IPv6 is IPv4, in networks and in addresses", () => {
   const table = new NetworkTable([[parseNetwork("10.0.0.0/8"), "four"], [parseNetwork("::/0"), "six"]]);
-  assertEquals(table.find(new AddressWords().read("::ffff:10.1.2.3")), "four");
-  assertEquals(table.find(new AddressWords().read("::ffff:11.1.2.3")), undefined);
+  assertEquals(table.find(new IpAddress().read("::ffff:10.1.2.3")), "four");
+  assertEquals(table.find(new IpAddress().read("::ffff:11.1.2.3")), undefined);
   assertEquals(parseNetwork("::ffff:10.0.0.0/104"), parseNetwork("10.0.0.0/8"));
 });
 

@@ -1,10 +1,10 @@
-import { Repeats } from "../../lib/observe/log_throttle.ts";
+import { LogThrottle } from "../../lib/observe/log_throttle.ts";
 import { assertEquals } from "../support/assert.ts";
 import { FakeTime } from "../support/fakes/time.ts";
 
 Deno.test("the first of a kind is said, those of the minute after it are one sum, and then it is news again", async () => {
   using time = new FakeTime();
-  const repeats = new Repeats(time.now);
+  const repeats = new LogThrottle(time.now);
   const sums: number[] = [];
   const tell = (kind: string) => repeats.isNews(kind, (more) => sums.push(more));
   assertEquals([tell("a"), tell("a"), tell("b"), tell("a")], [true, false, true, false]);

@@ -104,7 +104,7 @@ Deno.test("each thread counts its answers; upstreams and cache are told of as on
   await using proxy = await startThree(server, { admin, cacheSize: 3 << 20 });
   const { proxy: threads } = proxy;
   await askAll(askUdp, proxy, "once");
-  const [second = 0, third = 0] = (await threads.look()).map(answersOf);
+  const [second = 0, third = 0] = (await threads.refreshStats()).map(answersOf);
   assert(second > 0 && third > 0 && second + third < CLIENTS, `${second} and ${third}`);
   assertEquals(threads.cache, {
     entries: CLIENTS,
@@ -143,7 +143,7 @@ Deno.test("all threads go over to another configuration: upstreams, and where to
   const listen = freeAddress("127.0.0.2");
   await proxy.reconfigure({ listen: [listen] });
   for (const name of names(CLIENTS, "there")) assertRight([read(await askTcp(listen, question(name)))]);
-  const told = await proxy.proxy.look();
+  const told = await proxy.proxy.refreshStats();
   assertEquals([told.length, threadsAt(after), after.received], [2, 3, 3 * CLIENTS]);
   await assertRejects(() => TcpClient.connect(proxy.address), Error, "ECONNREFUSED");
 });

@@ -1,12 +1,12 @@
 import fc from "fast-check";
-import { type Flight, Flights } from "../../lib/resolver/singleflight.ts";
+import { type InFlightQuestion, InFlightQuestions } from "../../lib/resolver/singleflight.ts";
 import { assertEquals } from "../support/assert.ts";
 import { CacheFixture, hanging } from "./cache/cache_fixture.ts";
 
 Deno.test("of questions whose hashes are the same, or fall together, each is found by its own", () => {
   using fixture = new CacheFixture(hanging);
   const [hash, sameBucket] = [7, 7 + 4096];
-  const flight = (name: string, hash: number, tag = 0): Flight => ({
+  const flight = (name: string, hash: number, tag = 0): InFlightQuestion => ({
     ...{ query: fixture.query(name), hash, tag, next: undefined },
     response: new Promise(() => {}),
   });
@@ -16,14 +16,14 @@ Deno.test("of questions whose hashes are the same, or fall together, each is fou
     flight("a.test", sameBucket),
     flight("a.test", hash, 1),
   ];
-  const found = (flights: Flights) =>
+  const found = (flights: InFlightQuestions) =>
     all.map(({ query, tag, hash }) => flights.find(fixture.query(query.message.name), tag, hash));
   fc.assert(
     fc.property(
       fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
       fc.shuffledSubarray([0, 1, 2, 3]),
       (added, removed) => {
-        const flights = new Flights();
+        const flights = new InFlightQuestions();
         for (const i of added) flights.add(all[i]!);
         assertEquals(found(flights), all);
         for (const i of removed) flights.remove(all[i]!);

@@ -33,7 +33,7 @@ Deno.test("10,000 clients asking one cold name make one query, and all are answe
   assertEquals(holding.asked, 1);
   upstream.release();
   assertEquals(new Set(await Promise.all(told)).size, 1);
-  assertEquals([holding.asked, fixture.cache.joined, fixture.cache.store.size], [1, 9_999, 1]);
+  assertEquals([holding.asked, fixture.cache.coalesced, fixture.cache.store.size], [1, 9_999, 1]);
 });
 
 Deno.test("questions that differ in name, type, DO, CD or RD are not one (4035)", async () => {
@@ -119,5 +119,5 @@ Deno.test("who would wait as one too many is told at once, and the others are an
   upstream.release();
   const answers = await Promise.all(told);
   assertEquals(answers.filter((answer) => answer === "error: overloaded").length, 3);
-  assertEquals(fixture.cache.joined, 16_383);
+  assertEquals(fixture.cache.coalesced, 16_383);
 });

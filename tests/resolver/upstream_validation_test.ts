@@ -1,7 +1,7 @@
 /** An upstream's verdict that data does not validate is the answer: nothing covers it up, said or unsaid. */
 import { Message } from "../../lib/dns/message.ts";
-import { Dispatcher } from "../../lib/resolver/balance/balancer.ts";
-import { strategy } from "../../lib/resolver/balance/selection.ts";
+import { Balancer } from "../../lib/resolver/balance/balancer.ts";
+import { selectionPolicy } from "../../lib/resolver/balance/selection.ts";
 import { assertEquals } from "../support/assert.ts";
 import { Dispatching } from "../support/fakes/balancer_fixture.ts";
 import { asking } from "../support/fakes/candidate.ts";
@@ -95,7 +95,11 @@ class Validating implements Disposable {
       },
     };
     const now = () => this.fixture.time.now();
-    const dispatcher = new Dispatcher({ candidates: [upstream], strategy: strategy("fastest", now), now });
+    const dispatcher = new Balancer({
+      candidates: [upstream],
+      strategy: selectionPolicy("fastest", now),
+      now,
+    });
     this.fixture = new CacheFixture((query) => dispatcher.resolve(query));
   }
 

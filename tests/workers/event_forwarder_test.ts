@@ -3,7 +3,7 @@ import { UpstreamError } from "../../lib/core/errors.ts";
 import type { Event } from "../../lib/core/event.ts";
 import type { Query } from "../../lib/core/resolver.ts";
 import { type FlatEvent, restore } from "../../lib/workers/event_codec.ts";
-import { Relay } from "../../lib/workers/event_forwarder.ts";
+import { EventForwarder } from "../../lib/workers/event_forwarder.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { query } from "../support/packets/packets.ts";
 
@@ -11,7 +11,7 @@ import { query } from "../support/packets/packets.ts";
 const MAX_UNTAKEN = 20_000;
 
 const CLIENT = { transport: "udp", address: "192.0.2.1", port: 53 } as const;
-const DENIED: Event = { kind: "denied", client: CLIENT, reason: "not allowed", told: true };
+const DENIED: Event = { kind: "denied", client: CLIENT, reason: "not allowed", answered: true };
 const REFUSED: Event = { kind: "client refused", address: CLIENT.address, reason: "1 TCP clients" };
 
 function answered(error?: UpstreamError): Event {
@@ -28,7 +28,9 @@ function answered(error?: UpstreamError): Event {
 /** A relay, and what has arrived of it at the other thread. */
 function relay(wantsEach: boolean) {
   const arrived: Event[] = [];
-  const made = new Relay((events) => arrived.push(...structuredClone<FlatEvent[]>(events).map(restore)));
+  const made = new EventForwarder((events) =>
+    arrived.push(...structuredClone<FlatEvent[]>(events).map(restore))
+  );
   made.wantsEach = wantsEach;
   return { made, arrived };
 }

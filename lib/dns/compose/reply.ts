@@ -1,6 +1,6 @@
-import { Flag, Option, Rcode, Type } from "../codes.ts";
+import { EdnsOption, Flag, Rcode, Type } from "../codes.ts";
 import { DNSSEC_OK, type Edns, findOpt, OPT_FIXED, writeOpt } from "../edns.ts";
-import { PREFIX } from "../framing.ts";
+import { LENGTH_PREFIX } from "../framing.ts";
 import { HEADER, MAX_MESSAGE, type Message } from "../message.ts";
 import { equalNames } from "../name.ts";
 import { readUint16, RecordCursor, type Section, writeUint16 } from "../records.ts";
@@ -21,7 +21,7 @@ export interface ExtendedErrorText {
 }
 
 /** All replies are composed here, and good until the next one is: whoever keeps one copies it. */
-const scratch = new Uint8Array(PREFIX + MAX_MESSAGE);
+const scratch = new Uint8Array(LENGTH_PREFIX + MAX_MESSAGE);
 const utf8 = new TextEncoder();
 
 /**
@@ -33,7 +33,7 @@ export function composeReply(query: Message, response: Message, options: ReplyOp
   const rcode = response.rcode;
   const flags = replyFlags(query.flags, edns?.dnssecOk ?? false, response.flags);
   let end = startReply(query, flags, rcode);
-  const limit = PREFIX + sizeLimit(edns, options) - (edns ? OPT_FIXED : 0);
+  const limit = LENGTH_PREFIX + sizeLimit(edns, options) - (edns ? OPT_FIXED : 0);
   const fits = end + response.recordsEnd - response.questionEnd <= limit;
   end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit, !edns);
   if (edns) {
@@ -55,7 +55,7 @@ export function composeError(
   const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD);
   let end = startReply(query, flags, rcode);
   if (edns) {
-    const room = sizeLimit(edns, options) + PREFIX - end - OPT_FIXED;
+    const room = sizeLimit(edns, options) + LENGTH_PREFIX - end - OPT_FIXED;
     const option = composeOptions(edns, reason ? [composeReason(reason)] : [], options);
     end = composeOpt(end, edns, rcode, options, option.length <= room ? option : NO_OPTIONS);
   }
@@ -67,15 +67,15 @@ export function composeError(
  * one (RFC 6891 §6.1.1: responders "MUST include" it). Never longer than the query. Returns a frame, see `scratch`.
  */
 export function composeHeaderError(bytes: Uint8Array, rcode: number, udpSize: number): Uint8Array {
-  scratch.fill(0, 0, PREFIX + HEADER);
-  scratch.set(bytes.subarray(0, 2), PREFIX);
+  scratch.fill(0, 0, LENGTH_PREFIX + HEADER);
+  scratch.set(bytes.subarray(0, 2), LENGTH_PREFIX);
   const opcodeAndRd = readUint16(bytes, 2) & (0x7800 | Flag.RD);
-  writeUint16(scratch, PREFIX + 2, Flag.QR | opcodeAndRd | rcode);
+  writeUint16(scratch, LENGTH_PREFIX + 2, Flag.QR | opcodeAndRd | rcode);
   const opt = findOpt(bytes);
-  if (opt === undefined) return finish(PREFIX + HEADER);
-  scratch[PREFIX + 11] = 1;
-  writeOpt(scratch, PREFIX + HEADER, udpSize, (readUint16(bytes, opt + 6) & DNSSEC_OK) !== 0);
-  return finish(PREFIX + HEADER + OPT_FIXED);
+  if (opt === undefined) return finish(LENGTH_PREFIX + HEADER);
+  scratch[LENGTH_PREFIX + 11] = 1;
+  writeOpt(scratch, LENGTH_PREFIX + HEADER, udpSize, (readUint16(bytes, opt + 6) & DNSSEC_OK) !== 0);
+  return finish(LENGTH_PREFIX + HEADER + OPT_FIXED);
 }
 
 /** RFC 6891 §6.2.3: less than 512 means 512. RFC 1035 §4.2.1: so does no OPT at all. */
@@ -95,21 +95,21 @@ export function replyFlags(asked: number, dnssecOk: boolean, answered: number): 
 }
 
 function startReply(query: Message, flags: number, rcode: number): number {
-  scratch.set(query.bytes.subarray(0, query.questionEnd), PREFIX);
+  scratch.set(query.bytes.subarray(0, query.questionEnd), LENGTH_PREFIX);
   // Fifteen is the highest RCODE that fits a header alone (RFC 6891 §6.1.3).
   const shown = query.edns || rcode <= 0xf ? rcode & 0xf : Rcode.SERVFAIL;
-  writeUint16(scratch, PREFIX + 2, flags | shown);
-  writeUint16(scratch, PREFIX + 4, query.hasQuestion ? 1 : 0);
-  scratch.fill(0, PREFIX + 6, PREFIX + HEADER);
-  return PREFIX + query.questionEnd;
+  writeUint16(scratch, LENGTH_PREFIX + 2, flags | shown);
+  writeUint16(scratch, LENGTH_PREFIX + 4, query.hasQuestion ? 1 : 0);
+  scratch.fill(0, LENGTH_PREFIX + 6, LENGTH_PREFIX + HEADER);
+  return LENGTH_PREFIX + query.questionEnd;
 }
 
 /** All records but the OPT record and what stands behind it, which is additional data at most. */
 function copyRecords(response: Message, at: number): number {
   const { bytes, questionEnd, recordsEnd } = response;
   scratch.set(bytes.subarray(questionEnd, recordsEnd), at);
-  scratch.set(bytes.subarray(6, 10), PREFIX + 6);
-  writeUint16(scratch, PREFIX + 10, response.additionalKept);
+  scratch.set(bytes.subarray(6, 10), LENGTH_PREFIX + 6);
+  writeUint16(scratch, LENGTH_PREFIX + 10, response.additionalKept);
   return recordsEnd - questionEnd;
 }
 
@@ -140,7 +140,9 @@ function truncateRecords(response: Message, at: number, limit: number, leavesAdd
       section = cursor.section;
     }
     if (cursor.end - questionEnd > room) {
-      if (cursor.section !== "additional" || isReferral(response)) scratch[PREFIX + 2]! |= Flag.TC >> 8;
+      if (cursor.section !== "additional" || isReferral(response)) {
+        scratch[LENGTH_PREFIX + 2]! |= Flag.TC >> 8;
+      }
       if (leavesAddresses && cursor.section === "answer" && (type === Type.A || type === Type.AAAA)) {
         kept = cursor.start - questionEnd;
         rrset = counts;
@@ -150,9 +152,9 @@ function truncateRecords(response: Message, at: number, limit: number, leavesAdd
     counts[cursor.section]++;
   }
   scratch.set(bytes.subarray(questionEnd, questionEnd + kept), at);
-  writeUint16(scratch, PREFIX + 6, rrset.answer);
-  writeUint16(scratch, PREFIX + 8, rrset.authority);
-  writeUint16(scratch, PREFIX + 10, rrset.additional);
+  writeUint16(scratch, LENGTH_PREFIX + 6, rrset.answer);
+  writeUint16(scratch, LENGTH_PREFIX + 8, rrset.authority);
+  writeUint16(scratch, LENGTH_PREFIX + 10, rrset.additional);
   return kept;
 }
 
@@ -166,12 +168,12 @@ const NO_OPTIONS = new Uint8Array(0);
 
 function composeOptions(edns: Edns, extendedErrors: Uint8Array[], options: ReplyOptions): Uint8Array {
   // RFC 7828 §3.3.1: "MUST ignore" it in UDP queries.
-  const keepAlive = options.transport === "tcp" && edns.option(Option.TCP_KEEPALIVE) !== undefined;
+  const keepAlive = options.transport === "tcp" && edns.option(EdnsOption.TCP_KEEPALIVE) !== undefined;
   if (!keepAlive && extendedErrors.length === 0) return NO_OPTIONS;
   const parts = [...extendedErrors];
   if (keepAlive) {
     parts.push(
-      Uint8Array.of(0, Option.TCP_KEEPALIVE, 0, 2, options.keepAlive >> 8, options.keepAlive & 0xff),
+      Uint8Array.of(0, EdnsOption.TCP_KEEPALIVE, 0, 2, options.keepAlive >> 8, options.keepAlive & 0xff),
     );
   }
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -187,7 +189,7 @@ function composeOptions(edns: Edns, extendedErrors: Uint8Array[], options: Reply
 export function composeReason({ code, text }: ExtendedErrorText): Uint8Array {
   const extraText = utf8.encode(text);
   const option = new Uint8Array(6 + extraText.length);
-  writeUint16(option, 0, Option.EXTENDED_ERROR);
+  writeUint16(option, 0, EdnsOption.EXTENDED_ERROR);
   writeUint16(option, 2, 2 + extraText.length);
   writeUint16(option, 4, code);
   option.set(extraText, 6);
@@ -206,11 +208,11 @@ function composeOpt(
   scratch[at + 5] = rcode >> 4;
   writeUint16(scratch, at + 9, option.length);
   scratch.set(option, at + OPT_FIXED);
-  writeUint16(scratch, PREFIX + 10, readUint16(scratch, PREFIX + 10) + 1);
+  writeUint16(scratch, LENGTH_PREFIX + 10, readUint16(scratch, LENGTH_PREFIX + 10) + 1);
   return at + OPT_FIXED + option.length;
 }
 
 function finish(end: number): Uint8Array {
-  writeUint16(scratch, 0, end - PREFIX);
+  writeUint16(scratch, 0, end - LENGTH_PREFIX);
   return scratch.subarray(0, end);
 }

@@ -1,6 +1,6 @@
-import { Flag, Option, Type } from "../codes.ts";
+import { EdnsOption, Flag, Type } from "../codes.ts";
 import { DNSSEC_OK, writeOpt } from "../edns.ts";
-import { PREFIX } from "../framing.ts";
+import { LENGTH_PREFIX } from "../framing.ts";
 import { HEADER, Message } from "../message.ts";
 import { writeUint16 } from "../records.ts";
 
@@ -16,9 +16,9 @@ function composeOpt(...options: readonly number[]): Uint8Array {
     ...[0, 0, Type.OPT, 1232 >> 8, 1232 & 0xff, 0, 0, 0, 0, 0, 0], // root, type, payload size, TTL, length
     ...options,
     // "How long may I stay?": no TIMEOUT from a client (RFC 7828 §3.2.1).
-    ...[0, Option.TCP_KEEPALIVE, 0, 0],
+    ...[0, EdnsOption.TCP_KEEPALIVE, 0, 0],
     // Padding is the last option (RFC 8467 §3); its length follows.
-    ...[0, Option.PADDING, 0, 0],
+    ...[0, EdnsOption.PADDING, 0, 0],
   );
 }
 
@@ -28,14 +28,14 @@ export type ClientSubnet = "none" | "zero";
 const OPTS: Readonly<Record<ClientSubnet, Uint8Array>> = {
   none: composeOpt(),
   // SOURCE PREFIX-LENGTH 0.
-  zero: composeOpt(0, Option.CLIENT_SUBNET, 0, 4, 0, 1, 0, 0),
+  zero: composeOpt(0, EdnsOption.CLIENT_SUBNET, 0, 4, 0, 1, 0, 0),
 };
 const OPT_FLAGS = 7;
 const OPT_LENGTH = 9;
 const OPT_FIXED = 11;
 
 /** The longest frame `composeQuery` makes, in octets: the longest question is 12 + 255 + 4. */
-export const MAX_QUERY_FRAME = PREFIX + 3 * BLOCK;
+export const MAX_QUERY_FRAME = LENGTH_PREFIX + 3 * BLOCK;
 
 /**
  * Writes the query for the upstream at `into[at]`, which has `MAX_QUERY_FRAME` octets of room: length prefix, header
@@ -50,7 +50,7 @@ export function composeQuery(
 ): number {
   const template = OPTS[clientSubnet];
   const { bytes, questionEnd } = query;
-  const start = at + PREFIX;
+  const start = at + LENGTH_PREFIX;
   const padding = -(questionEnd + template.length) & (BLOCK - 1);
   const end = start + questionEnd + template.length + padding;
 
@@ -75,7 +75,7 @@ export function composeQuery(
  * there is one, an OPT record without options but an empty TCP keep-alive. For as long as the answer is waited for.
  */
 export function essentialsOf({ bytes, questionEnd, edns }: Message): Message {
-  const keepsAlive = edns?.option(Option.TCP_KEEPALIVE) !== undefined;
+  const keepsAlive = edns?.option(EdnsOption.TCP_KEEPALIVE) !== undefined;
   const opt = edns ? OPT_FIXED + (keepsAlive ? OPTION_HEADER : 0) : 0;
   const copy = new Uint8Array(questionEnd + opt);
   for (let i = 0; i < 6; i++) copy[i] = bytes[i]!;
@@ -85,7 +85,7 @@ export function essentialsOf({ bytes, questionEnd, edns }: Message): Message {
     writeOpt(copy, questionEnd, edns.udpSize, edns.dnssecOk);
     if (keepsAlive) {
       writeUint16(copy, questionEnd + OPT_LENGTH, OPTION_HEADER);
-      writeUint16(copy, questionEnd + OPT_FIXED, Option.TCP_KEEPALIVE);
+      writeUint16(copy, questionEnd + OPT_FIXED, EdnsOption.TCP_KEEPALIVE);
     }
   }
   return Message.parse(copy);

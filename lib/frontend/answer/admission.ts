@@ -1,4 +1,4 @@
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 import { type Network, NetworkTable } from "../../net/ip_network.ts";
 import type { Client } from "../../core/resolver.ts";
 import { type Rate, RateLimit, TokenBuckets } from "./rate_limit.ts";
@@ -36,7 +36,7 @@ export class Admission {
   readonly #exempt: NetworkTable<true>;
   readonly #limit: RateLimit | undefined;
   readonly #courtesy = new TokenBuckets(COURTESY, 2);
-  readonly #address = new AddressWords();
+  readonly #address = new IpAddress();
 
   constructor({ allow, deny, denied, rate, exempt }: AdmissionOptions) {
     this.#denied = denied;
@@ -57,7 +57,7 @@ export class Admission {
     return this.admitFrom(this.#address.read(address), transport, now);
   }
 
-  admitFrom(words: AddressWords, transport: Client["transport"], now: number): Verdict {
+  admitFrom(words: IpAddress, transport: Client["transport"], now: number): Verdict {
     if (this.#allowed.find(words) !== true) {
       return this.#denied === "refuse" && this.#mayTell(REFUSALS, transport, now) ? "refuse" : "ignore";
     }

@@ -15,9 +15,9 @@ import { UpstreamError } from "../../core/errors.ts";
 import type { DenialReason, Observe } from "../../core/event.ts";
 import type { Cache } from "../../resolver/cache/cache.ts";
 import type { Client, Query, Resolver, Trace } from "../../core/resolver.ts";
-import { Shortcut } from "../../resolver/cache/fast_path.ts";
+import { CacheFastPath } from "../../resolver/cache/fast_path.ts";
 import type { Admission, Verdict } from "./admission.ts";
-import { QuickAnswers } from "./fast_path.ts";
+import { UdpFastPath } from "./fast_path.ts";
 
 export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
   readonly resolver: Resolver;
@@ -29,7 +29,7 @@ export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
   readonly timeout: number;
   readonly observe: Observe;
   /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
-  readonly wantsEach?: () => boolean;
+  readonly needsPerQueryEvents?: () => boolean;
   readonly now: () => number;
 }
 
@@ -37,7 +37,7 @@ export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
 type Reply = Uint8Array | undefined;
 
 /** Where a reply goes. */
-export interface Asker {
+export interface ReplySink {
   /** Called once for each query, with a frame that is good during the call only, or undefined for silence. */
   reply(frame: Uint8Array | undefined): void;
 }
@@ -46,24 +46,24 @@ export interface Asker {
 export class Answerer {
   #options: AnswererOptions;
   #replyOptions: Readonly<Record<Client["transport"], ReplyOptions>>;
-  #quick: QuickAnswers | undefined;
+  #fastPath: UdpFastPath | undefined;
 
   constructor(options: AnswererOptions) {
     this.#options = options;
     this.#replyOptions = replyOptions(options);
-    this.#quick = quickAnswers(options);
+    this.#fastPath = makeFastPath(options);
   }
 
   /** From now on queries are answered like this; those under way go on as they began. */
   reconfigure(options: AnswererOptions): void {
     this.#options = options;
     this.#replyOptions = replyOptions(options);
-    this.#quick = quickAnswers(options);
+    this.#fastPath = makeFastPath(options);
   }
 
   /** For queries that come many at a time; undefined where there is no such way just now. */
-  get quick(): QuickAnswers | undefined {
-    return this.#options.wantsEach?.() ?? true ? undefined : this.#quick;
+  get fastPath(): UdpFastPath | undefined {
+    return this.#options.needsPerQueryEvents?.() ?? true ? undefined : this.#fastPath;
   }
 
   /** Whether a client at this address may ask at all, and if not, whether it gets an answer. */
@@ -77,7 +77,7 @@ export class Answerer {
    *
    * @param isAdmitted whether it has been found already that this client may ask
    */
-  answer(bytes: Uint8Array, client: Client, asker: Asker, isAdmitted = false): boolean {
+  answer(bytes: Uint8Array, client: Client, asker: ReplySink, isAdmitted = false): boolean {
     const now = this.#options.now();
     const message = this.#read(bytes, client, { asker, now, isAdmitted });
     return !message || this.#resolve(message, client, { asker, start: now });
@@ -87,12 +87,12 @@ export class Answerer {
   #read(
     bytes: Uint8Array,
     client: Client,
-    { asker, now, isAdmitted }: { asker: Asker; now: number; isAdmitted: boolean },
+    { asker, now, isAdmitted }: { asker: ReplySink; now: number; isAdmitted: boolean },
   ): Message | undefined {
     // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
     // servers that answer each other's answers would never stop.
     const flags = bytes.length < HEADER ? Flag.QR : readUint16(bytes, 2);
-    if (flags & Flag.QR) return void asker.reply(this.#turnAway(client, undefined));
+    if (flags & Flag.QR) return void asker.reply(this.#reject(client, undefined));
     const verdict = !isAdmitted && this.#options.admission?.admit(client, now) || "answer";
     if (verdict !== "answer") return void this.deny(bytes, client, { verdict, asker });
     const message = (flags >> 11 & 0xf) === Opcode.QUERY ? parse(bytes) : undefined;
@@ -106,10 +106,10 @@ export class Answerer {
   #refuseUnread(bytes: Uint8Array, client: Client): Reply {
     const isQuery = (readUint16(bytes, 2) >> 11 & 0xf) === Opcode.QUERY;
     const rcode = isQuery ? Rcode.FORMERR : Rcode.NOTIMP;
-    return this.#turnAway(client, rcode, composeHeaderError(bytes, rcode, this.#options.udpSize));
+    return this.#reject(client, rcode, composeHeaderError(bytes, rcode, this.#options.udpSize));
   }
 
-  #turnAway(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
+  #reject(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
     this.#options.observe({ kind: "turned away", client, rcode });
     return reply;
   }
@@ -118,7 +118,7 @@ export class Answerer {
   deny(
     bytes: Uint8Array,
     client: Client,
-    { verdict, asker }: { verdict: Exclude<Verdict, "answer">; asker: Asker },
+    { verdict, asker }: { verdict: Exclude<Verdict, "answer">; asker: ReplySink },
   ): void {
     asker.reply(this.#denial(bytes, client, verdict));
   }
@@ -126,7 +126,7 @@ export class Answerer {
   #denial(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
     const denial = DENIALS[verdict];
     const { observe, udpSize } = this.#options;
-    observe({ kind: "denied", client, reason: denial.reason, told: denial.text !== undefined });
+    observe({ kind: "denied", client, reason: denial.reason, answered: denial.text !== undefined });
     if (denial.text === undefined) return undefined;
     const isUdp = client.transport === "udp";
     const truncated = isUdp && verdict === "truncate";
@@ -148,10 +148,10 @@ export class Answerer {
 
   #refuseWith(rcode: number, message: Message, client: Client, reason?: ExtendedErrorText): Reply {
     const options = this.#replyOptions[client.transport];
-    return this.#turnAway(client, rcode, composeError(message, rcode, options, reason));
+    return this.#reject(client, rcode, composeError(message, rcode, options, reason));
   }
 
-  #resolve(message: Message, client: Client, { asker, start }: { asker: Asker; start: number }): boolean {
+  #resolve(message: Message, client: Client, { asker, start }: { asker: ReplySink; start: number }): boolean {
     const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
     const query: Query & { message: Message } = {
       message,
@@ -183,7 +183,7 @@ export class Answerer {
   #reply(query: Query, response: Message, start: number, cache?: Cache): Reply {
     try {
       const reply = composeReply(query.message, response, this.#replyOptions[query.client.transport]);
-      cache?.passed(response);
+      cache?.noteUnmodified(response);
       this.#answered(query, response.rcode, start);
       return reply;
     } catch (error) {
@@ -213,8 +213,8 @@ export class Answerer {
   }
 }
 
-function quickAnswers({ cache, ...options }: AnswererOptions): QuickAnswers | undefined {
-  return cache && new QuickAnswers({ ...options, shortcut: new Shortcut(cache) });
+function makeFastPath({ cache, ...options }: AnswererOptions): UdpFastPath | undefined {
+  return cache && new UdpFastPath({ ...options, cache: new CacheFastPath(cache) });
 }
 
 function replyOptions({ udpSize, keepAlive }: AnswererOptions) {

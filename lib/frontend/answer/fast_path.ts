@@ -1,13 +1,13 @@
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 import { Flag } from "../../dns/codes.ts";
 import { HEADER } from "../../dns/message.ts";
 import type { Observe } from "../../core/event.ts";
-import type { Shortcut } from "../../resolver/cache/fast_path.ts";
+import type { CacheFastPath } from "../../resolver/cache/fast_path.ts";
 import type { Admission, Verdict } from "./admission.ts";
-import type { UdpBatch } from "../udp/mmsg.ts";
+import type { MmsgSocket } from "../udp/mmsg.ts";
 
-export interface QuickAnswersOptions {
-  readonly shortcut: Shortcut;
+export interface UdpFastPathOptions {
+  readonly cache: CacheFastPath;
   readonly admission?: Admission | undefined;
   /** In octets: the largest UDP message that is sent, and said to be taken. */
   readonly udpSize: number;
@@ -22,14 +22,14 @@ export interface QuickAnswersOptions {
 export type Outcome = "replied" | "admitted" | "unread" | Exclude<Verdict, "answer">;
 
 /** Replies from buffer to buffer within a batch of datagrams; what they have come to is told in one event for all. */
-export class QuickAnswers {
-  readonly #options: QuickAnswersOptions;
-  readonly #client = new AddressWords();
+export class UdpFastPath {
+  readonly #options: UdpFastPathOptions;
+  readonly #client = new IpAddress();
   /** Since `begin`, by RCODE. */
   readonly #replies = new Uint32Array(16);
   #now = 0;
 
-  constructor(options: QuickAnswersOptions) {
+  constructor(options: UdpFastPathOptions) {
     this.#options = options;
   }
 
@@ -38,8 +38,8 @@ export class QuickAnswers {
     this.#now = this.#options.now();
   }
 
-  reply(batch: UdpBatch, i: number): Outcome {
-    const { shortcut, admission, udpSize } = this.#options;
+  reply(batch: MmsgSocket, i: number): Outcome {
+    const { cache: shortcut, admission, udpSize } = this.#options;
     const { received, outgoing } = batch;
     const start = batch.start(i);
     const length = batch.length(i);

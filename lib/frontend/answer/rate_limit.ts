@@ -1,4 +1,4 @@
-import { type AddressWords, IPV4 } from "../../net/ip_address.ts";
+import { type IpAddress, IPV4 } from "../../net/ip_address.ts";
 
 /** Below the limit; above it, so that a notice of that is due; so far above it that silence is best. */
 export type Measure = "within" | "over" | "far over";
@@ -35,7 +35,7 @@ export class RateLimit {
   }
 
   /** Takes a token of this client, if one is left: for the query, or else for a notice. */
-  take({ words, isIpv4 }: AddressWords, transport: "udp" | "tcp", now: number): Measure {
+  take({ words, isIpv4 }: IpAddress, transport: "udp" | "tcp", now: number): Measure {
     // Customers get a /56 or more each (RFC 6177 §2), and within it whoever wants has as many addresses as he likes.
     const slot = isIpv4 ? this.#slot(-1, words[IPV4]!) : this.#slot(words[0]!, words[1]! & ~0xff);
     const bucket = BUCKETS * slot + (transport === "tcp" ? TCP : UDP);

@@ -1,25 +1,25 @@
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 
 /** TCP connections at once, in all and from one address (RFC 9210 §4.2); the addresses of an IPv6 /56 count as one. */
-export interface PlaceLimits {
+export interface ConnectionLimits {
   readonly maxClients: number;
   readonly maxClientsPerAddress: number;
 }
 
 /** Where several threads give places of the same number. */
-export interface Census {
+export interface SharedCount {
   /** Places that the others have given. */
   readonly elsewhere: number;
   /** The part of all places that each thread has at least, from 0 to 1. */
   readonly share: number;
   /** Tells the others how many this one has given. */
-  tell(own: number): void;
+  update(own: number): void;
 }
 
-const NOBODY_ELSE: Census = { elsewhere: 0, share: 1, tell: () => {} };
+const SINGLE_THREAD: SharedCount = { elsewhere: 0, share: 1, update: () => {} };
 
 /** A connection that has a place. */
-export interface Guest extends Disposable {
+export interface EvictableConnection extends Disposable {
   /** Resolves when the connection has been closed. */
   readonly closed: Promise<void>;
   /** Whether it has ever asked, and reads its answers. */
@@ -28,10 +28,10 @@ export interface Guest extends Disposable {
   idleFor(now: number): number;
 }
 
-interface Place {
-  readonly guest: Guest;
+interface Slot {
+  readonly guest: EvictableConnection;
   /** All places of the same address, this one among them. */
-  readonly neighbours: Set<Place>;
+  readonly neighbours: Set<Slot>;
 }
 
 /**
@@ -45,10 +45,10 @@ const LOOKS = 32;
 /** Those who never asked or never read go before all others, whatever else is known of them. */
 const USELESS = 1e12;
 /** Octets of answers that wait to be read, from all clients together: those who never read cost no more than this, … */
-const UNREAD_OCTETS = 64 << 20;
+const UNREAD_BYTES = 64 << 20;
 /** … but that each may have one answer of any size beside its share, which is within these. */
-const MOST_OCTETS = 64 << 10;
-const LEAST_OCTETS = 4 << 10;
+const MAX_BYTES = 64 << 10;
+const MIN_BYTES = 4 << 10;
 
 /**
  * The places of TCP clients, at all listeners together. When all are taken, or all of one address, a newcomer gets that
@@ -58,25 +58,25 @@ const LEAST_OCTETS = 4 << 10;
  * The order of the sets is that of a clock's hand: who has been looked at, and stays, goes to the end. Nothing is to be
  * done for a query.
  */
-export class Places {
-  #limits: PlaceLimits;
-  readonly #census: Census;
-  readonly #all = new Set<Place>();
-  readonly #byAddress = new Map<string, Set<Place>>();
-  readonly #words = new AddressWords();
+export class ConnectionLimit {
+  #limits: ConnectionLimits;
+  readonly #census: SharedCount;
+  readonly #all = new Set<Slot>();
+  readonly #byAddress = new Map<string, Set<Slot>>();
+  readonly #words = new IpAddress();
 
-  constructor(limits: PlaceLimits, census = NOBODY_ELSE) {
+  constructor(limits: ConnectionLimits, census = SINGLE_THREAD) {
     this.#limits = limits;
     this.#census = census;
   }
 
   /** Octets of answers that may wait for one client to read them. */
-  get octetsEach(): number {
-    return Math.max(LEAST_OCTETS, Math.min(MOST_OCTETS, UNREAD_OCTETS / this.#limits.maxClients));
+  get bytesEach(): number {
+    return Math.max(MIN_BYTES, Math.min(MAX_BYTES, UNREAD_BYTES / this.#limits.maxClients));
   }
 
   /** For newcomers from now on. */
-  reconfigure(limits: PlaceLimits): void {
+  reconfigure(limits: ConnectionLimits): void {
     this.#limits = limits;
   }
 
@@ -118,20 +118,20 @@ export class Places {
   }
 
   /** Gives a place until the connection is closed. */
-  give(guest: Guest, address: string): void {
+  give(guest: EvictableConnection, address: string): void {
     const network = this.#network(address);
     const neighbours = this.#byAddress.get(network) ?? new Set();
     this.#byAddress.set(network, neighbours);
     const place = { guest, neighbours };
     this.#all.add(place);
-    this.#census.tell(this.#all.size);
+    this.#census.update(this.#all.size);
     neighbours.add(place);
     void guest.closed.then(() => this.#free(place, network));
   }
 
-  #free(place: Place, network: string): void {
+  #free(place: Slot, network: string): void {
     this.#all.delete(place);
-    this.#census.tell(this.#all.size);
+    this.#census.update(this.#all.size);
     place.neighbours.delete(place);
     if (place.neighbours.size === 0 && this.#byAddress.get(network) === place.neighbours) {
       this.#byAddress.delete(network);
@@ -142,7 +142,7 @@ export class Places {
    * There may be more than the limit, after a reload or since another thread has its part: then a newcomer closes two, and
    * gets a place where that is enough.
    */
-  #hasRoom(places: Set<Place>, limit: number, now: number): boolean {
+  #hasRoom(places: Set<Slot>, limit: number, now: number): boolean {
     for (let closed = 0; closed < 2 && places.size >= limit; closed++) {
       if (!this.#makeRoom(places, now)) return false;
     }
@@ -150,15 +150,15 @@ export class Places {
   }
 
   /** Closes the connection that is the greatest burden, if one is, of those that the hand passes. */
-  #makeRoom(places: Set<Place>, now: number): boolean {
-    let chosen: Place | undefined;
+  #makeRoom(places: Set<Slot>, now: number): boolean {
+    let chosen: Slot | undefined;
     let most = 0;
     let looks = Math.min(LOOKS, places.size);
     for (const place of places) {
       if (looks-- === 0) break;
       places.delete(place);
       places.add(place);
-      const burden = burdenOf(place, now);
+      const burden = evictionScore(place, now);
       if (burden <= most) continue;
       chosen = place;
       most = burden;
@@ -172,7 +172,7 @@ export class Places {
 }
 
 /** The time that all connections of its address would have been idle, if each were so for as long as this one. */
-function burdenOf({ guest, neighbours }: Place, now: number): number {
+function evictionScore({ guest, neighbours }: Slot, now: number): number {
   const idle = guest.idleFor(now);
   if (idle < GRACE) return 0;
   return idle * neighbours.size * (guest.isOfUse ? 1 : USELESS);

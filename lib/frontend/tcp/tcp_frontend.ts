@@ -1,12 +1,12 @@
 import { errorCode, isShortage } from "../../platform/host_error.ts";
-import type { Places } from "./connection_limit.ts";
+import type { ConnectionLimit } from "./connection_limit.ts";
 import { listenTcp } from "../../platform/reuse_port.ts";
 import { type TcpClientLimits, TcpSession } from "./tcp_session.ts";
 import type { FrontendOptions } from "../udp/udp_frontend.ts";
 
 export interface TcpFrontendOptions extends FrontendOptions {
   /** What all listeners share. */
-  readonly places: Places;
+  readonly places: ConnectionLimit;
   readonly limits: TcpClientLimits;
 }
 
@@ -83,8 +83,8 @@ export class TcpFrontend {
       // After each whatever has come already, and soon all the rest: a burst of connects keeps no query waiting.
       await new Promise((resolve) => setImmediate(resolve));
       const { turns } = this.#options;
-      turns.spend(CONNECT);
-      if (turns.isOver) await turns.next();
+      turns.consume(CONNECT);
+      if (turns.isExhausted) await turns.yieldToKernel();
     }
   }
 
@@ -119,7 +119,7 @@ export class TcpFrontend {
     const access = answerer.access(address);
     if (access === "ignore" || access === "refuse" && !places.isFree) {
       socket.close();
-      return observe({ kind: "denied", client, reason: "not allowed", told: false });
+      return observe({ kind: "denied", client, reason: "not allowed", answered: false });
     }
     const reason = places.refusal(address, limits.now());
     if (reason) {
@@ -130,7 +130,7 @@ export class TcpFrontend {
     socket.setNoDelay(true);
     const session = new TcpSession(socket, client, {
       ...limits,
-      maxQueued: places.octetsEach,
+      maxQueued: places.bytesEach,
       answerer,
       turns,
     });

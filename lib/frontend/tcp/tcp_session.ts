@@ -1,8 +1,8 @@
 import { FrameReader } from "../../dns/framing.ts";
 import type { Client } from "../../core/resolver.ts";
-import type { Answerer, Asker } from "../answer/answerer.ts";
-import type { Guest } from "./connection_limit.ts";
-import type { Turns } from "../loop_budget.ts";
+import type { Answerer, ReplySink } from "../answer/answerer.ts";
+import type { EvictableConnection } from "./connection_limit.ts";
+import type { LoopBudget } from "../loop_budget.ts";
 
 export interface TcpClientLimits {
   /** Close after this long without a complete query, in ms (RFC 7766 §6.2.3). */
@@ -14,7 +14,7 @@ export interface TcpClientLimits {
 
 export interface TcpSessionOptions extends TcpClientLimits {
   readonly answerer: Answerer;
-  readonly turns: Turns;
+  readonly turns: LoopBudget;
   /** With so many octets of answers that it has not read, a client is not read from. */
   readonly maxQueued: number;
 }
@@ -33,7 +33,7 @@ const LINGER = 500;
  * One client's TCP connection: pipelined queries are answered concurrently, in the order in which answers come
  * (RFC 7766 §6.2.1.1). A client that does not read its answers is not read from either.
  */
-export class TcpSession implements Asker, Guest {
+export class TcpSession implements ReplySink, EvictableConnection {
   /** Resolves when the connection has been closed. */
   readonly closed: Promise<void>;
   readonly #socket: Deno.TcpConn;
@@ -109,17 +109,17 @@ export class TcpSession implements Asker, Guest {
       for (;;) {
         const octets = await this.#socket.read(this.#frames.space());
         if (octets === null) break;
-        this.#options.turns.spend(1);
+        this.#options.turns.consume(1);
         if (!this.#ended) { // or else it has been read all the same: see #part
           this.#frames.advance(octets);
           for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
-            if (this.#options.turns.isOver) await this.#options.turns.next();
+            if (this.#options.turns.isExhausted) await this.#options.turns.yieldToKernel();
             if (this.#isClosed) return;
             this.#take(frame);
             if (this.#isFull) await this.#room();
           }
         }
-        if (this.#options.turns.isOver) await this.#options.turns.next();
+        if (this.#options.turns.isExhausted) await this.#options.turns.yieldToKernel();
       }
       this.#ended = true;
       this.#clientEnded = true;
@@ -142,9 +142,9 @@ export class TcpSession implements Asker, Guest {
     // Who asks and asks and does not read is as idle as who does nothing.
     if (!this.#writing) this.#activeAt = this.#options.now();
     this.#pipelined++;
-    this.#options.turns.spend(1);
+    this.#options.turns.consume(1);
     this.#options.turns.spendBytes(frame.length);
-    if (!this.#options.answerer.answer(frame, this.#client, this)) this.#options.turns.passOn();
+    if (!this.#options.answerer.answer(frame, this.#client, this)) this.#options.turns.consumePending();
   }
 
   reply(frame: Uint8Array | undefined): void {

@@ -1,24 +1,24 @@
-import { PREFIX } from "../../dns/framing.ts";
+import { LENGTH_PREFIX } from "../../dns/framing.ts";
 import type { Client } from "../../core/resolver.ts";
-import type { Answerer, Asker } from "../answer/answerer.ts";
-import { Copies } from "./bump_buffer.ts";
+import type { Answerer, ReplySink } from "../answer/answerer.ts";
+import { BumpBuffer } from "./bump_buffer.ts";
 import { isLinkLocal, type OwnLink } from "./own_link.ts";
 import type { Outcome } from "../answer/fast_path.ts";
 import { composeAddress, ipv4Of, portOf, textOf } from "../../net/sockaddr.ts";
-import type { Turns } from "../loop_budget.ts";
-import { BATCH, type UdpBatch } from "./mmsg.ts";
+import type { LoopBudget } from "../loop_budget.ts";
+import { BATCH, type MmsgSocket } from "./mmsg.ts";
 
 /** IPv4 clients whose address is known as text already. */
 const MAX_KNOWN = 4096;
 
 /** What comes to one UDP socket many datagrams at a time, and the replies to it. */
-export class Batches {
-  readonly #batch: UdpBatch;
+export class BatchFrontend {
+  readonly #batch: MmsgSocket;
   readonly #answerer: Answerer;
-  readonly #turns: Turns;
+  readonly #turns: LoopBudget;
   readonly #ownLink: OwnLink;
   readonly #onIdle: () => void;
-  readonly #copies = new Copies();
+  readonly #copies = new BumpBuffer();
   readonly #known = new Map<number, string>();
   /** Queries that wait for their replies. */
   #waiting = 0;
@@ -26,7 +26,13 @@ export class Batches {
   #closed = false;
 
   /** @param onIdle called when no query waits any more */
-  constructor(batch: UdpBatch, answerer: Answerer, turns: Turns, ownLink: OwnLink, onIdle: () => void) {
+  constructor(
+    batch: MmsgSocket,
+    answerer: Answerer,
+    turns: LoopBudget,
+    ownLink: OwnLink,
+    onIdle: () => void,
+  ) {
     this.#batch = batch;
     this.#ownLink = ownLink;
     this.#answerer = answerer;
@@ -49,7 +55,7 @@ export class Batches {
     this.#batch.put(datagram, composeAddress(hostname, port, scope));
     let count = this.#batch.receive(1);
     this.#answerAll(count);
-    while (count === BATCH && !this.#turns.isOver) {
+    while (count === BATCH && !this.#turns.isExhausted) {
       count = this.#batch.receive();
       this.#answerAll(count);
     }
@@ -57,8 +63,8 @@ export class Batches {
 
   #answerAll(count: number): void {
     const batch = this.#batch;
-    const { quick } = this.#answerer;
-    this.#turns.spend(count);
+    const { fastPath: quick } = this.#answerer;
+    this.#turns.consume(count);
     quick?.begin();
     try {
       for (let i = 0; i < count; i++) {
@@ -72,8 +78,8 @@ export class Batches {
   }
 
   /** A reply to one of a batch that is still there, or to somebody who has waited. */
-  reply(frame: Uint8Array | undefined, asker: WayBack): void {
-    if (frame && !this.#closed) this.#send(frame.subarray(PREFIX), asker);
+  reply(frame: Uint8Array | undefined, asker: DatagramReplySink): void {
+    if (frame && !this.#closed) this.#send(frame.subarray(LENGTH_PREFIX), asker);
     if (asker.waits && --this.#waiting === 0) this.#onIdle();
   }
 
@@ -81,7 +87,7 @@ export class Batches {
     const batch = this.#batch;
     const sender = batch.sender(i);
     const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
-    const asker = new WayBack(this, sender);
+    const asker = new DatagramReplySink(this, sender);
     if (outcome !== "admitted" && outcome !== "unread") {
       return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
     }
@@ -93,14 +99,14 @@ export class Batches {
     this.#await(asker);
   }
 
-  #await(asker: WayBack): void {
+  #await(asker: DatagramReplySink): void {
     asker.waits = true;
     this.#waiting++;
-    this.#turns.passOn();
+    this.#turns.consumePending();
   }
 
   /** Replies that come together go together. */
-  #send(reply: Uint8Array, { to, waits }: WayBack): void {
+  #send(reply: Uint8Array, { to, waits }: DatagramReplySink): void {
     this.#batch.send(reply, to);
     if (!waits || this.#flushing) return;
     this.#flushing = true;
@@ -123,13 +129,13 @@ export class Batches {
 }
 
 /** The way back to the sender of a datagram. */
-class WayBack implements Asker {
+class DatagramReplySink implements ReplySink {
   /** His socket address; where he waits, a copy. */
   to: Uint8Array;
   waits = false;
-  readonly #batches: Batches;
+  readonly #batches: BatchFrontend;
 
-  constructor(batches: Batches, to: Uint8Array) {
+  constructor(batches: BatchFrontend, to: Uint8Array) {
     this.#batches = batches;
     this.to = to;
   }

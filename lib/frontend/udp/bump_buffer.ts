@@ -5,7 +5,7 @@ const BUFFER = 64 * 1024;
  * Copies that outlive what they are made of, many of them in one buffer: an array of its own for each would take longer
  * to make and to collect than the rest of a query. A buffer is given up when it is full, and lives on as long as a copy in it.
  */
-export class Copies {
+export class BumpBuffer {
   #buffer = new Uint8Array(BUFFER);
   #end = 0;
 

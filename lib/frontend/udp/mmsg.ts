@@ -1,5 +1,5 @@
 import { UsageError } from "../../core/errors.ts";
-import type { AddressWords } from "../../net/ip_address.ts";
+import type { IpAddress } from "../../net/ip_address.ts";
 import { lengthOf, portOf, readAddress, SOCKET_ADDRESS, textOf } from "../../net/sockaddr.ts";
 
 /**
@@ -76,7 +76,7 @@ class Slots {
 }
 
 /** Receives and sends on one socket, which must outlive it: a descriptor may be another's once it is closed. */
-export class UdpBatch {
+export class MmsgSocket {
   readonly #library: Library;
   readonly #fd: number;
   readonly #in: Slots;
@@ -134,7 +134,7 @@ export class UdpBatch {
   }
 
   /** Reads the sender's IP address into `words`. */
-  readClient(i: number, words: AddressWords): AddressWords {
+  readClient(i: number, words: IpAddress): IpAddress {
     return readAddress(this.#in.names, i * NAME, words);
   }
 

@@ -1,13 +1,13 @@
-import { PREFIX } from "../../dns/framing.ts";
+import { LENGTH_PREFIX } from "../../dns/framing.ts";
 import { MAX_MESSAGE } from "../../dns/message.ts";
 import type { Observe } from "../../core/event.ts";
 import type { Client } from "../../core/resolver.ts";
 import type { Answerer } from "../answer/answerer.ts";
-import { Batches } from "./batch_frontend.ts";
+import { BatchFrontend } from "./batch_frontend.ts";
 import { isLinkLocal, OwnLink } from "./own_link.ts";
 import { listenUdp, type Sharing } from "../../platform/reuse_port.ts";
-import type { Turns } from "../loop_budget.ts";
-import { type Library, UdpBatch } from "./mmsg.ts";
+import type { LoopBudget } from "../loop_budget.ts";
+import { type Library, MmsgSocket } from "./mmsg.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;
@@ -18,7 +18,7 @@ export interface FrontendOptions {
   /** "alone" unless told. */
   readonly sharing?: Sharing;
   readonly answerer: Answerer;
-  readonly turns: Turns;
+  readonly turns: LoopBudget;
   readonly observe: Observe;
 }
 
@@ -32,10 +32,10 @@ export class UdpFrontend {
   readonly address: Deno.NetAddr;
   readonly #socket: Deno.DatagramConn;
   readonly #answerer: Answerer;
-  readonly #turns: Turns;
+  readonly #turns: LoopBudget;
   readonly #observe: Observe;
   readonly #ownLink: OwnLink;
-  readonly #batches: Batches | undefined;
+  readonly #batches: BatchFrontend | undefined;
   readonly #idle = Promise.withResolvers<void>();
   #waiting = 0;
   #stopping = false;
@@ -52,8 +52,8 @@ export class UdpFrontend {
     this.#observe = observe;
     try {
       if (library && descriptor !== undefined) {
-        const batch = new UdpBatch(library, descriptor);
-        this.#batches = new Batches(batch, answerer, turns, this.#ownLink, () => this.#resolveIfIdle());
+        const batch = new MmsgSocket(library, descriptor);
+        this.#batches = new BatchFrontend(batch, answerer, turns, this.#ownLink, () => this.#resolveIfIdle());
       }
     } catch (error) {
       socket.close();
@@ -87,7 +87,7 @@ export class UdpFrontend {
         if (this.#stopping) return;
         if (this.#batches) this.#batches.take(datagram, from as Deno.NetAddr);
         else this.#take(datagram, from as Deno.NetAddr);
-        if (this.#turns.isOver) await this.#turns.next();
+        if (this.#turns.isExhausted) await this.#turns.yieldToKernel();
       } catch (error) {
         if (this.#stopping) return;
         this.#trouble(error);
@@ -100,14 +100,14 @@ export class UdpFrontend {
     const client: Client = { transport: "udp", address: from.hostname, port: from.port };
     let waits = false;
     const reply = (frame: Uint8Array | undefined) => {
-      if (frame && !this.#closed) this.#send(frame.slice(PREFIX), from);
+      if (frame && !this.#closed) this.#send(frame.slice(LENGTH_PREFIX), from);
       if (waits) this.#settle();
     };
     waits = !this.#answerer.answer(datagram, client, { reply });
-    this.#turns.spend(1);
+    this.#turns.consume(1);
     this.#turns.spendBytes(datagram.length);
     if (!waits) return;
-    this.#turns.passOn();
+    this.#turns.consumePending();
     this.#waiting++;
   }
 

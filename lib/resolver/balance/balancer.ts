@@ -1,14 +1,14 @@
 import { Flag } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { UpstreamError } from "../../core/errors.ts";
-import type { Asker, Candidate } from "../../core/candidate.ts";
+import type { Candidate, HedgeTrigger } from "../../core/candidate.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
-import type { Strategy } from "./selection.ts";
+import type { SelectionPolicy } from "./selection.ts";
 import { explain, isBogus, isPoor, mayBeBogus } from "../upstream_validation.ts";
 
-export interface DispatcherOptions {
+export interface BalancerOptions {
   readonly candidates: readonly Candidate[];
-  readonly strategy: Strategy;
+  readonly strategy: SelectionPolicy;
   readonly now: () => number;
 }
 
@@ -16,11 +16,11 @@ export interface DispatcherOptions {
  * Several upstreams as one: a query fails only when each of them has failed it, when its time is up, or when the first
  * that fails it does so because the data does not validate.
  */
-export class Dispatcher implements Resolver {
-  readonly #options: DispatcherOptions;
+export class Balancer implements Resolver {
+  readonly #options: BalancerOptions;
   readonly #budget = new HedgeBudget();
 
-  constructor(options: DispatcherOptions) {
+  constructor(options: BalancerOptions) {
     this.#options = options;
   }
 
@@ -28,7 +28,7 @@ export class Dispatcher implements Resolver {
     const { candidates, strategy, now } = this.#options;
     if (candidates.length === 1) return resolveAlone(query, candidates[0]!, now);
     this.#budget.earn();
-    return new Dispatch(query, strategy.order(query, candidates), {
+    return new BalancedQuery(query, strategy.order(query, candidates), {
       budget: strategy.hedged ? this.#budget : undefined,
       now,
     }).run(strategy.parallel);
@@ -44,7 +44,7 @@ function resolveAlone(query: Query, only: Candidate, now: () => number): Promise
   );
 }
 
-interface DispatchOptions {
+interface BalancedQueryOptions {
   /** Undefined where slow upstreams are waited for. */
   readonly budget: HedgeBudget | undefined;
   readonly now: () => number;
@@ -56,10 +56,10 @@ interface Outcome {
 }
 
 /** One query and its attempts, each at another upstream; the first good answer wins. */
-class Dispatch implements Asker {
+class BalancedQuery implements HedgeTrigger {
   readonly #query: Query;
   readonly #order: readonly Candidate[];
-  readonly #options: DispatchOptions;
+  readonly #options: BalancedQueryOptions;
   readonly #outcome = Promise.withResolvers<Message>();
   #next = 0;
   #running = 0;
@@ -70,7 +70,7 @@ class Dispatch implements Asker {
   #explaining = 0;
   #held: Outcome | undefined;
 
-  constructor(query: Query, order: readonly Candidate[], options: DispatchOptions) {
+  constructor(query: Query, order: readonly Candidate[], options: BalancedQueryOptions) {
     this.#query = query;
     this.#order = order;
     this.#options = options;
@@ -81,7 +81,7 @@ class Dispatch implements Asker {
     return this.#outcome.promise;
   }
 
-  overdue({ isFree }: { readonly isFree: boolean }): void {
+  onSlow({ isFree }: { readonly isFree: boolean }): void {
     if (this.#settled || !this.#order[this.#next]?.usable) return;
     const { budget } = this.#options;
     const { trace } = this.#query;

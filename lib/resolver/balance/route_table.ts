@@ -1,7 +1,7 @@
 import { Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { parseName } from "../../dns/name.ts";
-import { NameTable, NOTHING } from "../names/hash_table.ts";
+import { NOTHING, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
 /**
@@ -9,7 +9,7 @@ import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
  * answers in one tree says nothing about a name in another.
  */
 export class RouteTable {
-  readonly #table = new NameTable();
+  readonly #table = new SuffixHashTable();
   readonly #count: number;
   /** The route of the root, which has no labels to hash; `NOTHING` without one. */
   readonly #root: number;

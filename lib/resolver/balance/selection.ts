@@ -5,7 +5,7 @@ import type { Query } from "../../core/resolver.ts";
 /** How one of several upstreams is chosen. */
 export type StrategyName = "fastest" | "failover" | "round-robin" | "random" | "race" | "sharded";
 
-export interface Strategy {
+export interface SelectionPolicy {
   /** How many are asked at once. */
   readonly parallel: number;
   /** Whether a slow one may be helped out by another: not where each is to see its own share of the names only. */
@@ -19,7 +19,7 @@ const EXPLORE_AFTER = 5000;
 /** … but not more than one query in this many goes to any but the first choice. */
 const EXPLORE_EVERY = 20;
 
-export function strategy(name: StrategyName, now: () => number): Strategy {
+export function selectionPolicy(name: StrategyName, now: () => number): SelectionPolicy {
   switch (name) {
     case "fastest":
       return { parallel: 1, hedged: true, order: fastest(now) };
@@ -36,7 +36,7 @@ export function strategy(name: StrategyName, now: () => number): Strategy {
   }
 }
 
-type Order = Strategy["order"];
+type Order = SelectionPolicy["order"];
 
 function fastest(now: () => number): Order {
   let queries = 0;

@@ -13,7 +13,7 @@ import {
 } from "../../dns/compose/local_response.ts";
 import { SVC_TARGET } from "../../dns/svc_params.ts";
 import { OVERLOADED } from "../singleflight.ts";
-import { ALLOWED, NameSet, UNLISTED } from "./block_index.ts";
+import { ALLOWED, BlockIndex, UNLISTED } from "./block_index.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
 /** What is answered for a blocked name: that there is none; an address that leads nowhere; or a refusal. */
@@ -21,7 +21,7 @@ export type BlockAnswer = "nxdomain" | "null" | "refused";
 
 /** The lists as they are now. */
 export interface Lists {
-  readonly names: NameSet;
+  readonly names: BlockIndex;
   /** By number. */
   readonly labels: readonly string[];
 }
@@ -40,11 +40,11 @@ const NULL_ADDRESSES: ReadonlyMap<number, Uint8Array> = new Map([
  * records lead to one: trackers hide behind names of the sites that use them. What a list lets through is not looked at
  * any further.
  */
-export class BlockList implements Resolver {
+export class BlockFilter implements Resolver {
   readonly #answer: BlockAnswer;
   readonly #next: Resolver;
   /** Undefined until the lists have been read for the first time. */
-  #names: NameSet | undefined;
+  #names: BlockIndex | undefined;
   /** Questions that have come before that. */
   #waiting = 0;
   readonly #loaded = Promise.withResolvers<void>();
@@ -69,7 +69,7 @@ export class BlockList implements Resolver {
 
   /** Lets questions pass if there are no lists yet, for there will be none. */
   waitNoMore(): void {
-    if (!this.#names) this.lists = { names: new NameSet(), labels: [] };
+    if (!this.#names) this.lists = { names: new BlockIndex(), labels: [] };
   }
 
   resolve(query: Query): Message | Promise<Message> {

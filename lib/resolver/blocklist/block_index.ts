@@ -1,6 +1,6 @@
 import type { Message } from "../../dns/message.ts";
 import type { LineKind } from "./list_parser.ts";
-import { NameTable, NOTHING } from "../names/hash_table.ts";
+import { NOTHING, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
 /** What is said of a name, and above these bits the number of the list that blocks it. */
@@ -15,8 +15,8 @@ export const UNLISTED = -1;
 export const ALLOWED = -2;
 
 /** The names of all lists in one table: what blocks them, and what lets them through all the same. */
-export class NameSet {
-  readonly #table = new NameTable();
+export class BlockIndex {
+  readonly #table = new SuffixHashTable();
   readonly #hashes = new SuffixHashes();
 
   get size(): number {

@@ -2,8 +2,8 @@ import type { UsageError } from "../../core/errors.ts";
 import { withinDeadline } from "../../platform/file_deadline.ts";
 import { unreadable } from "../../platform/read_file.ts";
 import type { Lists } from "./block_filter.ts";
-import { ListLine } from "./list_parser.ts";
-import { NameSet } from "./block_index.ts";
+import { ListParser } from "./list_parser.ts";
+import { BlockIndex } from "./block_index.ts";
 
 export interface ListFile {
   /** What the list is called where it blocks a name. */
@@ -55,7 +55,7 @@ export async function readLists(
   files: readonly ListFile[],
   { unhurried, report, onBadList }: ReadOptions,
 ): Promise<Lists> {
-  const names = new NameSet();
+  const names = new BlockIndex();
   for (const [list, file] of files.entries()) {
     const { label, path, allows } = file;
     const source = allows ? "--unblock" : "--block";
@@ -76,12 +76,12 @@ const NO_NAMES = "no line of it can be understood";
 
 /** Adds the names of one list. */
 async function readList(
-  names: NameSet,
+  names: BlockIndex,
   list: number,
   { path, allows }: ListFile,
   unhurried: boolean,
 ): Promise<{ count: number; ignored: number }> {
-  const line = new ListLine();
+  const line = new ListParser();
   let count = 0;
   let ignored = 0;
   await readLines(path, unhurried, (bytes, start, end) => {

@@ -31,7 +31,7 @@ const NOTHING = 0;
  * rules of ad blockers that are about whole domains (`||name^`, `@@||name^`), both meant with all names below.
  * Everything else is passed over: no line is an error.
  */
-export class ListLine {
+export class ListParser {
   /** The name that `visit` is called for, in wire format and lower case. */
   readonly name = new Uint8Array(256);
   #bytes: Uint8Array = this.name;

@@ -5,14 +5,14 @@ import type { Observe } from "../../core/event.ts";
 import type { CacheStatus } from "../../observe/status.ts";
 import { isAnswer, type TtlLimits } from "./cacheability.ts";
 import { freshMessage, messageBelow, staleMessage, withoutProofs } from "./message.ts";
-import { Coalescer } from "../singleflight.ts";
+import { Singleflight } from "../singleflight.ts";
 import { FailureCache } from "./failures.ts";
-import { type CachedAnswer, type Flush, flush, flushNow, inspect } from "./inspection.ts";
+import { type CachedAnswer, flush, flushNow, type FlushSelection, inspect } from "./inspection.ts";
 import { NONE, type Ref } from "./store/index.ts";
-import { entryTag, findAnswer, findCut, ticks } from "./lookup.ts";
-import { Patience } from "./timeout_queue.ts";
+import { entryTag, findAnswer, findNxdomainCut, ticks } from "./lookup.ts";
+import { TimeoutQueue } from "./timeout_queue.ts";
 import { DO } from "../question_key.ts";
-import { RECHECK, Recorder } from "./writer.ts";
+import { CacheWriter, RECHECK } from "./writer.ts";
 import type { Query, Resolver, Trace } from "../../core/resolver.ts";
 import { RouteTable } from "../balance/route_table.ts";
 import { Store, TICKS_PER_SECOND } from "./store/store.ts";
@@ -32,7 +32,7 @@ export interface CacheOptions extends TtlLimits {
   /** How long data may be used after its time, in ms; 0 if not at all. */
   readonly serveStale: number;
   /** Types for which resolvers before this one may decide otherwise than for a name's others; none unless given. */
-  readonly apart?: ReadonlySet<number>;
+  readonly bypassTypes?: ReadonlySet<number>;
   /** Domains with upstreams of their own: separate trees, whose names are not denied from above. */
   readonly routes?: readonly string[];
   /** Whether the addresses of an answer take turns in being the first; they do unless told. */
@@ -56,9 +56,9 @@ export class Cache implements Resolver, Disposable {
   prefetches = 0;
   readonly store: Store;
   readonly #failures = new FailureCache();
-  readonly #recorder: Recorder;
-  readonly #coalescer: Coalescer;
-  readonly #patience: Patience;
+  readonly #writer: CacheWriter;
+  readonly #singleflight: Singleflight;
+  readonly #timeouts: TimeoutQueue;
   readonly #routes: RouteTable;
   readonly #staleTicks: number;
   readonly #options: CacheOptions;
@@ -72,9 +72,9 @@ export class Cache implements Resolver, Disposable {
     this.store = store;
     store.entries.rotate = options.rotate ?? true;
     const routes = this.#routes = new RouteTable(options.routes ?? []);
-    this.#recorder = new Recorder({ ...options, routes, store, failures: this.#failures });
-    this.#coalescer = new Coalescer(options.next, now, this.#recorder);
-    this.#patience = new Patience(CLIENT_RESPONSE, now);
+    this.#writer = new CacheWriter({ ...options, routes, store, failures: this.#failures });
+    this.#singleflight = new Singleflight(options.next, now, this.#writer);
+    this.#timeouts = new TimeoutQueue(CLIENT_RESPONSE, now);
     this.#staleTicks = ticks(serveStale);
   }
 
@@ -84,8 +84,8 @@ export class Cache implements Resolver, Disposable {
   }
 
   /** Queries that were answered by another's. */
-  get joined(): number {
-    return this.#coalescer.joined;
+  get coalesced(): number {
+    return this.#singleflight.coalesced;
   }
 
   resolve(query: Query): Message | Promise<Message> {
@@ -107,23 +107,23 @@ export class Cache implements Resolver, Disposable {
       return failure;
     }
     this.misses++;
-    return other === NONE ? this.#coalescer.resolve(query) : this.#answerOrOther(query);
+    return other === NONE ? this.#singleflight.resolve(query) : this.#answerOrOther(query);
   }
 
   /**
    * Told of each answer that the client gets at once. One of this cache that comes through as it is may take the
    * `Shortcut` from now on.
    */
-  passed(response: Message): void {
-    if (response === this.#latest) this.store.entries.setEpoch(this.#latestRef, this.store.epoch);
+  noteUnmodified(response: Message): void {
+    if (response === this.#latest) this.store.entries.setGeneration(this.#latestRef, this.store.generation);
   }
 
   /**
    * Whether a type never takes the `Shortcut`: a denial is kept once for all types of a name, and so what was seen of it
    * with this one says nothing of the others, nor they of it.
    */
-  isApart(type: number): boolean {
-    return this.#options.apart?.has(type) ?? false;
+  bypassesFastPath(type: number): boolean {
+    return this.#options.bypassTypes?.has(type) ?? false;
   }
 
   /** All that is known of a name. Rejects with a `TypeError` where the name is none. */
@@ -132,24 +132,24 @@ export class Cache implements Resolver, Disposable {
   }
 
   /** Forgets answers, and all failures; returns how many answers. Rejects with a `TypeError` where the name is none. */
-  flush(what: Flush): Promise<number> {
+  flush(what: FlushSelection): Promise<number> {
     this.#failures.clear();
     return flush(this.store, what);
   }
 
   /** Likewise at once, for what must not be given out any more. */
-  forget(what: Flush): void {
+  forget(what: FlushSelection): void {
     this.#failures.clear();
     flushNow(this.store, what);
   }
 
   /** Queries under way are answered, but what comes of them is not kept: they were asked under other conditions. */
-  keepNoMore(): void {
-    this.#recorder.keeps = false;
+  stopWriting(): void {
+    this.#writer.isWriting = false;
   }
 
   [Symbol.dispose](): void {
-    this.#patience[Symbol.dispose]();
+    this.#timeouts[Symbol.dispose]();
   }
 
   #fresh(query: Query, ref: Ref, now: number): Message {
@@ -160,7 +160,7 @@ export class Cache implements Resolver, Disposable {
     const age = toSeconds(now - entries.storedAt(ref));
     const message = freshMessage(entries, ref, query.message, age, query.client.transport === "udp");
     const isDue = now >= entries.refreshAt(ref);
-    this.#latest = isDue || this.isApart(query.message.type) ? undefined : message;
+    this.#latest = isDue || this.bypassesFastPath(query.message.type) ? undefined : message;
     this.#latestRef = ref;
     if (isDue) {
       this.prefetches++;
@@ -171,7 +171,7 @@ export class Cache implements Resolver, Disposable {
 
   #below(query: Query, tag: number, now: number): Message | undefined {
     const { entries } = this.store;
-    const ref = findCut(this.store, query.message, tag, now, this.#routes.treeStart(query.message));
+    const ref = findNxdomainCut(this.store, query.message, tag, now, this.#routes.treeStart(query.message));
     if (ref === NONE) return undefined;
     const message = messageBelow(entries, ref, query.message, toSeconds(now - entries.storedAt(ref)));
     if (!message) return undefined;
@@ -199,7 +199,7 @@ export class Cache implements Resolver, Disposable {
   /** The answer if it comes in time, else stale data. The upstream is waited for all the same, as others may ask. */
   #answerOrStale(query: Query): Promise<Message> {
     this.misses++;
-    return this.#askOr(query, () => this.#staleInstead(query), (answer) => this.#patience.within(answer));
+    return this.#askOr(query, () => this.#staleInstead(query), (answer) => this.#timeouts.within(answer));
   }
 
   /**
@@ -284,7 +284,7 @@ export class Cache implements Resolver, Disposable {
   }
 
   async #ask(query: Query): Promise<Message> {
-    return await this.#coalescer.resolve(query);
+    return await this.#singleflight.resolve(query);
   }
 }
 

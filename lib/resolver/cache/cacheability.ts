@@ -1,4 +1,4 @@
-import { Class, Flag, Option, Rcode, Type } from "../../dns/codes.ts";
+import { Class, EdnsOption, Flag, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { HEADER, Message } from "../../dns/message.ts";
 import { equalNames, skipPlainName } from "../../dns/name.ts";
@@ -22,13 +22,13 @@ const MOST_RECORDS = 65_535 / 11 | 0;
  * What of a response may be kept, and for how long. Whoever holds one uses it again and again; it tells of the last
  * response that it was asked about.
  */
-export class Appraisal {
+export class Cacheability {
   /** How long to keep it, in seconds; 0 if not at all. */
   lifetime = 0;
   /** Whether it denies the name, whatever the type (RFC 2308 §5). */
   deniesName = false;
   /** Whether it denies all names below, too: "there is nothing underneath" (RFC 8020 §2). */
-  isCut = false;
+  isNxdomainCut = false;
   /** Whether it has a set of addresses, one behind the other, whose order does not matter. */
   rotates = false;
   /** Whether it was asked for with DO and has no signatures, so that it is the answer without DO, too. */
@@ -55,8 +55,8 @@ export class Appraisal {
   }
 
   /** Looks at a response. Throws `FormatError` where the response is malformed. */
-  appraise(response: Message, wantsProofs: boolean): this {
-    this.deniesName = this.isCut = false;
+  assess(response: Message, wantsProofs: boolean): this {
+    this.deniesName = this.isNxdomainCut = false;
     this.#walk(response);
     this.isForBoth = wantsProofs && !this.#isSigned;
     const isNegative = !this.#isData;
@@ -163,7 +163,8 @@ export class Appraisal {
   #deny(response: Message, wantsProofs: boolean): void {
     this.deniesName = readUint16(response.bytes, 6) === 0;
     const isValidated = (response.flags & Flag.AD) !== 0;
-    this.isCut = this.deniesName && isValidated && !this.#hasOther && (this.#hasProofs || !wantsProofs) &&
+    this.isNxdomainCut = this.deniesName && isValidated && !this.#hasOther &&
+      (this.#hasProofs || !wantsProofs) &&
       hasPlainProofs(response);
   }
 }
@@ -217,7 +218,7 @@ function isKept(response: Message): boolean {
   // The TTLs of what is kept are written, and a name read through one of them would change with it.
   if (!response.pointersLeadToNames) return false;
   // RFC 7871 §7.3.1: an answer with a SCOPE PREFIX-LENGTH is for one network's clients.
-  const subnet = response.edns?.option(Option.CLIENT_SUBNET);
+  const subnet = response.edns?.option(EdnsOption.CLIENT_SUBNET);
   return subnet === undefined || subnet.length < 4 || subnet[3] === 0;
 }
 

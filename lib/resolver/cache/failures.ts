@@ -4,7 +4,7 @@ import { Message } from "../../dns/message.ts";
 import { writeUint16 } from "../../dns/records.ts";
 import { composeReason } from "../../dns/compose/reply.ts";
 import type { UpstreamError } from "../../core/errors.ts";
-import { hashQuestion, tagOf } from "../question_key.ts";
+import { hashQuestion, variantOf } from "../question_key.ts";
 
 /** RFC 9520 §3.2: "MUST be cached for at least 1 second", "MUST NOT cache a resolution failure for longer than 5 minutes". */
 const LEAST = 1000;
@@ -47,20 +47,20 @@ export class FailureCache {
 
   /** Notes that the question failed, by an error or by a response such as SERVFAIL. */
   note(query: Message, failure: UpstreamError | Message, now: number): void {
-    const hash = hashQuestion(query, tagOf(query));
+    const hash = hashQuestion(query, variantOf(query));
     const before = this.#about(query);
     const isRepeated = before !== undefined && now < before.until + MOST;
     const duration = isRepeated && isAboutTheName(failure) ? Math.min(2 * before.duration, MOST) : LEAST;
     this.#delete(hash); // so that it counts as the latest
     const message = composeFailure(query, failure);
-    this.#failed.set(hash, { message, tag: tagOf(query), duration, until: now + duration });
+    this.#failed.set(hash, { message, tag: variantOf(query), duration, until: now + duration });
     this.#bytes += bytesOf(message);
     while (this.#bytes > MAX_BYTES) this.#delete(this.#failed.keys().next().value!);
   }
 
   /** The question has been answered. */
   forget(query: Message): void {
-    if (this.#failed.size > 0 && this.#about(query)) this.#delete(hashQuestion(query, tagOf(query)));
+    if (this.#failed.size > 0 && this.#about(query)) this.#delete(hashQuestion(query, variantOf(query)));
   }
 
   clear(): void {
@@ -76,7 +76,7 @@ export class FailureCache {
   }
 
   #about(query: Message): Failed | undefined {
-    const tag = tagOf(query);
+    const tag = variantOf(query);
     const failed = this.#failed.get(hashQuestion(query, tag));
     return failed?.tag === tag && failed.message.sameQuestion(query) ? failed : undefined;
   }

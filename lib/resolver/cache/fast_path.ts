@@ -1,22 +1,22 @@
 import { HEADER } from "../../dns/message.ts";
 import { OPT_FIXED, writeOpt } from "../../dns/edns.ts";
-import { PlainQuery } from "../../dns/query_view.ts";
+import { QueryView } from "../../dns/query_view.ts";
 import { readUint16, writeUint16 } from "../../dns/records.ts";
 import { replyFlags } from "../../dns/compose/reply.ts";
 import type { Cache } from "./cache.ts";
 import { NONE, type Ref } from "./store/index.ts";
 import { denialKeyOf, ticks } from "./lookup.ts";
-import { makeTag } from "../question_key.ts";
+import { makeVariant } from "../question_key.ts";
 import { type Store, TICKS_PER_SECOND } from "./store/store.ts";
 
 /**
  * From the octets of a query to those of its reply, past all resolvers and without an object, where that comes to the
  * same: for plain queries, and entries that are fresh and have been seen to pass the resolvers as they are.
  */
-export class Shortcut {
+export class CacheFastPath {
   readonly #cache: Cache;
   readonly #store: Store;
-  readonly #query = new PlainQuery();
+  readonly #query = new QueryView();
   #ref: Ref = NONE;
   #now = 0;
 
@@ -36,15 +36,15 @@ export class Shortcut {
     if (!query.read(bytes, start, end)) return false;
     this.#now = ticks(now);
     const typeAndClass = query.typeAndClass(bytes);
-    if (this.#cache.isApart(typeAndClass >>> 16)) return false;
-    const tag = makeTag(query.flags, query.dnssecOk);
+    if (this.#cache.bypassesFastPath(typeAndClass >>> 16)) return false;
+    const tag = makeVariant(query.flags, query.dnssecOk);
     // As `findAnswer`: what is known of the type, then whether the name is known not to exist.
     this.#ref = this.#findFresh(bytes, typeAndClass, tag);
     if (this.#ref === NONE) this.#ref = this.#findFresh(bytes, denialKeyOf(typeAndClass), tag);
     if (this.#ref === NONE) return false;
-    const { entries, epoch } = this.#store;
+    const { entries, generation: epoch } = this.#store;
     const isDue = this.#now >= entries.refreshAt(this.#ref);
-    if (isDue || entries.epoch(this.#ref) !== epoch) return false;
+    if (isDue || entries.generation(this.#ref) !== epoch) return false;
     const length = query.questionEnd - start + entries.recordsLength(this.#ref) +
       (query.hasOpt ? OPT_FIXED + entries.extendedErrorsLength(this.#ref) : 0);
     return length <= Math.min(query.udpSize, Math.max(udpSize, 512));

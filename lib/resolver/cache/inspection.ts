@@ -1,13 +1,13 @@
 import { parseName } from "../../dns/name.ts";
-import { ENTRY_HEADER, Word } from "./store/entry.ts";
+import { ENTRY_HEADER, EntryWord } from "./store/entry.ts";
 import { type Store, TICKS_PER_SECOND } from "./store/store.ts";
 import type { Ref } from "./store/index.ts";
 
 /** What to forget: all of one name, or of one and all below, as people write them; or everything. */
-export type Flush = { readonly name: string } | { readonly suffix: string } | "all";
+export type FlushSelection = { readonly name: string } | { readonly suffix: string } | "all";
 
 /** Forgets entries at once: for those that must not be given out any more. Throws a `TypeError` where the name is none. */
-export function flushNow(store: Store, what: Flush): void {
+export function flushNow(store: Store, what: FlushSelection): void {
   if (what === "all") return store.clear();
   const isMeant = matcher(store, what);
   for (let segment = 0; segment < store.segments; segment++) {
@@ -18,7 +18,7 @@ export function flushNow(store: Store, what: Flush): void {
 }
 
 /** Forgets entries, some at a time, and returns how many. Rejects with a `TypeError` where the name is none. */
-export async function flush(store: Store, what: Flush): Promise<number> {
+export async function flush(store: Store, what: FlushSelection): Promise<number> {
   let count = 0;
   if (what === "all") {
     count = store.size;
@@ -34,7 +34,7 @@ export async function flush(store: Store, what: Flush): Promise<number> {
   return count;
 }
 
-function matcher(store: Store, what: Exclude<Flush, "all">): (ref: Ref) => boolean {
+function matcher(store: Store, what: Exclude<FlushSelection, "all">): (ref: Ref) => boolean {
   const isSuffix = "suffix" in what;
   const name = parseName(isSuffix ? what.suffix : what.name);
   return (ref) => isWithin(store, ref, name, isSuffix);
@@ -70,11 +70,11 @@ export async function inspect(store: Store, name: string, now: number): Promise<
   await store.visitAll((ref) => {
     if (!isWithin(store, ref, plain, false)) return;
     const { entries } = store;
-    const header = new Int32Array(entries.octets(ref).slice(0, ENTRY_HEADER).buffer);
+    const header = new Int32Array(entries.bytesAt(ref).slice(0, ENTRY_HEADER).buffer);
     found.push({
-      type: header[Word.TYPE_AND_CLASS]! >>> 16,
+      type: header[EntryWord.TYPE_AND_CLASS]! >>> 16,
       rcode: entries.flags(ref) & 0xf,
-      answers: header[Word.COUNTS]! >>> 16,
+      answers: header[EntryWord.COUNTS]! >>> 16,
       secondsLeft: Math.floor((entries.expiresAt(ref) - now) / TICKS_PER_SECOND),
     });
   });

@@ -1,7 +1,7 @@
 /** Which entry of the store answers a question. */
 import { HEADER, type Message } from "../../dns/message.ts";
 import { NONE, type Ref } from "./store/index.ts";
-import { PARENT_SIDE, tagOf, typeAndClass } from "../question_key.ts";
+import { PARENT_SIDE, typeAndClass, variantOf } from "../question_key.ts";
 import type { RouteTable } from "../balance/route_table.ts";
 import { type Store, TICKS_PER_SECOND } from "./store/store.ts";
 
@@ -15,7 +15,7 @@ export function ticks(milliseconds: number): number {
 
 /** Under which tag the answer to a query is kept. */
 export function entryTag(query: Message, routes: RouteTable): number {
-  return tagOf(query) | (routes.asksParent(query) ? PARENT_SIDE : 0);
+  return variantOf(query) | (routes.asksParent(query) ? PARENT_SIDE : 0);
 }
 
 /** The entry for this name and type, fresh or not; or NONE. */
@@ -47,7 +47,13 @@ export function findAnswer(store: Store, message: Message, tag: number, now: num
  * A fresh entry that denies all names below one above this; or NONE (RFC 8020 §2). Only names of the question's own tree
  * count, which begins at the offset `treeStart`.
  */
-export function findCut(store: Store, message: Message, tag: number, now: number, treeStart: number): Ref {
+export function findNxdomainCut(
+  store: Store,
+  message: Message,
+  tag: number,
+  now: number,
+  treeStart: number,
+): Ref {
   const { bytes, questionEnd } = message;
   const key = denialKey(message);
   const root = questionEnd - 5;

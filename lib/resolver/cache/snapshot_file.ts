@@ -18,7 +18,7 @@ import type { Store } from "./store/store.ts";
 /** How often the file is written, in ms: what a power cut may cost, against wear of the disk. */
 const INTERVAL = 10 * 60_000;
 
-export interface CacheFileOptions {
+export interface SnapshotFileOptions {
   /** Where the file is; made if it does not exist. */
   readonly directory: string;
   readonly store: Store;
@@ -38,14 +38,14 @@ export interface CacheFileOptions {
  * Keeps the store's entries over restarts. The file is written beside its place and then put there at once, so that
  * there is a whole one at any time; and in chunks, so that answering goes on meanwhile.
  */
-export class CacheFile implements Disposable {
-  readonly #options: CacheFileOptions;
+export class SnapshotFile implements Disposable {
+  readonly #options: SnapshotFileOptions;
   readonly #path: string;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saved = Promise.resolve();
   #isDisposed = false;
 
-  constructor(options: CacheFileOptions) {
+  constructor(options: SnapshotFileOptions) {
     this.#options = options;
     this.#path = `${options.directory}/cache`;
     this.#saveLater();

@@ -1,5 +1,5 @@
 /** Waits for promises, but each for a fixed time at most, with one timer for all. */
-export class Patience implements Disposable {
+export class TimeoutQueue implements Disposable {
   readonly #limit: number;
   readonly #now: () => number;
   /** Whom to tell that time is over, and when: in the order in which they came, and so in which it will be. */

@@ -1,10 +1,10 @@
-import { Option } from "../../dns/codes.ts";
+import { EdnsOption } from "../../dns/codes.ts";
 import { recompose } from "../../dns/compose/compress.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { Message } from "../../dns/message.ts";
 import { UpstreamError } from "../../core/errors.ts";
-import { Appraisal, isAnswer, type TtlLimits } from "./cacheability.ts";
-import type { Listener } from "../singleflight.ts";
+import { Cacheability, isAnswer, type TtlLimits } from "./cacheability.ts";
+import type { ResponseListener } from "../singleflight.ts";
 import type { FailureCache } from "./failures.ts";
 import { NONE } from "./store/index.ts";
 import { denialKey, entryTag, findAnswer, findExact, ticks } from "./lookup.ts";
@@ -19,7 +19,7 @@ export const RECHECK = 30 * TICKS_PER_SECOND;
 /** A response with more records is not composed anew for the case of its owners: it would take too long. */
 const MAX_RESPELLED = 64;
 
-export interface RecorderOptions extends TtlLimits {
+export interface CacheWriterOptions extends TtlLimits {
   readonly store: Store;
   readonly failures: FailureCache;
   readonly routes: RouteTable;
@@ -27,21 +27,21 @@ export interface RecorderOptions extends TtlLimits {
 }
 
 /** Keeps what comes back: answers in the store, failures in their own place. */
-export class Recorder implements Listener {
+export class CacheWriter implements ResponseListener {
   /** Whether it does; it need not, for those who wait are answered all the same. */
-  keeps = true;
-  readonly #options: RecorderOptions;
-  readonly #appraisal: Appraisal;
+  isWriting = true;
+  readonly #options: CacheWriterOptions;
+  readonly #cacheability: Cacheability;
 
-  constructor(options: RecorderOptions) {
+  constructor(options: CacheWriterOptions) {
     this.#options = options;
-    this.#appraisal = new Appraisal(options);
+    this.#cacheability = new Cacheability(options);
   }
 
   answered(query: Message, response: Message): Message {
     const tag = entryTag(query, this.#options.routes);
-    const adopted = adopt(response, this.#appraisal, wantsProofs(tag));
-    if (!this.keeps) return adopted;
+    const adopted = adopt(response, this.#cacheability, wantsProofs(tag));
+    if (!this.isWriting) return adopted;
     if (isAnswer(adopted)) this.#keep(query, tag, adopted);
     else this.#fail(query, adopted);
     return adopted;
@@ -55,7 +55,7 @@ export class Recorder implements Listener {
   /** What has just been answered is the truth: it takes the place of what was there, also where it cannot be kept. */
   #keep(query: Message, tag: number, response: Message): void {
     const { store, failures, now } = this.#options;
-    const { lifetime, deniesName, isForBoth } = this.#appraisal;
+    const { lifetime, deniesName, isForBoth } = this.#cacheability;
     const [exact, denial] = [typeAndClass(query), denialKey(query)];
     failures.forget(query);
     if (lifetime === 0 || deniesName) this.#remove(query, tag, exact);
@@ -63,7 +63,7 @@ export class Recorder implements Listener {
     if (lifetime === 0) return;
     // What is found for a query without DO must be the younger one.
     if (isForBoth) this.#remove(query, tag & ~DO, deniesName ? denial : exact);
-    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, this.#appraisal, ticks(now()));
+    store.put(response, { typeAndClass: deniesName ? denial : exact, tag }, this.#cacheability, ticks(now()));
   }
 
   #remove(query: Message, tag: number, key: number): void {
@@ -98,11 +98,11 @@ export class Recorder implements Listener {
 }
 
 /** Where there is no cache: answers go to their clients within the limits all the same. */
-export class Limiter implements Listener {
-  readonly #appraisal: Appraisal;
+export class Limiter implements ResponseListener {
+  readonly #appraisal: Cacheability;
 
   constructor(limits: TtlLimits) {
-    this.#appraisal = new Appraisal(limits);
+    this.#appraisal = new Cacheability(limits);
   }
 
   answered(_: Message, response: Message): Message {
@@ -113,21 +113,21 @@ export class Limiter implements Listener {
 }
 
 /** The response as clients get it, and what is appraised. */
-function adopt(response: Message, appraisal: Appraisal, wantsProofs: boolean): Message {
-  appraisal.appraise(response, wantsProofs);
+function adopt(response: Message, appraisal: Cacheability, wantsProofs: boolean): Message {
+  appraisal.assess(response, wantsProofs);
   const isRespelled = appraisal.spellsOut && appraisal.count <= MAX_RESPELLED && isPlain(response);
   if (!isRespelled) return appraisal.adopt(response);
   try {
     const respelled = recompose(response, response, () => false);
-    return appraisal.appraise(respelled, wantsProofs).adopt(respelled);
+    return appraisal.assess(respelled, wantsProofs).adopt(respelled);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    return appraisal.appraise(response, wantsProofs).adopt(response);
+    return appraisal.assess(response, wantsProofs).adopt(response);
   }
 }
 
 /** Whether nothing of a response would be lost by composing it anew. */
 function isPlain({ hasQuestion, rcode, edns, pointersLeadToNames }: Message): boolean {
   return hasQuestion && rcode <= 0xf && pointersLeadToNames &&
-    edns?.option(Option.CLIENT_SUBNET) === undefined;
+    edns?.option(EdnsOption.CLIENT_SUBNET) === undefined;
 }

@@ -1,4 +1,4 @@
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { RecordCursor } from "../../dns/records.ts";
@@ -27,7 +27,7 @@ export class RebindingFilter implements Resolver {
   readonly #own: NetworkTable<true>;
   readonly #allowed: DomainSet;
   readonly #next: Resolver;
-  readonly #address = new AddressWords();
+  readonly #address = new IpAddress();
 
   /** @param own whose addresses no answer may have; @param allowed names that may have them */
   constructor(own: readonly Network[], allowed: DomainSet, next: Resolver) {
@@ -38,7 +38,7 @@ export class RebindingFilter implements Resolver {
 
   resolve(query: Query): Message | Promise<Message> {
     const response = this.#next.resolve(query);
-    if (this.#allowed.holds(query.message)) return response;
+    if (this.#allowed.has(query.message)) return response;
     if (response instanceof Promise) return response.then((response) => this.#inspect(query, response));
     return this.#inspect(query, response);
   }
@@ -76,10 +76,10 @@ export class RebindingFilter implements Resolver {
   }
 
   #isOwn(bytes: Uint8Array, offset: number, length: 4 | 16): boolean {
-    if (this.#own.find(this.#address.readOctets(bytes, offset, length)) === true) return true;
+    if (this.#own.find(this.#address.readBytes(bytes, offset, length)) === true) return true;
     return length === 16 &&
       embeddedIpv4(bytes.subarray(offset, offset + 16)).some((octets) =>
-        this.#own.find(this.#address.readOctets(octets, 0, 4)) === true
+        this.#own.find(this.#address.readBytes(octets, 0, 4)) === true
       );
   }
 }

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 import { Type } from "../../dns/codes.ts";
 import { parseName } from "../../dns/name.ts";
 import { LOCAL_TTL } from "./local_data.ts";
@@ -35,7 +35,7 @@ export function parseHosts(text: string): Hosts {
 }
 
 function parseLine(address: string, texts: readonly string[]): LocalRecord[] {
-  const words = new AddressWords().read(address);
+  const words = new IpAddress().read(address);
   const data = addressOctets(words);
   const names = texts.flatMap(plainName);
   const records = names.map((name) => ({

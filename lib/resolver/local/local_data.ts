@@ -17,7 +17,7 @@ import {
   questionSuffix,
 } from "../../dns/compose/local_response.ts";
 import { UpstreamError } from "../../core/errors.ts";
-import type { LocalName, LocalNames } from "./zone_data.ts";
+import type { LocalName, ZoneData } from "./zone_data.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
 /** How long a "no" about a name in a hosts file or the configuration holds, in seconds: as long as what is there. */
@@ -38,12 +38,12 @@ const TOO_MANY_ALIASES = `more than ${MAX_ALIASES} local aliases in a row`;
 const CIRCLE = "the alias leads back to itself, by way of another server";
 
 /** Answers for names that are known here: special ones (RFC 6761), those of hosts files and of the configuration. */
-export class Local implements Resolver {
+export class LocalData implements Resolver {
   /** May be exchanged at any time. */
-  names: LocalNames;
+  names: ZoneData;
   readonly #next: Resolver;
 
-  constructor(names: LocalNames, next: Resolver) {
+  constructor(names: ZoneData, next: Resolver) {
     this.names = names;
     this.#next = next;
   }

@@ -1,6 +1,6 @@
 /** Records as an operator writes them: `NAME [TTL] TYPE DATA`, as in zone files (RFC 1035 §5.1). */
 import { isIPv4, isIPv6 } from "node:net";
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 import { Type } from "../../dns/codes.ts";
 import { parseName } from "../../dns/name.ts";
 import { LOCAL_TTL } from "./local_data.ts";
@@ -55,7 +55,7 @@ function parseOwner(text: string): Uint8Array {
 function address(words: readonly string[], isRight: (text: string) => boolean): Uint8Array | undefined {
   const [word = "", ...others] = words;
   if (others.length > 0 || !isRight(word) || word.includes("%")) return undefined;
-  const octets = addressOctets(new AddressWords().read(word));
+  const octets = addressOctets(new IpAddress().read(word));
   if (octets.length === 4 && isIPv6(word)) {
     return Uint8Array.from([...Array(10).fill(0), 0xff, 0xff, ...octets]); // ::ffff:192.0.2.1
   }

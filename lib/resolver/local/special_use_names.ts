@@ -1,13 +1,13 @@
 /** Names that the public DNS has no answer for, and that must not be asked for there. */
 import { Type } from "../../dns/codes.ts";
 import { parseName } from "../../dns/name.ts";
-import type { Below, LocalNames } from "./zone_data.ts";
+import type { SubtreeRule, ZoneData } from "./zone_data.ts";
 
 /** What RFC 6303 §3 gives its zones, in seconds. */
 const TTL = 10_800;
 
 /** Zones, and what is said of the names in them. `example` is not among them: "no special" treatment (RFC 6761 §6.5). */
-const ZONES: readonly (readonly [string, Below])[] = [
+const ZONES: readonly (readonly [string, SubtreeRule])[] = [
   ["localhost", "same"], // RFC 6761 §6.3
   ["invalid", "denied"], // §6.4
   ["test", "denied"], // §6.2
@@ -47,7 +47,7 @@ const LOOPBACK4 = Uint8Array.of(127, 0, 0, 1);
 const LOOPBACK6 = Uint8Array.from({ length: 16 }, (_, i) => i === 15 ? 1 : 0);
 
 /** Adds the zones, but for what routes lead to upstreams of their own: `routes` are domains in lower case. */
-export function addSpecialNames(names: LocalNames, routes: readonly string[]): void {
+export function addSpecialNames(names: ZoneData, routes: readonly string[]): void {
   for (const [zone, below] of ZONES) {
     if (!routes.some((route) => isWithin(zone, route))) addZone(names, zone, below);
   }
@@ -57,13 +57,13 @@ export function addSpecialNames(names: LocalNames, routes: readonly string[]): v
 }
 
 /** Adds the canary names, but for those that have a route of their own. */
-export function addCanaryNames(names: LocalNames, routes: readonly string[]): void {
+export function addCanaryNames(names: ZoneData, routes: readonly string[]): void {
   for (const name of CANARY_NAMES) {
     if (!routes.includes(name)) names.addZone(parseName(name), "absent", true);
   }
 }
 
-function addZone(names: LocalNames, zone: string, below: Below): void {
+function addZone(names: ZoneData, zone: string, below: SubtreeRule): void {
   const name = parseName(zone);
   names.addZone(name, below);
   if (zone === "localhost") {
@@ -77,7 +77,7 @@ function addZone(names: LocalNames, zone: string, below: Below): void {
 }
 
 /** What has been given by the operator stays. */
-function addOwn(names: LocalNames, name: Uint8Array, type: number, data: Uint8Array): void {
+function addOwn(names: ZoneData, name: Uint8Array, type: number, data: Uint8Array): void {
   if (!names.owns(name, type)) names.add({ name, type, ttl: TTL, data });
 }
 

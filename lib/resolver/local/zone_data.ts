@@ -1,7 +1,7 @@
 import { Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { composeRecord, QUESTION_NAME } from "../../dns/compose/local_response.ts";
-import { NameTable, NOTHING } from "../names/hash_table.ts";
+import { NOTHING, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
 /** A record that is answered here. */
@@ -18,7 +18,7 @@ export interface LocalRecord {
  * The answer for names below one that are not there: NXDOMAIN, NODATA, the same as for itself, or that of the upstream.
  * "absent" is NXDOMAIN for the name itself, too.
  */
-export type Below = "denied" | "absent" | "empty" | "same" | "forwarded";
+export type SubtreeRule = "denied" | "absent" | "empty" | "same" | "forwarded";
 
 /** A name that is answered here, and what there is to answer. */
 export class LocalName {
@@ -27,7 +27,7 @@ export class LocalName {
   /** The target of its CNAME record. */
   alias: Uint8Array | undefined;
   /** Undefined where it says nothing of the names below. */
-  below: Below | undefined;
+  below: SubtreeRule | undefined;
   /** What stands for the names below. */
   wildcard: LocalName | undefined;
   /** Whether questions for it are answered here at all. */
@@ -48,8 +48,8 @@ export interface Found {
 }
 
 /** All names that are answered here, from whatever source. */
-export class LocalNames {
-  readonly #table = new NameTable();
+export class ZoneData {
+  readonly #table = new SuffixHashTable();
   readonly #names: LocalName[] = [];
   readonly #found: Found = { name: new LocalName(), zone: undefined, isEmpty: false };
   readonly #hashes = new SuffixHashes();
@@ -79,7 +79,7 @@ export class LocalNames {
   }
 
   /** Makes a name the top of what is ours, and says what is below. */
-  addZone(name: Uint8Array, below: Below, isPublic = false): void {
+  addZone(name: Uint8Array, below: SubtreeRule, isPublic = false): void {
     const node = this.#at(name);
     node.below = below;
     node.isPublic ||= isPublic;

@@ -1,6 +1,6 @@
 import type { Message } from "../../dns/message.ts";
 import { parseName } from "../../dns/name.ts";
-import { NameTable } from "./hash_table.ts";
+import { SuffixHashTable } from "./hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "./suffix_hashes.ts";
 
 /** What counts: a name alone, or a domain with all names below. */
@@ -9,7 +9,7 @@ const WITH_BELOW = 1;
 
 /** Some domains, each with all names below, and some names. */
 export class DomainSet {
-  readonly #table = new NameTable();
+  readonly #table = new SuffixHashTable();
 
   /** @param domains as people write them; @param names plain ones that count without those below */
   constructor(domains: readonly string[], names: readonly Uint8Array[] = []) {
@@ -23,7 +23,7 @@ export class DomainSet {
   }
 
   /** Whether the name that a message asks for is one of them, or below one of the domains. */
-  holds(message: Message): boolean {
+  has(message: Message): boolean {
     if (this.#table.size === 0) return false;
     const { low, high, count } = questionSuffixes(message);
     for (let i = 0; i < count; i++) {

@@ -14,7 +14,7 @@ const LEAST_SLOTS = 16;
  * Open addressing in shards that grow one by one: none of them takes long to, so a large table can be filled beside the
  * traffic, and never is there a second copy of all of it.
  */
-export class NameTable {
+export class SuffixHashTable {
   /** How many names. */
   size = 0;
   readonly #shards = Array.from({ length: 1 << SHARD_BITS }, () => new Shard());

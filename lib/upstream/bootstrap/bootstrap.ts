@@ -5,7 +5,7 @@ import {
   readAddresses,
 } from "../../dns/address_lookup.ts";
 import { Rcode, rcodeName, Type } from "../../dns/codes.ts";
-import type { Lookup } from "../dial/host_lookup.ts";
+import type { HostLookup } from "../dial/host_lookup.ts";
 import type { Exchange } from "./plain_dns.ts";
 
 /** A server that is asked for the addresses of upstreams. */
@@ -50,7 +50,7 @@ export class Bootstrap {
     this.#now = now;
   }
 
-  readonly lookup: Lookup = (host, anew = false) => {
+  readonly lookup: HostLookup = (host, anew = false) => {
     const known = this.#known.get(host);
     const until = known && (anew ? Math.min(known.until, known.askedAt + PAUSE) : known.until);
     if (known && this.#now() < until!) return Promise.resolve(known.addresses);

@@ -2,7 +2,7 @@
 import { isIPv6 } from "node:net";
 import { Flag } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { FrameReader, PREFIX } from "../../dns/framing.ts";
+import { FrameReader, LENGTH_PREFIX } from "../../dns/framing.ts";
 import { Message } from "../../dns/message.ts";
 import { writeUint16 } from "../../dns/records.ts";
 import type { HostPort } from "../../net/host_port.ts";
@@ -52,9 +52,9 @@ async function overTcp({ host, port }: HostPort, query: Uint8Array, limit: numbe
   return await within(limit, () => abort.abort(), async () => {
     const connection = await Deno.connect({ hostname: host, port, signal: abort.signal });
     abort.signal.addEventListener("abort", () => connection.close());
-    const frame = new Uint8Array(PREFIX + query.length);
+    const frame = new Uint8Array(LENGTH_PREFIX + query.length);
     writeUint16(frame, 0, query.length);
-    frame.set(query, PREFIX);
+    frame.set(query, LENGTH_PREFIX);
     await connection.write(frame); // so few octets always fit
     const answer = parseAnswer(await readFrame(connection), query);
     if (answer) return answer;

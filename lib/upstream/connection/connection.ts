@@ -9,10 +9,10 @@ import { Conduct } from "./conduct.ts";
 import { ednsRefusal } from "./retried_query.ts";
 import type { Latency } from "../health/latency.ts";
 import { Liveness } from "./liveness.ts";
-import { Outbox } from "./write_buffer.ts";
-import { type Pending, PendingQueries } from "./pending_queries.ts";
+import { WriteBuffer } from "./write_buffer.ts";
+import { PendingQueries, type PendingQuery } from "./pending_queries.ts";
 import { Probe } from "./probe.ts";
-import { SweepTimer } from "./tick_timer.ts";
+import { TickTimer } from "./tick_timer.ts";
 
 /** With this many queries given up, a connection is worn out. */
 const MAX_ABANDONED = 4096;
@@ -22,7 +22,7 @@ export interface ConnectionOptions {
   /** The upstream's label, for errors. */
   readonly upstream: string;
   /** How many queries to send before closing; some servers close after a fixed number. */
-  readonly budget: number;
+  readonly maxQueries: number;
   readonly clientSubnet?: ClientSubnet | undefined;
   /** How many queries may wait for an answer at once; others wait to be sent. */
   readonly window: number;
@@ -50,7 +50,7 @@ export interface ConnectionOptions {
 export type ConnectionState = "connecting" | "on trial" | "open" | "draining" | "closed";
 
 /** How a connection came to its end. */
-export interface Ending {
+export interface CloseReason {
   /** Undefined where no query was lost. */
   readonly error?: UpstreamError;
   /** How long the connection had been idle when the server closed it, in ms; undefined if it was not the server. */
@@ -69,13 +69,13 @@ export interface Ending {
  */
 export class Connection implements Disposable {
   /** Resolves when the connection has ended. */
-  readonly closed: Promise<Ending>;
-  readonly #ending = Promise.withResolvers<Ending>();
-  readonly #timer: SweepTimer;
+  readonly closed: Promise<CloseReason>;
+  readonly #ending = Promise.withResolvers<CloseReason>();
+  readonly #timer: TickTimer;
   readonly #options: ConnectionOptions;
   readonly #abort = new AbortController();
   readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
-  readonly #outbox = new Outbox();
+  readonly #outbox = new WriteBuffer();
   readonly #frames = new FrameSplitter();
   readonly #conduct = new Conduct();
   #state: ConnectionState = "connecting";
@@ -94,7 +94,7 @@ export class Connection implements Disposable {
   constructor(dial: Dial, options: ConnectionOptions) {
     this.#options = options;
     this.#liveness = new Liveness(options.latency);
-    this.#timer = new SweepTimer({
+    this.#timer = new TickTimer({
       sweep: () => this.#sweep(),
       onIdle: () => this.#isOpen && options.onIdle(this),
       idleTimeout: options.idleTimeout,
@@ -113,7 +113,7 @@ export class Connection implements Disposable {
   }
 
   /** See `PendingQueries.giveUpEldest`. */
-  giveUpEldest(mayGo: (pending: Pending) => boolean, error: UpstreamError): boolean {
+  giveUpEldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
     return this.#pending.giveUpEldest(mayGo, error);
   }
 
@@ -142,8 +142,8 @@ export class Connection implements Disposable {
   }
 
   /** Whether it has sent as many queries as it may: what it is given now waits for its end, and then goes elsewhere. */
-  get isSpent(): boolean {
-    return this.#sentCount >= this.#options.budget;
+  get isExhausted(): boolean {
+    return this.#sentCount >= this.#options.maxQueries;
   }
 
   /** Whether its queries wait while it says nothing: others had better go elsewhere. */
@@ -157,7 +157,7 @@ export class Connection implements Disposable {
   }
 
   /** Sends the query. Its asker is told after `slowAfter` ms from `now` on, and again when half of its time is over. */
-  send(pending: Pending, now = this.#options.now(), slowAfter = Infinity): void {
+  send(pending: PendingQuery, now = this.#options.now(), slowAfter = Infinity): void {
     if (this.#state === "draining" || this.#state === "closed") {
       return pending.reject(this.#error("closed", { sent: false }));
     }
@@ -192,7 +192,7 @@ export class Connection implements Disposable {
    * Another connection has shown that this one is dead: it drains, for it may still answer. The queries that were sent and
    * wait, the oldest first, which are to be sent elsewhere as well.
    */
-  presumeDead(): Pending[] {
+  presumeDead(): PendingQuery[] {
     this.#liveness.presumeDead();
     const waiting = [...this.#pending.waiting()].filter((pending) => pending !== this.#probe);
     this.drain(this.#error("silent"));
@@ -229,7 +229,7 @@ export class Connection implements Disposable {
   }
 
   #maySend(now: number): boolean {
-    if (!this.#isOpen || this.isSpent || this.#pending.sent >= this.#options.window) return false;
+    if (!this.#isOpen || this.isExhausted || this.#pending.sent >= this.#options.window) return false;
     return this.#state !== "on trial" || now - this.#openedAt >= TRIAL_HOLD;
   }
 
@@ -238,7 +238,7 @@ export class Connection implements Disposable {
     while (this.#pending.hasUnsent && this.#maySend(now)) this.#write(this.#pending.takeUnsent(), now);
   }
 
-  #write(pending: Pending, now: number): void {
+  #write(pending: PendingQuery, now: number): void {
     const id = this.#pending.markSent(pending, now);
     const into = this.#outbox.reserve(MAX_QUERY_FRAME);
     const { clientSubnet } = this.#options;
@@ -282,7 +282,7 @@ export class Connection implements Disposable {
     this.#endIfDrained();
   };
 
-  #complete(pending: Pending, response: Message): void {
+  #complete(pending: PendingQuery, response: Message): void {
     const now = this.#usedAt = this.#receivedAt;
     this.#pending.remove(pending, now);
     this.#conduct.answered++;
@@ -315,7 +315,7 @@ export class Connection implements Disposable {
    * A bad answer is its own query's failure. The connection goes on if it has been of use, and is asked now and then
    * whether it still is; if it has not, all that comes goes elsewhere, and the queries that were sent may finish here.
    */
-  #receiveBad(pending: Pending | undefined, error: UpstreamError): void {
+  #receiveBad(pending: PendingQuery | undefined, error: UpstreamError): void {
     const verdict = this.#conduct.bad();
     const isUnsolicited = this.#pending.sent === 0;
     if (pending) {
@@ -344,7 +344,7 @@ export class Connection implements Disposable {
 
   #endIfDrained(): void {
     if (this.#pending.sent > (this.#probe ? 1 : 0)) return;
-    if (this.#state !== "draining") return this.isSpent ? this.drain() : undefined;
+    if (this.#state !== "draining") return this.isExhausted ? this.drain() : undefined;
     this.#probe?.forget();
     this.#end(this.#fault);
   }

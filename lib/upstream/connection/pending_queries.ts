@@ -1,8 +1,8 @@
 import { MOST_LOOKED_AT } from "../../core/client_shares.ts";
 import type { Message } from "../../dns/message.ts";
 import type { Failure, UpstreamError } from "../../core/errors.ts";
-import type { Asker } from "../../core/candidate.ts";
-import { InFlight, MessageIds, type Waiting } from "./query_table.ts";
+import type { HedgeTrigger } from "../../core/candidate.ts";
+import { MessageIds, QueryTable, type Waiting } from "./query_table.ts";
 
 /** Queries younger than this, in ms, are not looked at: they are neither slow nor, almost always, too late. */
 const YOUNG = 40;
@@ -12,11 +12,11 @@ const PROOF = 8;
 const LONG_SILENCE = 1000;
 
 /** A query that waits for its answer. Times are in ms on the one clock. */
-export interface Pending extends Waiting<Pending> {
+export interface PendingQuery extends Waiting<PendingQuery> {
   readonly message: Message;
   readonly deadline: number;
   /** Told when `slowAt` has come; undefined when nobody wants to know any more. */
-  asker: Asker | undefined;
+  asker: HedgeTrigger | undefined;
   slowAt: number;
   /** When to tell the asker for the last time. */
   lateAt: number;
@@ -35,14 +35,14 @@ export class PendingQueries {
   stalled = false;
   readonly #error: Reject;
   readonly #ids = new MessageIds();
-  readonly #sent = new InFlight<Pending>();
-  #unsent: Pending[] = [];
+  readonly #sent = new QueryTable<PendingQuery>();
+  #unsent: PendingQuery[] = [];
   /** When queries that were given up had been sent, by their IDs: their answers still tell how slow the upstream is. */
   readonly #abandonedSentAt = new Map<number, number>();
   /** Since when queries wait without a sign of life, in ms; given-up queries count on. */
   #silentSince: number | undefined;
   /** The first query sent since the last sign of life: older ones can be slow on a connection that is alive. */
-  #unheard: Pending | undefined;
+  #unheard: PendingQuery | undefined;
 
   constructor(error: Reject) {
     this.#error = error;
@@ -61,7 +61,7 @@ export class PendingQueries {
   }
 
   /** One that cannot be sent yet. It goes before those with later deadlines: it may have waited on other connections. */
-  add(pending: Pending): void {
+  add(pending: PendingQuery): void {
     let at = this.#unsent.length;
     while (at > 0 && this.#unsent[at - 1]!.deadline > pending.deadline) at--;
     this.#unsent.splice(at, 0, pending);
@@ -72,12 +72,12 @@ export class PendingQueries {
   }
 
   /** The one with the earliest deadline; not while there is none. */
-  takeUnsent(): Pending {
+  takeUnsent(): PendingQuery {
     return this.#unsent.shift()!;
   }
 
   /** Notes that it is being sent, under the ID returned. */
-  markSent(pending: Pending, now: number): number {
+  markSent(pending: PendingQuery, now: number): number {
     const id = this.#ids.draw(this.#sent);
     pending.sentAt = now;
     this.#silentSince ??= now;
@@ -86,18 +86,18 @@ export class PendingQueries {
     return id;
   }
 
-  peek(id: number): Pending | undefined {
+  peek(id: number): PendingQuery | undefined {
     return this.#sent.get(id);
   }
 
   /** Removes a query whose answer has come, good or bad: its ID is free again, and the connection is alive. */
-  remove(pending: Pending, now: number): void {
+  remove(pending: PendingQuery, now: number): void {
     this.#sent.remove(pending);
     this.#heard(now);
   }
 
   /** Gives a query up that has waited too long. Its ID stays in use, for the answer may still come. */
-  abandon(pending: Pending, error: UpstreamError): void {
+  abandon(pending: PendingQuery, error: UpstreamError): void {
     this.#sent.abandon(pending);
     this.#abandonedSentAt.set(pending.id, pending.sentAt);
     pending.reject(error);
@@ -136,7 +136,7 @@ export class PendingQueries {
   }
 
   /** Gives up the eldest query that was sent and may go, if there is one among the first: another one needs its place. */
-  giveUpEldest(mayGo: (pending: Pending) => boolean, error: UpstreamError): boolean {
+  giveUpEldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
     let left = MOST_LOOKED_AT;
     for (let pending = this.#sent.oldest; pending && left > 0; pending = pending.younger, left--) {
       if (!mayGo(pending)) continue;
@@ -147,7 +147,7 @@ export class PendingQueries {
   }
 
   /** The queries that were sent and have no answer yet, the oldest first. */
-  *waiting(): Generator<Pending> {
+  *waiting(): Generator<PendingQuery> {
     for (let pending = this.#sent.oldest; pending; pending = pending.younger) yield pending;
   }
 
@@ -184,11 +184,11 @@ export class PendingQueries {
  * Tells the asker that its query is slow, and a second time when there is just time for another attempt. What has
  * not been sent, or waits on a connection that is as good as dead, is free to go elsewhere.
  */
-function remind(pending: Pending, now: number, isFree: boolean): void {
+function remind(pending: PendingQuery, now: number, isFree: boolean): void {
   const { asker, slowAt, lateAt } = pending;
   if (asker === undefined || now < slowAt) return;
   const isLate = now >= lateAt;
   if (isLate) pending.asker = undefined;
   else pending.slowAt = lateAt;
-  asker.overdue({ isFree: isLate || isFree });
+  asker.onSlow({ isFree: isLate || isFree });
 }

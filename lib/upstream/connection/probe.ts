@@ -1,13 +1,13 @@
 import type { Message } from "../../dns/message.ts";
 import type { UpstreamError } from "../../core/errors.ts";
 import { probeQuery } from "../../core/internal_query.ts";
-import type { Pending } from "./pending_queries.ts";
+import type { PendingQuery } from "./pending_queries.ts";
 
 /**
  * Our own query for `. NS`, which every server can answer at once: whether it is answered says something about the
  * connection and the upstream, where a client's query may be slow or badly answered because of its name.
  */
-export class Probe implements Pending {
+export class Probe implements PendingQuery {
   readonly message: Message;
   readonly deadline: number;
   readonly asker = undefined;
@@ -15,8 +15,8 @@ export class Probe implements Pending {
   slowAt: number;
   lateAt = Infinity;
   id = 0;
-  older: Pending | undefined;
-  younger: Pending | undefined;
+  older: PendingQuery | undefined;
+  younger: PendingQuery | undefined;
   #onOutcome: ((error?: UpstreamError) => void) | undefined;
 
   /** @param onOutcome called once, with the reason if there is no answer until the deadline. Times are in ms. */

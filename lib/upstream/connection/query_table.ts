@@ -15,7 +15,7 @@ const ABANDONED = 0xffff;
  * by the one before, and all that they refer to lives on until the next full collection. That was half of the time that
  * collecting took.
  */
-export class InFlight<Item extends Waiting<Item>> {
+export class QueryTable<Item extends Waiting<Item>> {
   /** By ID: the place in `#items`, counted from 1. */
   readonly #places = new Uint16Array(1 << 16);
   readonly #items: (Item | undefined)[] = [];

@@ -1,53 +1,53 @@
 import { Rcode } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import type { UpstreamError } from "../../core/errors.ts";
-import type { Asker } from "../../core/candidate.ts";
+import type { HedgeTrigger } from "../../core/candidate.ts";
 import type { Query } from "../../core/resolver.ts";
-import type { Pending } from "./pending_queries.ts";
+import type { PendingQuery } from "./pending_queries.ts";
 
 /** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
 const MAX_SENT = 3;
 
 /** What there is to be done when an attempt has failed. */
-export type Again = (attempt: Attempt, error: UpstreamError) => void;
+export type Retry = (attempt: RetriedQuery, error: UpstreamError) => void;
 
 /** One query's way to its answer, over as many connections as it takes, with a single promise at the end of it. */
-export class Attempt implements Pending {
+export class RetriedQuery implements PendingQuery {
   sentAt = 0;
   slowAt = 0;
   lateAt = 0;
   id = 0;
-  older: Pending | undefined;
-  younger: Pending | undefined;
+  older: PendingQuery | undefined;
+  younger: PendingQuery | undefined;
   readonly query: Query;
   /** When the query came, in ms. */
   readonly begunAt: number;
   /** The client's network: see `ClientShares`. */
   readonly network: number;
   /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
-  readonly asked: Asker | undefined;
-  asker: Asker | undefined;
+  readonly asked: HedgeTrigger | undefined;
+  asker: HedgeTrigger | undefined;
   /** Whether the next try is on a connection of its own: this query may be what ends the connections it is sent on. */
   isSuspect = false;
   readonly #resolve: (response: Message) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #again: Again;
+  readonly #again: Retry;
   /** How often the query was sent without success. */
   #failures = 0;
   /** The attempt that this one is a copy of. */
-  #original: Attempt | undefined;
+  #original: RetriedQuery | undefined;
   /** Of an original: how many places its query waits in, itself and copies. The last one to fail fails the query. */
   #places = 1;
 
   constructor(
     query: Query,
-    asker: Asker | undefined,
+    asker: HedgeTrigger | undefined,
     { begunAt, network, resolve, reject, again }: {
       begunAt: number;
       network: number;
       resolve: (response: Message) => void;
       reject: (error: unknown) => void;
-      again: Again;
+      again: Retry;
     },
   ) {
     this.query = query;
@@ -77,7 +77,7 @@ export class Attempt implements Pending {
   }
 
   /** Ends this attempt; the query fails unless a copy of it still waits elsewhere. */
-  giveUp(error: unknown): void {
+  fail(error: unknown): void {
     const original = this.#original ?? this;
     if (--original.#places === 0) original.#reject(error);
   }
@@ -99,11 +99,11 @@ export class Attempt implements Pending {
    * The same query for another connection, while this one still waits: both can answer it. Undefined where the query has
    * been sent as often as it may.
    */
-  copy(now: number): Attempt | undefined {
+  copy(now: number): RetriedQuery | undefined {
     if (this.#failures + 1 >= MAX_SENT || now >= this.deadline) return undefined;
     const { query, begunAt, network, asked } = this;
     const original = this.#original ?? this;
-    const copy = new Attempt(query, asked, {
+    const copy = new RetriedQuery(query, asked, {
       begunAt,
       network,
       resolve: this.#resolve,

@@ -1,7 +1,7 @@
 /** How often waiting queries are looked through, in ms. */
 const SWEEP = 10;
 
-export interface SweepTimerOptions {
+export interface TickTimerOptions {
   /** Looks through what waits, and returns whether anything still does. */
   readonly sweep: () => boolean;
   /** Called when nothing has been waiting for `idleTimeout`. */
@@ -11,14 +11,14 @@ export interface SweepTimerOptions {
 }
 
 /** The one timer of a connection: it ticks while queries wait, then counts the time without any. */
-export class SweepTimer {
+export class TickTimer {
   /** In ms; counts from the next time that nothing waits. */
   idleTimeout: number;
-  readonly #options: SweepTimerOptions;
+  readonly #options: TickTimerOptions;
   #ticking = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: SweepTimerOptions) {
+  constructor(options: TickTimerOptions) {
     this.#options = options;
     this.idleTimeout = options.idleTimeout;
   }

@@ -6,7 +6,7 @@ type Writer = Pick<Channel, "write">;
  * Gathers what is to be written: frames are composed straight into its buffer, and whatever has come together in one turn
  * of the event loop, or while the last write was under way, leaves in one write. A write costs more than the frames in it.
  */
-export class Outbox {
+export class WriteBuffer {
   /** Octets gathered since the last write; whoever composes at this offset of `reserve`'s buffer moves it on. */
   length = 0;
   #buffer = new Uint8Array(8 * 1024);

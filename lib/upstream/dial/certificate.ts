@@ -9,7 +9,7 @@
  */
 
 import { isIP } from "node:net";
-import { AddressWords } from "../../net/ip_address.ts";
+import { IpAddress } from "../../net/ip_address.ts";
 
 /** Object identifiers, as dotted numbers. */
 const Oid = {
@@ -168,8 +168,8 @@ export function namesHost({ dnsNames, ipAddresses }: CertificateFields, host: st
 function isSameAddress(octets: Uint8Array, host: string): boolean {
   const length = isIP(host) === 4 ? 4 : 16;
   if (octets.length !== length) return false;
-  const wanted = new AddressWords().read(host).words;
-  return new AddressWords().readOctets(octets, 0, length).words.every((word, i) => word === wanted[i]);
+  const wanted = new IpAddress().read(host).words;
+  return new IpAddress().readBytes(octets, 0, length).words.every((word, i) => word === wanted[i]);
 }
 
 const latin1 = new TextDecoder("latin1");

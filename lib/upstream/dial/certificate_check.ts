@@ -5,11 +5,16 @@
 import { X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
 import { type CertificateFields, namesHost, readCertificate } from "./certificate.ts";
-import { explainRejection, findDateFlaw, type Flaw, mayNotIssue } from "./certificate_problems.ts";
+import {
+  type CertificateProblem,
+  explainRejection,
+  findDateProblem,
+  mayNotIssue,
+} from "./certificate_problems.ts";
 import { pinOf, provenChain } from "../pins.ts";
 
 /** What a server has to prove. */
-export interface Requirements {
+export interface CertificateRules {
   /** An IP address or a host name in ASCII, which the certificate must name. */
   readonly authName: string;
   /** Base64 of SHA-256 over keys: one of the chain must be among them (RFC 7858 §4.2); none: any will do. */
@@ -21,7 +26,7 @@ export interface Requirements {
 }
 
 /** What it has shown: the certificate with those sent after it, and the platform's code for what is wrong with them. */
-export interface Proof {
+export interface PresentedCertificate {
   readonly certificate: PeerChain;
   /** Undefined if the chain leads to a trusted root, whatever it names. */
   readonly error: string | undefined;
@@ -43,13 +48,16 @@ const MAX_LISTED = 4;
  * no trusted root. The pin of an issuer cannot stand alone like that, for it fits whatever else that issuer has signed:
  * then the certificate must be valid for the host as if there were no pin.
  */
-export function findFlaw(proof: Proof, requirements: Requirements): Flaw | undefined {
+export function findFlaw(
+  proof: PresentedCertificate,
+  requirements: CertificateRules,
+): CertificateProblem | undefined {
   const { pins, isNamed, roots } = requirements;
   try {
     const [leaf, ...others] = certificatesOf(proof.certificate);
     if (!leaf) return { failure: "bad certificate", detail: "it has shown none" };
     if (pins.length === 0) return findChainFlaw(leaf, others, proof.error, requirements);
-    if (!isNamed && pins.includes(pinOf(leaf))) return findDateFlaw([leaf]);
+    if (!isNamed && pins.includes(pinOf(leaf))) return findDateProblem([leaf]);
     const chainFlaw = () => findChainFlaw(leaf, others, proof.error, requirements);
     const mismatch = () =>
       findPinMismatch(leaf, others, pins) && findPinMismatch(leaf, [...others, ...roots()], pins);
@@ -65,7 +73,7 @@ function findPinMismatch(
   leaf: X509Certificate,
   others: readonly X509Certificate[],
   pins: readonly string[],
-): Flaw | undefined {
+): CertificateProblem | undefined {
   const keys = new Set(provenChain(leaf, others).map(pinOf));
   if (pins.some((pin) => keys.has(pin))) return undefined;
   const shown = [...keys].slice(0, MAX_LISTED).map((key) => `sha256/${key}`);
@@ -77,8 +85,8 @@ function findChainFlaw(
   leaf: X509Certificate,
   others: readonly X509Certificate[],
   error: string | undefined,
-  { authName, roots }: Requirements,
-): Flaw | undefined {
+  { authName, roots }: CertificateRules,
+): CertificateProblem | undefined {
   if (error !== undefined) return explainRejection(leaf, others, roots(), error);
   const fields = readCertificate(leaf.raw);
   if (!namesHost(fields, authName)) return { failure: "wrong name", detail: namesInWords(fields) };
@@ -90,7 +98,7 @@ function findIssuerFlaw(
   leaf: X509Certificate,
   others: readonly X509Certificate[],
   roots: () => readonly X509Certificate[],
-): Flaw | undefined {
+): CertificateProblem | undefined {
   // The platform does not look; that all issuers may issue is what every handshake but a forger's shows.
   const suspect = others.find((each) => !readCertificate(each.raw).mayIssue);
   if (!suspect) return undefined;

@@ -9,7 +9,7 @@ import { type CertificateFields, readCertificate, SERVER_AUTH } from "./certific
 import { hasSigned, provenChain } from "../pins.ts";
 
 /** What is wrong with the certificates that a server has shown. */
-export interface Flaw {
+export interface CertificateProblem {
   readonly failure: Failure;
   readonly detail: string;
 }
@@ -38,8 +38,8 @@ export function explainRejection(
   others: readonly X509Certificate[],
   roots: readonly X509Certificate[],
   error: string,
-): Flaw {
-  const dateFlaw = findDateFlaw(provenChain(leaf, others));
+): CertificateProblem {
+  const dateFlaw = findDateProblem(provenChain(leaf, others));
   if (dateFlaw) return dateFlaw;
   const trusted = new Set(roots);
   const chain = signersOf(leaf, [...roots, ...others]);
@@ -121,7 +121,7 @@ export function mayNotIssue(issuer: X509Certificate): string {
   return `its issuer ${name} may not issue certificates: the key usage lacks keyCertSign`;
 }
 
-export function findDateFlaw(chain: readonly X509Certificate[]): Flaw | undefined {
+export function findDateProblem(chain: readonly X509Certificate[]): CertificateProblem | undefined {
   const now = Date.now();
   for (const { validFrom, validTo, subject } of chain) {
     const whose = `that of ${commonName(subject)}`;

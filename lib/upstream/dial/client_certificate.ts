@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { UsageError } from "../../core/errors.ts";
-import { type ReadFile, readInputFile } from "../../platform/read_file.ts";
+import { type ReadFile, readTextFile } from "../../platform/read_file.ts";
 import type { ClientCertificate, UpstreamAddress } from "../address.ts";
 import { splitCertificates } from "./pem.ts";
 
@@ -13,7 +13,7 @@ const PRIVATE_KEY = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?-----END \1-----/;
  */
 export function readClientCertificate(
   { clientCertificate, label }: UpstreamAddress,
-  read: ReadFile = readInputFile,
+  read: ReadFile = readTextFile,
 ): ClientCertificate | undefined {
   if (!clientCertificate || clientCertificate.pem) return clientCertificate?.pem;
   const cert = read(label, clientCertificate.certificate);

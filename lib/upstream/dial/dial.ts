@@ -5,12 +5,12 @@ import { isShortage } from "../../platform/host_error.ts";
 import type { UpstreamAddress } from "../address.ts";
 import { refusesProtocol } from "./tls_alerts.ts";
 import { findFlaw } from "./certificate_check.ts";
-import type { Flaw } from "./certificate_problems.ts";
+import type { CertificateProblem } from "./certificate_problems.ts";
 import type { Channel, Dial, DialOptions } from "../connection/channel.ts";
 import { readClientCertificate } from "./client_certificate.ts";
 import { DialAttempt } from "./dial_attempt.ts";
 import { interleave, openFirst } from "./happy_eyeballs.ts";
-import { type Lookup, within } from "./host_lookup.ts";
+import { type HostLookup, within } from "./host_lookup.ts";
 import { secureContexts, trustedRoots } from "./trust_roots.ts";
 import { openTcp, openTls } from "./sockets.ts";
 import { TlsChannel } from "./tls_channel.ts";
@@ -21,7 +21,7 @@ export interface DialSettings {
   /** For all phases together, in ms: not part of any query's time, so that a slow handshake is finished and kept. */
   readonly timeout: number;
   /** Where a host is that was given by name. */
-  readonly lookup: Lookup;
+  readonly lookup: HostLookup;
   /** What to do about a server that cannot prove who it is (RFC 8310 §5): turn away from it, or only tell. */
   readonly profile: "strict" | "opportunistic";
   /** Told, in the opportunistic profile, of each channel to such a server (RFC 8310 §6.5). */
@@ -186,7 +186,7 @@ class Dialer {
     }, signal);
   }
 
-  #findFlaw(socket: TLSSocket): Flaw | undefined {
+  #findFlaw(socket: TLSSocket): CertificateProblem | undefined {
     const error = socket.authorized ? undefined : String(socket.authorizationError ?? "unverified");
     const proof = { certificate: socket.getPeerCertificate(true), error };
     return findFlaw(proof, { ...this.#address, roots: () => trustedRoots(this.#settings.caCerts) });

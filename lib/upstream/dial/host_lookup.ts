@@ -6,7 +6,7 @@ import { errorCode, isShortage } from "../../platform/host_error.ts";
  *
  * @param anew whether a connection to the addresses from before could not be had, so that they are not to be reused
  */
-export type Lookup = (host: string, anew?: boolean) => Promise<readonly string[]>;
+export type HostLookup = (host: string, anew?: boolean) => Promise<readonly string[]>;
 
 /** The time that the system's resolver may take, in ms: some of a dial's has to be left. */
 const LIMIT = 4000;

@@ -1,4 +1,4 @@
-import { AddressWords, IPV4 } from "../../../lib/net/ip_address.ts";
+import { IpAddress, IPV4 } from "../../../lib/net/ip_address.ts";
 import { Admission, type AdmissionOptions } from "../../../lib/frontend/answer/admission.ts";
 import { Answerer } from "../../../lib/frontend/answer/answerer.ts";
 import { parseNetwork } from "../../../lib/net/ip_network.ts";
@@ -61,7 +61,7 @@ Deno.test("who asks too much is sent to TCP, then met with silence, unless exemp
 
 /** What becomes of 100 queries in each ms of five seconds, each from another of so many addresses of 10.0.0.0/14. */
 function flood(rules: Admission, addresses: number, also = (_now: number) => {}): Record<string, number> {
-  const from = new AddressWords();
+  const from = new IpAddress();
   from.isIpv4 = true;
   const found: Record<string, number> = {};
   for (let i = 0; i < 500_000; i++) {
@@ -179,7 +179,7 @@ Deno.test("a refusal says so with EDE 18 where there is room, and always over TC
   }
   assertEquals(resolver.asked.length, 0);
   assertEquals(
-    events.of("denied").map(({ reason, told }) => [reason, told]),
+    events.of("denied").map(({ reason, answered: told }) => [reason, told]),
     Array(4).fill(["not allowed", true]),
   );
 });
@@ -198,7 +198,7 @@ Deno.test("a limited client gets TC=1 over UDP with its question, then silence; 
   assertEquals((await tell("tcp"))?.answers.length, 1);
   assertEquals((await tell("tcp"))?.rcode, 5);
   assertEquals(resolver.asked.length, 2);
-  assertEquals(events.of("denied").map(({ reason, told }) => [reason, told]), [
+  assertEquals(events.of("denied").map(({ reason, answered: told }) => [reason, told]), [
     ["rate limit", true],
     ["rate limit", false],
     ["rate limit", true],

@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { AddressWords } from "../../../lib/net/ip_address.ts";
+import { IpAddress } from "../../../lib/net/ip_address.ts";
 import { RateLimit } from "../../../lib/frontend/answer/rate_limit.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 
-const client = (text: string) => new AddressWords().read(text);
+const client = (text: string) => new IpAddress().read(text);
 
 function counts(
   limit: RateLimit,
@@ -19,7 +19,7 @@ function counts(
 
 /** So many queries from each of so many addresses, one address after the other. */
 function flood(limit: RateLimit, addresses: number, now: number, queries = 1): void {
-  const from = new AddressWords();
+  const from = new IpAddress();
   from.isIpv4 = true;
   for (let i = 0; i < addresses; i++) {
     from.words[3] = i;

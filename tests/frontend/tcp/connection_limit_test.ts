@@ -1,6 +1,6 @@
 import { Listeners } from "../../../lib/frontend/listeners.ts";
-import { type Guest, Places } from "../../../lib/frontend/tcp/connection_limit.ts";
-import { SharedCensus, sharedCounts } from "../../../lib/workers/shared_count.ts";
+import { ConnectionLimit, type EvictableConnection } from "../../../lib/frontend/tcp/connection_limit.ts";
+import { AtomicSharedCount, sharedCounts } from "../../../lib/workers/shared_count.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { TcpClient } from "../../support/clients/plain_client.ts";
 import { FakeResolver } from "../../support/fakes/resolver.ts";
@@ -8,7 +8,7 @@ import { answererFor, Clock, Events } from "../fixture.ts";
 import { askOn } from "./tcp_fixture.ts";
 
 /** A connection that is what the test says. */
-class FakeGuest implements Guest {
+class FakeGuest implements EvictableConnection {
   readonly closed: Promise<void>;
   readonly #close: () => void;
   isClosed = false;
@@ -31,8 +31,11 @@ class FakeGuest implements Guest {
 }
 
 /** Places that these have taken, each under its address. */
-function taken(guests: readonly (readonly [FakeGuest, string])[], maxClientsPerAddress = 1000): Places {
-  const places = new Places({ maxClients: guests.length, maxClientsPerAddress });
+function taken(
+  guests: readonly (readonly [FakeGuest, string])[],
+  maxClientsPerAddress = 1000,
+): ConnectionLimit {
+  const places = new ConnectionLimit({ maxClients: guests.length, maxClientsPerAddress });
   for (const [guest, address] of guests) {
     assertEquals(places.refusal(address, 0), undefined);
     places.give(guest, address);
@@ -144,7 +147,9 @@ Deno.test("a thread has its part of the places, though others have taken all; th
   const others = Array.from({ length: 10 }, (_, i) => new FakeGuest(i));
   const counts = sharedCounts(2);
   const limits = { maxClients: 10, maxClientsPerAddress: 10 };
-  const [first, second] = [1, 2].map((thread) => new Places(limits, new SharedCensus(counts, thread)));
+  const [first, second] = [1, 2].map((thread) =>
+    new ConnectionLimit(limits, new AtomicSharedCount(counts, thread))
+  );
   for (const guest of others) first!.give(guest, "192.0.2.10");
   for (let i = 0; i < 5; i++) {
     assertEquals(second!.refusal(NEWCOMER, NOW), undefined);
@@ -159,7 +164,8 @@ Deno.test("a thread has its part of the places, though others have taken all; th
 });
 
 Deno.test("what all clients leave unread is bounded, however many may connect", () => {
-  const octets = (maxClients: number) => new Places({ maxClients, maxClientsPerAddress: 1 }).octetsEach;
+  const octets = (maxClients: number) =>
+    new ConnectionLimit({ maxClients, maxClientsPerAddress: 1 }).bytesEach;
   assertEquals([1, 1000, 4096].map(octets), [65_536, 65_536, 16_384]);
   assertEquals(octets(50_000), 4096);
 });
@@ -187,7 +193,7 @@ Deno.test("the places are those of all listeners together", async () => {
 });
 
 Deno.test("the addresses of an IPv6 /56 count as one, and those of two such networks as two (S20)", () => {
-  const places = new Places({ maxClients: 100, maxClientsPerAddress: 2 });
+  const places = new ConnectionLimit({ maxClients: 100, maxClientsPerAddress: 2 });
   const addresses = ["2001:db8:0:ff::1", "2001:db8:0:1::2"];
   for (const address of addresses) places.give(new FakeGuest(undefined), address);
   assertEquals(places.refusal("2001:db8::3", NOW), "it has 2 TCP connections already");

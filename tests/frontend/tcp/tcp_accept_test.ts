@@ -1,5 +1,5 @@
 import { isShortage } from "../../../lib/platform/host_error.ts";
-import { Places } from "../../../lib/frontend/tcp/connection_limit.ts";
+import { ConnectionLimit } from "../../../lib/frontend/tcp/connection_limit.ts";
 import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { FakeResolver } from "../../support/fakes/resolver.ts";
@@ -42,7 +42,7 @@ function frontendOn(listener: FailingListener, events: Events): TcpFrontend {
       answerer: answererFor({ resolver: new FakeResolver(), events }),
       turns: TURNS,
       observe: events.observe,
-      places: new Places({ maxClients: 10, maxClientsPerAddress: 10 }),
+      places: new ConnectionLimit({ maxClients: 10, maxClientsPerAddress: 10 }),
       limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
     });
   } finally {

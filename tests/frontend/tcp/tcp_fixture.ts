@@ -1,5 +1,5 @@
 /** What the tests of the TCP front end have in common. */
-import { Places } from "../../../lib/frontend/tcp/connection_limit.ts";
+import { ConnectionLimit } from "../../../lib/frontend/tcp/connection_limit.ts";
 import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
 import type { TcpClient } from "../../support/clients/plain_client.ts";
 import type { FakeResolver } from "../../support/fakes/resolver.ts";
@@ -27,7 +27,7 @@ export function tcpServer(
       answerer: answererFor({ resolver, events, clock }),
       turns: TURNS,
       observe: events.observe,
-      places: new Places({ maxClients, maxClientsPerAddress }),
+      places: new ConnectionLimit({ maxClients, maxClientsPerAddress }),
       limits: { idleTimeout: IDLE_TIMEOUT, maxPipelined, now: clock.now },
     })
   );

@@ -1,6 +1,6 @@
 /** Random traffic at a UdpBatch, whose buffers are looked at all the while. */
 import fc from "fast-check";
-import { findDescriptor, type Library, UdpBatch } from "../../../lib/frontend/udp/mmsg.ts";
+import { findDescriptor, type Library, MmsgSocket } from "../../../lib/frontend/udp/mmsg.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { within } from "../../support/within.ts";
 import { assertFilled, BATCH, Bystanders, collectGarbage, NAME, octetsFor, SLOT } from "./watched_library.ts";
@@ -52,7 +52,7 @@ interface Client {
 
 /** Sockets of one address, of which the first is the batch's. */
 export class BatchTraffic implements Disposable {
-  readonly batch: UdpBatch;
+  readonly batch: MmsgSocket;
   readonly clients: readonly Client[];
   readonly #server: Deno.DatagramConn;
   readonly #address: Deno.NetAddr;
@@ -64,7 +64,7 @@ export class BatchTraffic implements Disposable {
     const open = () => Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
     this.#server = open();
     this.#address = { ...this.#server.addr as Deno.NetAddr, hostname };
-    this.batch = new UdpBatch(library, findDescriptor(library, this.#server.addr as Deno.NetAddr));
+    this.batch = new MmsgSocket(library, findDescriptor(library, this.#server.addr as Deno.NetAddr));
     this.#odd = odd;
     this.clients = Array.from({ length: CLIENTS }, () => {
       const socket = open();

@@ -1,8 +1,8 @@
-import { Copies } from "../../../lib/frontend/udp/bump_buffer.ts";
+import { BumpBuffer } from "../../../lib/frontend/udp/bump_buffer.ts";
 import { assertEquals } from "../../support/assert.ts";
 
 Deno.test("copies stay as they were, however many follow, and many share a buffer", () => {
-  const copies = new Copies();
+  const copies = new BumpBuffer();
   const original = new Uint8Array(5_000);
   const taken = Array.from({ length: 2_000 }, (_, i) => {
     original.fill(i);
@@ -16,5 +16,5 @@ Deno.test("copies stay as they were, however many follow, and many share a buffe
 });
 
 Deno.test("only what is to be copied is", () => {
-  assertEquals(new Copies().copy(Uint8Array.of(1, 2, 3, 4), 1, 2), Uint8Array.of(2, 3));
+  assertEquals(new BumpBuffer().copy(Uint8Array.of(1, 2, 3, 4), 1, 2), Uint8Array.of(2, 3));
 });

@@ -109,7 +109,13 @@ export class UdpTraffic implements Disposable {
     const cache = cached ? new Cache({ next, ...limits, ...common }) : undefined;
     const sizes = { timeout: 4000, udpSize: 1232, keepAlive: 100 };
     const wantsEach = () => false;
-    const answerer = new Answerer({ resolver: cache ?? next, cache, wantsEach, ...sizes, ...common });
+    const answerer = new Answerer({
+      resolver: cache ?? next,
+      cache,
+      needsPerQueryEvents: wantsEach,
+      ...sizes,
+      ...common,
+    });
     const { library } = watched;
     this.frontend = new UdpFrontend({ hostname: HOST, port: 0, answerer, turns: TURNS, observe, library });
     for (const client of this.clients) void this.#receive(client);

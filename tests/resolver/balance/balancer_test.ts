@@ -138,7 +138,7 @@ Deno.test("one that is not usable does not serve as a hedge, but is tried when a
   const fixture = new Fixture(2);
   fixture.all[1]!.usable = false;
   const fate = fixture.ask();
-  fixture.all[0]!.attempt.asker!.overdue(FREE);
+  fixture.all[0]!.attempt.asker!.onSlow(FREE);
   assertEquals(fixture.asked, [1, 0]);
   fixture.all[0]!.attempt.fail();
   await settled();

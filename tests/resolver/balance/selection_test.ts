@@ -1,11 +1,11 @@
-import { strategy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
+import { selectionPolicy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { asking, candidates, FakeCandidate } from "../../support/fakes/candidate.ts";
 
 const QUERY = asking("name.test");
 
 function orderer(name: StrategyName, now = () => 0) {
-  const { order } = strategy(name, now);
+  const { order } = selectionPolicy(name, now);
   return (candidates: readonly FakeCandidate[], asked = "name.test") =>
     order(asking(asked), candidates) as FakeCandidate[];
 }
@@ -53,7 +53,9 @@ for (const name of ["fastest", "failover", "round-robin", "random", "race", "sha
 
 Deno.test("race alone asks two at once, and sharded alone is not hedged", () => {
   const told = (["fastest", "failover", "round-robin", "random", "race", "sharded"] as const)
-    .map((name) => strategy(name, () => 0)).map(({ parallel, hedged }) => `${parallel}${hedged ? "h" : ""}`);
+    .map((name) => selectionPolicy(name, () => 0)).map(({ parallel, hedged }) =>
+      `${parallel}${hedged ? "h" : ""}`
+    );
   assertEquals(told, ["1h", "1h", "1h", "1h", "2h", "1"]);
 });
 
@@ -226,5 +228,5 @@ Deno.test("sharded: the names of a failed upstream move together, to one other, 
 Deno.test("race: the two that are likely to be first", () => {
   const all = candidates(3);
   all.forEach((each, i) => each.expectedLatency = 30 - 10 * i);
-  assertEquals(labels(strategy("race", () => 0).order(QUERY, all)), "cba");
+  assertEquals(labels(selectionPolicy("race", () => 0).order(QUERY, all)), "cba");
 });

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { Message } from "../../../lib/dns/message.ts";
 import { nameToString, parseName } from "../../../lib/dns/name.ts";
 import { UpstreamError } from "../../../lib/core/errors.ts";
-import { BlockList } from "../../../lib/resolver/blocklist/block_filter.ts";
+import { BlockFilter } from "../../../lib/resolver/blocklist/block_filter.ts";
 import { type ListFile, type ListReport, readLists } from "../../../lib/resolver/blocklist/list_loader.ts";
-import { ListLine } from "../../../lib/resolver/blocklist/list_parser.ts";
-import { NameSet } from "../../../lib/resolver/blocklist/block_index.ts";
+import { ListParser } from "../../../lib/resolver/blocklist/list_parser.ts";
+import { BlockIndex } from "../../../lib/resolver/blocklist/block_index.ts";
 import { extendedErrors } from "../../support/clients/query_client.ts";
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 import { FakeResolver } from "../../support/fakes/resolver.ts";
@@ -18,7 +18,7 @@ const utf8 = new TextEncoder();
 
 /** The names of a line: with a final "*" if all below are meant, with a first "+" if they are let through. */
 function lineSays(text: string): [understood: boolean, ...names: string[]] {
-  const line = new ListLine();
+  const line = new ListParser();
   const names: string[] = [];
   const bytes = utf8.encode(text);
   const understood = line.read(bytes, 0, bytes.length, ({ withBelow, allows }) => {
@@ -90,7 +90,7 @@ Deno.test("a set of names says of any name what a search through all its lines w
   const entry = fc.record({ name, withBelow: fc.boolean(), allows: fc.boolean() });
   fc.assert(
     fc.property(fc.array(entry), name, (entries, name) => {
-      const set = new NameSet();
+      const set = new BlockIndex();
       entries.forEach((entry, i) => set.add(parseName(entry.name), entry, i));
       const hits = entries.filter((entry) =>
         entry.name === name || entry.withBelow && name.endsWith(`.${entry.name}`)
@@ -164,7 +164,7 @@ Deno.test("files are read whatever their line ends and however long their lines 
 
 async function blocking(answer: "nxdomain" | "null" | "refused", next = new FakeResolver()) {
   await using files = new Files();
-  const blockList = new BlockList(answer, next);
+  const blockList = new BlockFilter(answer, next);
   const { lists } = await read([
     list("ads", files.write("ads", "ads.example\n0.0.0.0 host.example\n")),
     list("good", files.write("good", "good.ads.example"), true),
@@ -174,11 +174,11 @@ async function blocking(answer: "nxdomain" | "null" | "refused", next = new Fake
 }
 
 Deno.test("before lists have been read, no more questions wait for them than may wait for upstreams", async () => {
-  const blockList = new BlockList("nxdomain", new FakeResolver());
+  const blockList = new BlockFilter("nxdomain", new FakeResolver());
   const waiting = Array.from({ length: 16_384 }, () => blockList.resolve(asked("a.example")));
   const error = assertThrows(() => blockList.resolve(asked("a.example")), UpstreamError);
   assertEquals(error.failure, "overloaded");
-  blockList.lists = { names: new NameSet(), labels: [] };
+  blockList.lists = { names: new BlockIndex(), labels: [] };
   for (const response of await Promise.all(waiting)) assertEquals(response.rcode, 0);
   assertEquals((await blockList.resolve(asked("a.example"))).rcode, 0);
 });
@@ -271,9 +271,9 @@ Deno.test("an HTTPS or SVCB record that leads to a blocked name is blocked (9460
 });
 
 Deno.test("questions wait for the first lists, and not for later ones", async () => {
-  const blockList = new BlockList("nxdomain", new FakeResolver());
+  const blockList = new BlockFilter("nxdomain", new FakeResolver());
   const early = resolved(blockList, asked("ads.example"));
-  const names = new NameSet();
+  const names = new BlockIndex();
   names.add(parseName("ads.example"), { withBelow: true, allows: false }, 0);
   blockList.lists = { names, labels: ["ads"] };
   assertEquals((await early).rcode, 3);

@@ -4,7 +4,7 @@ import { Answerer } from "../../../lib/frontend/answer/answerer.ts";
 import { Message } from "../../../lib/dns/message.ts";
 import type { CacheOptions } from "../../../lib/resolver/cache/cache.ts";
 import type { Resolver } from "../../../lib/core/resolver.ts";
-import { Shortcut } from "../../../lib/resolver/cache/fast_path.ts";
+import { CacheFastPath } from "../../../lib/resolver/cache/fast_path.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import {
   a,
@@ -28,7 +28,7 @@ const AT = 37;
 class Ways implements Disposable {
   readonly fixture: CacheFixture;
   readonly answerer: Answerer;
-  readonly shortcut: Shortcut;
+  readonly shortcut: CacheFastPath;
 
   constructor(
     before: (cache: Resolver) => Resolver = (cache) => cache,
@@ -36,7 +36,7 @@ class Ways implements Disposable {
   ) {
     this.fixture = new CacheFixture(responding(({ message }) => respond(message.name)), options);
     const { cache, time } = this.fixture;
-    this.shortcut = new Shortcut(cache);
+    this.shortcut = new CacheFastPath(cache);
     this.answerer = new Answerer({
       resolver: before(cache),
       cache,
@@ -162,7 +162,7 @@ Deno.test("what a resolver before the cache has exchanged does not take it, were
 });
 
 Deno.test("types that are treated apart do not take it, nor do others by what was seen of them", async () => {
-  using ways = new Ways((cache) => cache, { apart: new Set([43]) });
+  using ways = new Ways((cache) => cache, { bypassTypes: new Set([43]) });
   await ways.teach("no.test", 43);
   assertEquals(ways.short(query("no.test", "A")), undefined);
   await ways.teach("no.test", "A");
@@ -177,9 +177,9 @@ Deno.test("nothing takes it once the policy has changed, until it has been seen 
   // More often than there are numbers for.
   for (let i = 0; i < 300; i++) {
     assert(ways.short(bytes), `epoch ${i}`);
-    ways.fixture.cache.store.nextEpoch();
+    ways.fixture.cache.store.nextGeneration();
     assertEquals(ways.short(bytes), undefined, `epoch ${i}`);
-    if (i % 3 === 0) ways.fixture.cache.store.nextEpoch();
+    if (i % 3 === 0) ways.fixture.cache.store.nextGeneration();
     await ways.long(bytes);
   }
 });
@@ -187,7 +187,7 @@ Deno.test("nothing takes it once the policy has changed, until it has been seen 
 Deno.test("an epoch long past does not come back with its number", async () => {
   using ways = new Ways();
   await ways.teach("a.test");
-  for (let i = 0; i < 127; i++) ways.fixture.cache.store.nextEpoch();
+  for (let i = 0; i < 127; i++) ways.fixture.cache.store.nextGeneration();
   assertEquals(ways.short(query("a.test")), undefined);
 });
 

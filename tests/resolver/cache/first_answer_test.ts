@@ -1,6 +1,6 @@
 /** The first answer to a question is what the second one is, from the cache: same TTLs, same flags. */
 import { Message } from "../../../lib/dns/message.ts";
-import { Coalescer } from "../../../lib/resolver/singleflight.ts";
+import { Singleflight } from "../../../lib/resolver/singleflight.ts";
 import { Limiter } from "../../../lib/resolver/cache/writer.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { a, cname, read, record, response, type ResponseFields, soa } from "../../support/packets/packets.ts";
@@ -82,7 +82,7 @@ for (const { what, limits = {}, fields, ttls } of CASES) {
   Deno.test(`without a cache the limits hold all the same: ${what}`, async () => {
     using fixture = new CacheFixture(responding(fields));
     const limiter = new Limiter({ minTtl: 0, maxTtl: DAY, ...limits });
-    const coalescer = new Coalescer(fixture.upstream, fixture.time.now, limiter);
+    const coalescer = new Singleflight(fixture.upstream, fixture.time.now, limiter);
     const { answers, authority, additional } = read(
       (await coalescer.resolve(fixture.query("a.test"))).bytes,
     );

@@ -1,6 +1,6 @@
 /** The cache over restarts: what is saved is there again, as old as it is; what is damaged is refused as a whole. */
 import type { Event } from "../../../lib/core/event.ts";
-import { CacheFile } from "../../../lib/resolver/cache/snapshot_file.ts";
+import { SnapshotFile } from "../../../lib/resolver/cache/snapshot_file.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
 import { addressFor, CacheFixture, failing, responding } from "./cache_fixture.ts";
 import { soa } from "../../support/packets/packets.ts";
@@ -20,8 +20,8 @@ class Disk implements AsyncDisposable {
     return `${this.directory}/cache`;
   }
 
-  file(fixture: CacheFixture, { conditions = "", serveStale = DAY, maxTtl = 86_400 } = {}): CacheFile {
-    return new CacheFile({
+  file(fixture: CacheFixture, { conditions = "", serveStale = DAY, maxTtl = 86_400 } = {}): SnapshotFile {
+    return new SnapshotFile({
       directory: this.directory,
       store: fixture.cache.store,
       conditions,

@@ -3,10 +3,10 @@ import { Message } from "../../../lib/dns/message.ts";
 import { parseNetwork } from "../../../lib/net/ip_network.ts";
 import { parseName } from "../../../lib/dns/name.ts";
 import { UpstreamError } from "../../../lib/core/errors.ts";
-import { BlockList } from "../../../lib/resolver/blocklist/block_filter.ts";
-import { Local } from "../../../lib/resolver/local/local_data.ts";
-import { LocalNames } from "../../../lib/resolver/local/zone_data.ts";
-import { NameSet } from "../../../lib/resolver/blocklist/block_index.ts";
+import { BlockFilter } from "../../../lib/resolver/blocklist/block_filter.ts";
+import { LocalData } from "../../../lib/resolver/local/local_data.ts";
+import { ZoneData } from "../../../lib/resolver/local/zone_data.ts";
+import { BlockIndex } from "../../../lib/resolver/blocklist/block_index.ts";
 import { parseRecord } from "../../../lib/resolver/local/record_text.ts";
 import { AnyFilter } from "../../../lib/resolver/filter/any_filter.ts";
 import { DomainSet } from "../../../lib/resolver/names/domain_set.ts";
@@ -187,9 +187,9 @@ Deno.test("named domains may lead into the own network, with all names below", a
 });
 
 Deno.test("whatever octets a response has, each filter gives a message or throws UpstreamError", async () => {
-  const names = new LocalNames();
+  const names = new ZoneData();
   names.add(parseRecord("www.example CNAME other.example"));
-  const lists = { names: new NameSet(), labels: ["ads"] };
+  const lists = { names: new BlockIndex(), labels: ["ads"] };
   lists.names.add(parseName("ads.example"), { withBelow: true, allows: false }, 0);
   const answers = [
     cname("www.example", "b.example"),
@@ -212,9 +212,9 @@ Deno.test("whatever octets a response has, each filter gives a message or throws
           }
           return Message.parse(bytes);
         });
-        const blockList = new BlockList("nxdomain", new TypeFilter([28], true, next));
+        const blockList = new BlockFilter("nxdomain", new TypeFilter([28], true, next));
         blockList.lists = lists;
-        for (const filter of [blockList, new Local(names, new TypeFilter([1, 28, 65], false, next))]) {
+        for (const filter of [blockList, new LocalData(names, new TypeFilter([1, 28, 65], false, next))]) {
           try {
             await filter.resolve(asked("www.example", type, { transport: "tcp" }));
           } catch (error) {

@@ -1,6 +1,6 @@
 import { parseHosts } from "../../../lib/resolver/local/hosts_file.ts";
-import { Local } from "../../../lib/resolver/local/local_data.ts";
-import { LocalNames } from "../../../lib/resolver/local/zone_data.ts";
+import { LocalData } from "../../../lib/resolver/local/local_data.ts";
+import { ZoneData } from "../../../lib/resolver/local/zone_data.ts";
 import { parseRecord } from "../../../lib/resolver/local/record_text.ts";
 import { addCanaryNames, addSpecialNames } from "../../../lib/resolver/local/special_use_names.ts";
 import { Message } from "../../../lib/dns/message.ts";
@@ -16,18 +16,18 @@ const elsewhere = () =>
     Message.parse(response(message.bytes, { answers: [a(message.name, "198.51.100.9")] }))
   );
 
-function special(...routes: string[]): { local: Local; next: FakeResolver } {
-  const names = new LocalNames();
+function special(...routes: string[]): { local: LocalData; next: FakeResolver } {
+  const names = new ZoneData();
   addSpecialNames(names, routes);
   const next = elsewhere();
-  return { local: new Local(names, next), next };
+  return { local: new LocalData(names, next), next };
 }
 
-function having(...records: string[]): { local: Local; next: FakeResolver } {
-  const names = new LocalNames();
+function having(...records: string[]): { local: LocalData; next: FakeResolver } {
+  const names = new ZoneData();
   for (const record of records) names.add(parseRecord(record));
   const next = elsewhere();
-  return { local: new Local(names, next), next };
+  return { local: new LocalData(names, next), next };
 }
 
 const V6 = `${"0.".repeat(31)}`;
@@ -241,12 +241,12 @@ Deno.test("a name that has only names below it is NODATA below a wildcard (4592 
 });
 
 Deno.test("NODATA has the SOA record of a zone above the name, never of the name itself (F16)", async () => {
-  const names = new LocalNames();
+  const names = new ZoneData();
   for (const record of ["nas.lan", "nas.home.arpa", "*.dev.lan", "single"]) {
     names.add(parseRecord(`${record} A 10.0.0.1`));
   }
   addSpecialNames(names, []);
-  const local = new Local(names, elsewhere());
+  const local = new LocalData(names, elsewhere());
   const owner = async (name: string, type: Type) =>
     (await resolved(local, asked(name, type))).authority.map(({ name }) => name);
   for (const type of ["AAAA", "SOA", "NS"] as const) {
@@ -259,9 +259,9 @@ Deno.test("NODATA has the SOA record of a zone above the name, never of the name
 
 Deno.test("canary names and those below do not exist, unless a record or a route has them (F8)", async () => {
   const canaries = ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"];
-  const names = new LocalNames();
+  const names = new ZoneData();
   addCanaryNames(names, []);
-  const local = new Local(names, elsewhere());
+  const local = new LocalData(names, elsewhere());
   for (const name of canaries) {
     for (const type of ["A", "AAAA", "HTTPS", "DS"] as const) {
       assertEquals(await told(local, name, type), "3", name);
@@ -275,11 +275,11 @@ Deno.test("canary names and those below do not exist, unless a record or a route
   assertEquals(await told(local, "icloud.com"), "0 198.51.100.9");
   assertEquals(await told(local, "xmask.icloud.com"), "0 198.51.100.9");
 
-  const own = new LocalNames();
+  const own = new ZoneData();
   own.add(parseRecord("mask.icloud.com A 10.0.0.1"));
   own.add(parseRecord("mask-h2.icloud.com CNAME mask-h2.icloud.com"));
   addCanaryNames(own, ["use-application-dns.net", "com"]);
-  const other = new Local(own, elsewhere());
+  const other = new LocalData(own, elsewhere());
   assertEquals(await told(other, "mask.icloud.com"), "0 10.0.0.1");
   assertEquals(await told(other, "mask-h2.icloud.com"), "0 198.51.100.9");
   assertEquals(await told(other, "use-application-dns.net"), "0 198.51.100.9");
@@ -304,10 +304,10 @@ Deno.test("an alias's answer keeps the target's TC, and is about as long as it (
 });
 
 Deno.test("a name that has another answer elsewhere is told with EDE 4 (8914-3)", async () => {
-  const names = new LocalNames();
+  const names = new ZoneData();
   names.add(parseRecord("www.example.com A 10.0.0.2"), true);
   names.add(parseRecord("nas.lan A 10.0.0.2"));
-  const local = new Local(names, elsewhere());
+  const local = new LocalData(names, elsewhere());
   const codes = async (name: string) =>
     extendedErrors(await resolved(local, asked(name))).map(({ code }) => code);
   assertEquals([await codes("www.example.com"), await codes("nas.lan")], [[4], []]);
@@ -350,10 +350,10 @@ nonsense
 10.0.0.3
 10.0.0.4 a..b`);
   assertEquals(ignored, 4);
-  const names = new LocalNames();
+  const names = new ZoneData();
   for (const record of records) names.add(record);
   addSpecialNames(names, []);
-  const local = new Local(names, elsewhere());
+  const local = new LocalData(names, elsewhere());
   const cases: [string, Type, string][] = [
     ["nas.lan", "A", "0 10.0.0.2"],
     ["nas", "A", "0 10.0.0.2"],

@@ -1,20 +1,20 @@
 import type { Message } from "../../../lib/dns/message.ts";
 import { UpstreamError } from "../../../lib/core/errors.ts";
-import { Dispatcher } from "../../../lib/resolver/balance/balancer.ts";
+import { Balancer } from "../../../lib/resolver/balance/balancer.ts";
 import type { Query } from "../../../lib/core/resolver.ts";
-import { strategy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
+import { selectionPolicy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
 import { asking, candidates, type FakeCandidate } from "./candidate.ts";
 
 /** A dispatcher over candidates in the test's hands, which are asked in their order unless told. */
 export class Dispatching {
   readonly all: FakeCandidate[];
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: Balancer;
   now = 0;
 
   constructor(count: number, name: StrategyName = "failover") {
     this.all = candidates(count);
     const now = () => this.now;
-    this.dispatcher = new Dispatcher({ candidates: this.all, strategy: strategy(name, now), now });
+    this.dispatcher = new Balancer({ candidates: this.all, strategy: selectionPolicy(name, now), now });
   }
 
   /** How often each was asked. */

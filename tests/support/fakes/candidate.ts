@@ -1,7 +1,7 @@
 /** Upstreams to choose among whose state and answers are in the test's hands. */
 import { Message } from "../../../lib/dns/message.ts";
 import { type Failure, UpstreamError } from "../../../lib/core/errors.ts";
-import type { Asker, Candidate } from "../../../lib/core/candidate.ts";
+import type { Candidate, HedgeTrigger } from "../../../lib/core/candidate.ts";
 import type { Query } from "../../../lib/core/resolver.ts";
 import { query, response, type ResponseFields } from "../packets/packets.ts";
 
@@ -18,11 +18,11 @@ export function asking(name: string, deadline = Infinity): Query {
 /** One query that the candidate was asked. */
 export class Attempt {
   readonly query: Query;
-  readonly asker: Asker | undefined;
+  readonly asker: HedgeTrigger | undefined;
   readonly #label: string;
   readonly #outcome: PromiseWithResolvers<Message>;
 
-  constructor(query: Query, facts: { asker: Asker | undefined; label: string }) {
+  constructor(query: Query, facts: { asker: HedgeTrigger | undefined; label: string }) {
     this.query = query;
     this.asker = facts.asker;
     this.#label = facts.label;
@@ -64,7 +64,7 @@ export class FakeCandidate implements Candidate {
     return this.attempts.at(-1)!;
   }
 
-  resolve(query: Query, asker?: Asker): Promise<Message> {
+  resolve(query: Query, asker?: HedgeTrigger): Promise<Message> {
     const attempt = new Attempt(query, { asker, label: this.label });
     this.attempts.push(attempt);
     return attempt.promise;

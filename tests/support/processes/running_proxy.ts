@@ -1,7 +1,7 @@
 import type { Config } from "../../../lib/config/config.ts";
 import type { Event } from "../../../lib/core/event.ts";
 import { parseUpstream } from "../../../lib/upstream/address.ts";
-import { Threads } from "../../../lib/workers/worker_pool.ts";
+import { WorkerPool } from "../../../lib/workers/worker_pool.ts";
 import type { Address } from "../clients/plain_client.ts";
 import { modeConfig } from "../mode.ts";
 import { OPEN } from "../fakes/policy.ts";
@@ -27,14 +27,14 @@ export class RunningProxy implements AsyncDisposable {
   readonly address: Address;
   /** Everything that it has told of itself. */
   readonly events: Event[] = [];
-  readonly proxy: Threads;
+  readonly proxy: WorkerPool;
   readonly #changes = new Changes();
   #options: RunningProxyOptions;
 
   constructor(options: RunningProxyOptions) {
     this.#options = options;
     const observe = (event: Event) => this.#observe(event);
-    this.proxy = new Threads({
+    this.proxy = new WorkerPool({
       ...inputsOf(options),
       observe,
       relay: observe,

@@ -3,7 +3,7 @@ import { Message } from "../../../lib/dns/message.ts";
 import { UpstreamError } from "../../../lib/core/errors.ts";
 import { Connection, type ConnectionOptions } from "../../../lib/upstream/connection/connection.ts";
 import { Latency } from "../../../lib/upstream/health/latency.ts";
-import type { Pending } from "../../../lib/upstream/connection/pending_queries.ts";
+import type { PendingQuery } from "../../../lib/upstream/connection/pending_queries.ts";
 import { assertInstanceOf } from "../../support/assert.ts";
 import { FakeChannel } from "../../support/fakes/channel.ts";
 import { FakeTime, settled } from "../../support/fakes/time.ts";
@@ -18,7 +18,7 @@ export interface Fixture {
 export function options(time: FakeTime, fields: Partial<ConnectionOptions> = {}): ConnectionOptions {
   return {
     upstream: "server",
-    budget: Infinity,
+    maxQueries: Infinity,
     window: Infinity,
     onTrial: false,
     idleTimeout: 30_000,
@@ -55,8 +55,8 @@ export function message(name: string): Message {
 
 /** A query that waits, with everything that a test does not say. */
 export function pending(
-  fields: Pick<Pending, "message" | "deadline" | "resolve" | "reject"> & Partial<Pending>,
-): Pending {
+  fields: Pick<PendingQuery, "message" | "deadline" | "resolve" | "reject"> & Partial<PendingQuery>,
+): PendingQuery {
   const links = { id: 0, older: undefined, younger: undefined };
   return { asker: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...links, ...fields };
 }

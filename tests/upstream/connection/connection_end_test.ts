@@ -314,7 +314,7 @@ connected(
     assertEquals(outcomes, ["name0.test.", "name1.test.", "name2.test.", "read: closed, not sent"]);
     assertEquals([connection.state, channel.closed], ["closed", true]);
   },
-  { budget: 3 },
+  { maxQueries: 3 },
 );
 
 connected(

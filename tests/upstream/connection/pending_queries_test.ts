@@ -1,5 +1,5 @@
 import { UpstreamError } from "../../../lib/core/errors.ts";
-import { type Pending, PendingQueries } from "../../../lib/upstream/connection/pending_queries.ts";
+import { PendingQueries, type PendingQuery } from "../../../lib/upstream/connection/pending_queries.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { settled } from "../../support/fakes/time.ts";
 import { message, pending } from "./connecting.ts";
@@ -7,7 +7,7 @@ import { message, pending } from "./connecting.ts";
 const DEADLINE = 4_000;
 
 interface Fate {
-  readonly pending: Pending;
+  readonly pending: PendingQuery;
   outcome: string;
   /** What its asker was told: whether another attempt would be free. */
   readonly told: boolean[];
@@ -20,7 +20,7 @@ function newPending(): PendingQueries {
 }
 
 /** Adds a query that came at `now`. */
-function add(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): Fate {
+function add(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = {}): Fate {
   const told: boolean[] = [];
   const fate: Fate = {
     outcome: "waiting",
@@ -28,7 +28,7 @@ function add(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): F
     pending: pending({
       message: message("name.test"),
       deadline: now + DEADLINE,
-      asker: { overdue: ({ isFree }: { isFree: boolean }) => void told.push(isFree) },
+      asker: { onSlow: ({ isFree }: { isFree: boolean }) => void told.push(isFree) },
       slowAt: now + 100,
       lateAt: now + DEADLINE / 2,
       resolve: () => fate.outcome = "answered",
@@ -41,7 +41,7 @@ function add(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): F
 }
 
 /** Adds a query and sends it; gives back its ID, too. */
-function send(queries: PendingQueries, now = 0, fields: Partial<Pending> = {}): Fate & { id: number } {
+function send(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = {}): Fate & { id: number } {
   const fate = add(queries, now, fields);
   const id = queries.markSent(queries.takeUnsent(), now);
   return Object.assign(fate, { id });

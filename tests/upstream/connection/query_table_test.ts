@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { InFlight, type Waiting } from "../../../lib/upstream/connection/query_table.ts";
+import { QueryTable, type Waiting } from "../../../lib/upstream/connection/query_table.ts";
 import { assertEquals } from "../../support/assert.ts";
 
 class Item implements Waiting<Item> {
@@ -9,7 +9,7 @@ class Item implements Waiting<Item> {
 }
 
 /** From the oldest to the youngest, and back again the same. */
-function inOrder(table: InFlight<Item>): number[] {
+function inOrder(table: QueryTable<Item>): number[] {
   const ids: number[] = [];
   let last: Item | undefined;
   for (let each = table.oldest; each; each = each.younger) {
@@ -32,7 +32,7 @@ Deno.test("whatever comes and goes, the table says what a map and a set would (7
   );
   fc.assert(
     fc.property(steps, (steps) => {
-      const table = new InFlight<Item>();
+      const table = new QueryTable<Item>();
       const items = new Map<number, Item>();
       const abandoned = new Set<number>();
       for (const [what, id] of steps) {
@@ -62,12 +62,12 @@ Deno.test("whatever comes and goes, the table says what a map and a set would (7
 });
 
 Deno.test("what is no ID is not in use", () => {
-  const table = new InFlight<Item>();
+  const table = new QueryTable<Item>();
   assertEquals([table.has(-1), table.get(-1), table.has(65_536)], [false, undefined, false]);
 });
 
 Deno.test("60,000 wait at a time, and each is found", () => {
-  const table = new InFlight<Item>();
+  const table = new QueryTable<Item>();
   const items = Array.from({ length: 60_000 }, () => new Item());
   items.forEach((item, id) => table.add(id, item));
   assertEquals(items.every((item, id) => table.get(id) === item), true);

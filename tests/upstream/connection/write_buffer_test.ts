@@ -1,7 +1,7 @@
-import { Outbox } from "../../../lib/upstream/connection/write_buffer.ts";
+import { WriteBuffer } from "../../../lib/upstream/connection/write_buffer.ts";
 import { assertEquals } from "../../support/assert.ts";
 
-function put(outbox: Outbox, octet: number, count: number): void {
+function put(outbox: WriteBuffer, octet: number, count: number): void {
   outbox.reserve(count).fill(octet, outbox.length, outbox.length + count);
   outbox.length += count;
 }
@@ -40,7 +40,7 @@ function turn(): Promise<void> {
 }
 
 Deno.test("what one turn gathers leaves in one write, in order, once (7766-8)", async () => {
-  const [outbox, channel] = [new Outbox(), new SlowChannel()];
+  const [outbox, channel] = [new WriteBuffer(), new SlowChannel()];
   put(outbox, 1, 3);
   outbox.flush(channel);
   put(outbox, 2, 2);
@@ -52,7 +52,7 @@ Deno.test("what one turn gathers leaves in one write, in order, once (7766-8)", 
 });
 
 Deno.test("what comes while a write is under way leaves in the next, and the first stays as it was", async () => {
-  const [outbox, channel] = [new Outbox(), new SlowChannel(60)];
+  const [outbox, channel] = [new WriteBuffer(), new SlowChannel(60)];
   put(outbox, 1, 100);
   outbox.flush(channel);
   await turn();
@@ -67,7 +67,7 @@ Deno.test("what comes while a write is under way leaves in the next, and the fir
 });
 
 Deno.test("there is room for however much is gathered, and nothing of it is lost", async () => {
-  const [outbox, channel] = [new Outbox(), new SlowChannel()];
+  const [outbox, channel] = [new WriteBuffer(), new SlowChannel()];
   for (let octet = 0; octet < 200; octet++) put(outbox, octet, 386);
   outbox.flush(channel);
   await turn();

@@ -11,9 +11,9 @@ const LEAST_SEGMENT = 1 << 17;
 const MAX_SPARED = 256;
 
 /** Whose blocks they are. */
-export interface Tenant {
+export interface BlockOwner {
   /** Whether the oldest block is worth being written anew in place of being overwritten. */
-  spares(ref: Ref): boolean;
+  shouldKeep(ref: Ref): boolean;
   moved(from: Ref, to: Ref): void;
   /** The block is about to be overwritten; it may have been given up long ago. */
   evicted(ref: Ref): void;
@@ -27,7 +27,7 @@ export interface Tenant {
  * that is new or has been moved.
  */
 export class Arena {
-  readonly #tenant: Tenant;
+  readonly #owner: BlockOwner;
   readonly #segmentUnits: number;
   readonly #shift: number;
   readonly #maxSegments: number;
@@ -47,8 +47,8 @@ export class Arena {
   #tail = 0;
   #blocks = 0;
 
-  constructor(maxBytes: number, tenant: Tenant) {
-    this.#tenant = tenant;
+  constructor(maxBytes: number, tenant: BlockOwner) {
+    this.#owner = tenant;
     const wanted = 2 ** Math.floor(Math.log2(maxBytes / 8));
     const segment = Math.min(SEGMENT, Math.max(wanted, LEAST_SEGMENT));
     this.#segmentUnits = segment / UNIT;
@@ -171,13 +171,13 @@ export class Arena {
     this.#blocks--;
     this.#tail += units;
     if (this.#tail === this.#ends[segment]) this.#tail = (segment + 1) % this.segments << this.#shift;
-    if (!maySpare || !this.#tenant.spares(ref)) {
-      this.#tenant.evicted(ref);
+    if (!maySpare || !this.#owner.shouldKeep(ref)) {
+      this.#owner.evicted(ref);
       return false;
     }
     const from = this.byteOf(ref);
     this.bytesOf(ref).copyWithin(this.byteOf(this.#head), from, from + units * UNIT);
-    this.#tenant.moved(ref, this.#take(units));
+    this.#owner.moved(ref, this.#take(units));
     return true;
   }
 

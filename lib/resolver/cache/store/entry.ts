@@ -12,7 +12,7 @@ import { DO } from "../../question_key.ts";
  */
 
 /** Words of the header. */
-export const Word = {
+export const EntryWord = {
   /** The arena's, but for the bit `USED` and the turn above it, which are cleared when the entry is moved. */
   SIZE: 0,
   HASH: 1,
@@ -48,14 +48,14 @@ export const BOTH = 1 << 22;
 /** Has a set of addresses, one behind the other, that take turns in being the first. */
 export const ROTATES = 1 << 23;
 /** Denies all names below. */
-export const CUT = 1 << 24;
+export const NXDOMAIN_CUT = 1 << 24;
 
 /**
  * The upper bits of `FLAGS`: in which epoch of the store it was seen that all resolvers before the cache let the entry
  * pass as it is; zero for none.
  */
-export const EPOCH_SHIFT = 25;
-export const MAX_EPOCH = 127;
+export const GENERATION_SHIFT = 25;
+export const MAX_GENERATION = 127;
 
 /** Octets of an entry. */
 export function entryLength(records: number, lengths: number): number {
@@ -69,8 +69,8 @@ export function packLengths(name: number, records: number, extendedErrors: numbe
 
 /** Whether the words and what follows them add up, as they may not where they come from a file. */
 export function isSound(words: Int32Array, bytes: Uint8Array): boolean {
-  const lengths = words[Word.LENGTHS]!;
-  const more = words[Word.MORE_COUNTS]!;
+  const lengths = words[EntryWord.LENGTHS]!;
+  const more = words[EntryWord.MORE_COUNTS]!;
   const [nameLength, recordsLength, records] = [lengths >>> 16 & 0xff, lengths & 0xffff, more & 0xffff];
   if (nameLength === 0 || entryLength(records, lengths) > bytes.length) return false;
   for (let i = 0; i < records; i++) {
@@ -98,20 +98,20 @@ export class Entries {
 
   /** In ticks, as all times here. */
   storedAt(ref: Ref): number {
-    return this.#word(ref, Word.STORED_AT);
+    return this.#word(ref, EntryWord.STORED_AT);
   }
 
   expiresAt(ref: Ref): number {
-    return this.#word(ref, Word.EXPIRES_AT);
+    return this.#word(ref, EntryWord.EXPIRES_AT);
   }
 
   /** When it is time to ask the upstream again. */
   refreshAt(ref: Ref): number {
-    return this.#word(ref, Word.REFRESH_AT);
+    return this.#word(ref, EntryWord.REFRESH_AT);
   }
 
   refreshLater(ref: Ref, at: number): void {
-    this.#arena.wordsOf(ref)[this.#arena.wordOf(ref) + Word.REFRESH_AT] = at;
+    this.#arena.wordsOf(ref)[this.#arena.wordOf(ref) + EntryWord.REFRESH_AT] = at;
   }
 
   /** Notes that somebody wanted it. */
@@ -120,47 +120,47 @@ export class Entries {
   }
 
   isUsed(ref: Ref): boolean {
-    return (this.#word(ref, Word.SIZE) & USED) !== 0;
+    return (this.#word(ref, EntryWord.SIZE) & USED) !== 0;
   }
 
   hash(ref: Ref): number {
-    return this.#word(ref, Word.HASH);
+    return this.#word(ref, EntryWord.HASH);
   }
 
   /** The second word of the response's header. */
   flags(ref: Ref): number {
-    return this.#word(ref, Word.FLAGS) & 0xffff;
+    return this.#word(ref, EntryWord.FLAGS) & 0xffff;
   }
 
   /** Whether it denies all names below. */
   isCut(ref: Ref): boolean {
-    return (this.#word(ref, Word.FLAGS) & CUT) !== 0;
+    return (this.#word(ref, EntryWord.FLAGS) & NXDOMAIN_CUT) !== 0;
   }
 
   /** In which epoch it was last seen to pass; zero for none. */
-  epoch(ref: Ref): number {
-    return this.#word(ref, Word.FLAGS) >>> EPOCH_SHIFT;
+  generation(ref: Ref): number {
+    return this.#word(ref, EntryWord.FLAGS) >>> GENERATION_SHIFT;
   }
 
-  setEpoch(ref: Ref, epoch: number): void {
-    const at = this.#arena.wordOf(ref) + Word.FLAGS;
+  setGeneration(ref: Ref, epoch: number): void {
+    const at = this.#arena.wordOf(ref) + EntryWord.FLAGS;
     const words = this.#arena.wordsOf(ref);
-    words[at] = words[at]! & (1 << EPOCH_SHIFT) - 1 | epoch << EPOCH_SHIFT;
+    words[at] = words[at]! & (1 << GENERATION_SHIFT) - 1 | epoch << GENERATION_SHIFT;
   }
 
   /** How many records it has. */
   records(ref: Ref): number {
-    return this.#word(ref, Word.MORE_COUNTS) & 0xffff;
+    return this.#word(ref, EntryWord.MORE_COUNTS) & 0xffff;
   }
 
   /** Octets of its records. */
   recordsLength(ref: Ref): number {
-    return this.#word(ref, Word.LENGTHS) & 0xffff;
+    return this.#word(ref, EntryWord.LENGTHS) & 0xffff;
   }
 
   /** Octets of its extended errors; 0 for none. */
   extendedErrorsLength(ref: Ref): number {
-    return this.#word(ref, Word.LENGTHS) >>> 24;
+    return this.#word(ref, EntryWord.LENGTHS) >>> 24;
   }
 
   /** Writes the extended errors, options as they stand in an OPT record, and returns the offset behind them. */
@@ -184,9 +184,9 @@ export class Entries {
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
     const length = nameEnd - name;
-    if (words[word + Word.TYPE_AND_CLASS] !== typeAndClass) return false;
-    if ((words[word + Word.LENGTHS]! >>> 16 & 0xff) !== length) return false;
-    const flags = words[word + Word.FLAGS]!;
+    if (words[word + EntryWord.TYPE_AND_CLASS] !== typeAndClass) return false;
+    if ((words[word + EntryWord.LENGTHS]! >>> 16 & 0xff) !== length) return false;
+    const flags = words[word + EntryWord.FLAGS]!;
     const differing = (flags >> TAG_SHIFT ^ tag) & TAG_MASK;
     if (differing !== 0 && (differing !== DO || (flags & BOTH) === 0)) return false;
     const own = this.#arena.bytesOf(ref);
@@ -208,12 +208,12 @@ export class Entries {
   }
 
   nameEnd(ref: Ref): number {
-    return this.nameAt(ref) + (this.#word(ref, Word.LENGTHS) >>> 16 & 0xff);
+    return this.nameAt(ref) + (this.#word(ref, EntryWord.LENGTHS) >>> 16 & 0xff);
   }
 
   /** All of it as it stands. */
-  octets(ref: Ref): Uint8Array {
-    const lengths = this.#word(ref, Word.LENGTHS);
+  bytesAt(ref: Ref): Uint8Array {
+    const lengths = this.#word(ref, EntryWord.LENGTHS);
     const at = this.#arena.byteOf(ref);
     const length = entryLength(this.records(ref), lengths);
     return this.#arena.bytesOf(ref).subarray(at, at + length);
@@ -222,10 +222,10 @@ export class Entries {
   /** Writes the flags and the counts of records into the header that begins at `at`. */
   copyHeader(ref: Ref, into: Uint8Array, at: number): void {
     writeUint16(into, at + 2, this.flags(ref));
-    const counts = this.#word(ref, Word.COUNTS);
+    const counts = this.#word(ref, EntryWord.COUNTS);
     writeUint16(into, at + 6, counts >>> 16);
     writeUint16(into, at + 8, counts & 0xffff);
-    writeUint16(into, at + 10, this.#word(ref, Word.MORE_COUNTS) >>> 16);
+    writeUint16(into, at + 10, this.#word(ref, EntryWord.MORE_COUNTS) >>> 16);
   }
 
   /** How many of the first records take more than `length` bytes together; all where they do not. */
@@ -289,7 +289,7 @@ export class Entries {
     if (length > LONG) into.set(own.subarray(from, from + length), at);
     else for (let i = 0; i < length; i++) into[at + i] = own[from + i]!;
     // What has one record, as most answers have, is not looked at.
-    if (records > 1 && (this.#word(ref, Word.FLAGS) & ROTATES) !== 0 && this.rotate) {
+    if (records > 1 && (this.#word(ref, EntryWord.FLAGS) & ROTATES) !== 0 && this.rotate) {
       this.#rotate(ref, into, at, records);
     }
     return at + length;
@@ -299,11 +299,11 @@ export class Entries {
   #rotate(ref: Ref, into: Uint8Array, at: number, records: number): void {
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
-    const turn = words[word + Word.SIZE]! >>> TURN_SHIFT;
-    words[word + Word.SIZE]! += TURN; // behind the last turn it begins anew
+    const turn = words[word + EntryWord.SIZE]! >>> TURN_SHIFT;
+    words[word + EntryWord.SIZE]! += TURN; // behind the last turn it begins anew
     const own = this.#arena.bytesOf(ref);
-    const type = words[word + Word.TYPE_AND_CLASS]! >>> 16;
-    const answers = words[word + Word.COUNTS]! >>> 16;
+    const type = words[word + EntryWord.TYPE_AND_CLASS]! >>> 16;
+    const answers = words[word + EntryWord.COUNTS]! >>> 16;
     const offsets = this.#arena.byteOf(ref) + ENTRY_HEADER;
     const ttls = this.nameEnd(ref);
     let first = 0;

@@ -48,7 +48,7 @@ export class HashIndex {
   }
 
   /** The slot where the search for a hash begins. */
-  home(hash: number): number {
+  firstSlot(hash: number): number {
     const part = this.#partOf(hash);
     return part << SLOT_BITS | this.#homeIn(this.#parts[part]!, hash);
   }
@@ -78,13 +78,13 @@ export class HashIndex {
 
   /** The slot with this hash that refers to `ref`, or NONE. */
   slotOf(hash: number, ref: Ref): number {
-    let slot = this.seek(hash, this.home(hash));
+    let slot = this.seek(hash, this.firstSlot(hash));
     while (slot !== NONE && this.ref(slot) !== ref) slot = this.seek(hash, this.after(slot));
     return slot;
   }
 
   /** Makes a slot refer to something else with the same hash. */
-  point(slot: number, ref: Ref): void {
+  redirect(slot: number, ref: Ref): void {
     const slots = this.#parts[slot >> SLOT_BITS]!;
     slots[2 * (slot & maskOf(slots)) + 1] = ref + 1;
   }

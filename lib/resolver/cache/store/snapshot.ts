@@ -8,17 +8,17 @@ import { areErrors } from "../../../dns/edns.ts";
 import { FormatError } from "../../../dns/format_error.ts";
 import { HEADER, Message } from "../../../dns/message.ts";
 import { readTtl, readUint16, writeTtl, writeUint16 } from "../../../dns/records.ts";
-import { Appraisal } from "../cacheability.ts";
+import { Cacheability } from "../cacheability.ts";
 import {
   BOTH,
-  CUT,
   ENTRY_HEADER,
   entryLength,
+  EntryWord,
   isSound,
+  NXDOMAIN_CUT,
   ROTATES,
   TAG_MASK,
   TAG_SHIFT,
-  Word,
 } from "./entry.ts";
 import { wantsProofs } from "../../question_key.ts";
 import { type Store, TICKS_PER_SECOND } from "./store.ts";
@@ -75,7 +75,7 @@ export function composeChunk(store: Store, segment: number): Uint8Array {
   const parts: Uint8Array[] = [];
   let length = CHUNK_HEADER;
   store.visit(segment, (ref) => {
-    const octets = store.entries.octets(ref);
+    const octets = store.entries.bytesAt(ref);
     parts.push(octets);
     length += 4 + octets.length;
   });
@@ -122,7 +122,7 @@ export function restoreChunk(
   for (let at = 0; at < payload.length;) {
     const octets = payload.subarray(at + 4, at + 4 + wordAt(payload, at));
     shorten(octets, maxTtl);
-    const expiresAt = Math.min(wordAt(octets, 4 * Word.EXPIRES_AT) + shift, latest);
+    const expiresAt = Math.min(wordAt(octets, 4 * EntryWord.EXPIRES_AT) + shift, latest);
     if (expiresAt >= earliest && (!isWhole(octets) || !store.restore(octets, shift, latest))) {
       throw new SnapshotError("it is damaged");
     }
@@ -132,16 +132,16 @@ export function restoreChunk(
 
 /** Makes of an entry what it would be, had it come under this limit; throws `SnapshotError`. */
 function shorten(octets: Uint8Array, maxTtl: number): void {
-  const storedAt = wordAt(octets, 4 * Word.STORED_AT);
+  const storedAt = wordAt(octets, 4 * EntryWord.STORED_AT);
   const lifetime = maxTtl * TICKS_PER_SECOND;
-  if (wordAt(octets, 4 * Word.EXPIRES_AT) - storedAt <= lifetime) return;
+  if (wordAt(octets, 4 * EntryWord.EXPIRES_AT) - storedAt <= lifetime) return;
   if (octets.length < ENTRY_HEADER) throw new SnapshotError("it is damaged");
   const header = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
   if (!isSound(header, octets)) throw new SnapshotError("it is damaged");
   const times = Int32Array.of(storedAt + lifetime, storedAt + lifetime - Math.ceil(lifetime / 10));
-  octets.set(octetsOf(times), 4 * Word.EXPIRES_AT); // and REFRESH_AT, which is behind it
-  const count = header[Word.MORE_COUNTS]! & 0xffff;
-  const records = ENTRY_HEADER + 2 * count + (header[Word.LENGTHS]! >>> 16 & 0xff);
+  octets.set(octetsOf(times), 4 * EntryWord.EXPIRES_AT); // and REFRESH_AT, which is behind it
+  const count = header[EntryWord.MORE_COUNTS]! & 0xffff;
+  const records = ENTRY_HEADER + 2 * count + (header[EntryWord.LENGTHS]! >>> 16 & 0xff);
   for (let i = 0; i < count; i++) {
     const at = records + readUint16(octets, ENTRY_HEADER + 2 * i);
     writeTtl(octets, at, Math.min(readTtl(octets, at), maxTtl));
@@ -149,7 +149,7 @@ function shorten(octets: Uint8Array, maxTtl: number): void {
 }
 
 /** For one entry at a time. Its limits keep each TTL as it is. */
-const appraisal = new Appraisal({ minTtl: 0, maxTtl: 0xffff_ffff });
+const appraisal = new Cacheability({ minTtl: 0, maxTtl: 0xffff_ffff });
 
 /**
  * Whether an entry of a file is what a response could have left there: its name and records are well-formed, pointers lead
@@ -159,16 +159,16 @@ function isWhole(octets: Uint8Array): boolean {
   if (octets.length < ENTRY_HEADER) return false;
   const words = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
   if (!isSound(words, octets)) return false;
-  const flags = words[Word.FLAGS]!;
+  const flags = words[EntryWord.FLAGS]!;
   try {
     const response = messageOf(words, octets);
-    appraisal.appraise(response, wantsProofs(flags >> TAG_SHIFT & TAG_MASK));
+    appraisal.assess(response, wantsProofs(flags >> TAG_SHIFT & TAG_MASK));
     if (response.recordsEnd !== response.bytes.length || response.edns) return false;
-    if ((flags & CUT) !== 0 && !appraisal.isCut) return false;
+    if ((flags & NXDOMAIN_CUT) !== 0 && !appraisal.isNxdomainCut) return false;
     if ((flags & ROTATES) !== 0 && !appraisal.rotates) return false;
     if ((flags & BOTH) !== 0 && !appraisal.isForBoth) return false;
-    const count = words[Word.MORE_COUNTS]! & 0xffff;
-    const lengths = words[Word.LENGTHS]!;
+    const count = words[EntryWord.MORE_COUNTS]! & 0xffff;
+    const lengths = words[EntryWord.LENGTHS]!;
     const end = entryLength(count, lengths);
     if (!areErrors(octets.subarray(end - (lengths >>> 24), end))) return false;
     if (!response.pointersLeadToNames || appraisal.count !== count) return false;
@@ -184,20 +184,20 @@ function isWhole(octets: Uint8Array): boolean {
 
 /** The response that an entry was made of, but for its OPT record. A denial is one whatever the type. */
 function messageOf(words: Int32Array, octets: Uint8Array): Message {
-  const lengths = words[Word.LENGTHS]!;
+  const lengths = words[EntryWord.LENGTHS]!;
   const [nameLength, recordsLength] = [lengths >>> 16 & 0xff, lengths & 0xffff];
-  const name = ENTRY_HEADER + 2 * (words[Word.MORE_COUNTS]! & 0xffff);
+  const name = ENTRY_HEADER + 2 * (words[EntryWord.MORE_COUNTS]! & 0xffff);
   const records = name + nameLength;
   const bytes = new Uint8Array(HEADER + nameLength + 4 + recordsLength);
-  writeUint16(bytes, 2, words[Word.FLAGS]!);
+  writeUint16(bytes, 2, words[EntryWord.FLAGS]!);
   writeUint16(bytes, 4, 1);
-  writeUint16(bytes, 6, words[Word.COUNTS]! >>> 16);
-  writeUint16(bytes, 8, words[Word.COUNTS]!);
-  writeUint16(bytes, 10, words[Word.MORE_COUNTS]! >>> 16);
+  writeUint16(bytes, 6, words[EntryWord.COUNTS]! >>> 16);
+  writeUint16(bytes, 8, words[EntryWord.COUNTS]!);
+  writeUint16(bytes, 10, words[EntryWord.MORE_COUNTS]! >>> 16);
   bytes.set(octets.subarray(name, records), HEADER);
-  const type = words[Word.TYPE_AND_CLASS]! >>> 16;
+  const type = words[EntryWord.TYPE_AND_CLASS]! >>> 16;
   writeUint16(bytes, HEADER + nameLength, type === 0 ? Type.A : type);
-  writeUint16(bytes, HEADER + nameLength + 2, words[Word.TYPE_AND_CLASS]!);
+  writeUint16(bytes, HEADER + nameLength + 2, words[EntryWord.TYPE_AND_CLASS]!);
   bytes.set(octets.subarray(records, records + recordsLength), HEADER + nameLength + 4);
   return Message.parse(bytes);
 }

@@ -2,21 +2,21 @@ import { boundedErrors } from "../../../dns/edns.ts";
 import { HEADER, type Message } from "../../../dns/message.ts";
 import { lowerCase } from "../../../dns/name.ts";
 import { readUint16, writeTtl, writeUint16 } from "../../../dns/records.ts";
-import type { Appraisal } from "../cacheability.ts";
-import { Arena, type Tenant, UNIT } from "./arena.ts";
+import type { Cacheability } from "../cacheability.ts";
+import { Arena, type BlockOwner, UNIT } from "./arena.ts";
 import {
   BOTH,
-  CUT,
   Entries,
   ENTRY_HEADER,
   entryLength,
+  EntryWord,
   isSound,
-  MAX_EPOCH,
+  MAX_GENERATION,
+  NXDOMAIN_CUT,
   packLengths,
   ROTATES,
   TAG_MASK,
   TAG_SHIFT,
-  Word,
 } from "./entry.ts";
 import { HashIndex, NONE, type Ref } from "./index.ts";
 import { DO, hash } from "../../question_key.ts";
@@ -46,7 +46,7 @@ export class Store {
   /** Entries that had to make room. */
   evictions = 0;
   /** Lasts until something changes in what may pass as it is: see `Entries.epoch`. Never zero. */
-  epoch = 1;
+  generation = 1;
   readonly entries: Entries;
   readonly #arena: Arena;
   readonly #index: HashIndex;
@@ -57,7 +57,7 @@ export class Store {
     // A tenth to a fifth, which is enough for entries of 100 octets or less; few are as small as that.
     const forIndex = 2 ** Math.ceil(Math.log2(maxBytes / 10));
     this.#index = new HashIndex(forIndex);
-    this.#arena = new Arena(maxBytes - forIndex, this.#tenant());
+    this.#arena = new Arena(maxBytes - forIndex, this.#owner());
     this.entries = new Entries(this.#arena);
     this.#maxUnits = this.#arena.bytes / UNIT;
   }
@@ -88,7 +88,7 @@ export class Store {
     tag: number,
   ): Ref {
     const index = this.#index;
-    let slot = index.seek(wanted, index.home(wanted));
+    let slot = index.seek(wanted, index.firstSlot(wanted));
     while (slot !== NONE) {
       const ref = index.ref(slot);
       if (this.entries.isAbout(ref, bytes, name, nameEnd, typeAndClass, tag)) return ref;
@@ -98,7 +98,7 @@ export class Store {
   }
 
   /** Keeps a response as it was appraised, in place of what was there for its key. */
-  put(response: Message, { typeAndClass, tag }: EntryKey, appraisal: Appraisal, now: number): void {
+  put(response: Message, { typeAndClass, tag }: EntryKey, appraisal: Cacheability, now: number): void {
     const { bytes, questionEnd, recordsEnd } = response;
     const nameEnd = questionEnd - 4;
     const { count } = appraisal;
@@ -113,17 +113,17 @@ export class Store {
     const lifetime = appraisal.lifetime * TICKS_PER_SECOND;
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
-    words[word + Word.HASH] = hashed;
-    words[word + Word.STORED_AT] = now;
-    words[word + Word.EXPIRES_AT] = now + lifetime;
-    words[word + Word.REFRESH_AT] = now + lifetime - Math.ceil(lifetime / 10);
-    const bits = (appraisal.isCut ? CUT : 0) | (appraisal.rotates ? ROTATES : 0) |
+    words[word + EntryWord.HASH] = hashed;
+    words[word + EntryWord.STORED_AT] = now;
+    words[word + EntryWord.EXPIRES_AT] = now + lifetime;
+    words[word + EntryWord.REFRESH_AT] = now + lifetime - Math.ceil(lifetime / 10);
+    const bits = (appraisal.isNxdomainCut ? NXDOMAIN_CUT : 0) | (appraisal.rotates ? ROTATES : 0) |
       (appraisal.isForBoth ? BOTH : 0);
-    words[word + Word.FLAGS] = bits | tag << TAG_SHIFT | response.flags;
-    words[word + Word.TYPE_AND_CLASS] = typeAndClass;
-    words[word + Word.COUNTS] = readUint16(bytes, 6) << 16 | readUint16(bytes, 8);
-    words[word + Word.MORE_COUNTS] = response.additionalKept << 16 | count;
-    words[word + Word.LENGTHS] = lengths;
+    words[word + EntryWord.FLAGS] = bits | tag << TAG_SHIFT | response.flags;
+    words[word + EntryWord.TYPE_AND_CLASS] = typeAndClass;
+    words[word + EntryWord.COUNTS] = readUint16(bytes, 6) << 16 | readUint16(bytes, 8);
+    words[word + EntryWord.MORE_COUNTS] = response.additionalKept << 16 | count;
+    words[word + EntryWord.LENGTHS] = lengths;
     const into = this.#arena.bytesOf(ref);
     const end = this.#write(response, appraisal, into, this.#arena.byteOf(ref) + ENTRY_HEADER);
     into.set(errors, end);
@@ -135,13 +135,13 @@ export class Store {
   }
 
   /** From now on no entry has been seen to pass as it is. */
-  nextEpoch(): void {
-    if (this.epoch === MAX_EPOCH) {
+  nextGeneration(): void {
+    if (this.generation === MAX_GENERATION) {
       // Once in 127 times, that old numbers can come back.
-      for (let i = 0; i < this.segments; i++) this.visit(i, (ref) => this.entries.setEpoch(ref, 0));
-      this.epoch = 0;
+      for (let i = 0; i < this.segments; i++) this.visit(i, (ref) => this.entries.setGeneration(ref, 0));
+      this.generation = 0;
     }
-    this.epoch++;
+    this.generation++;
   }
 
   clear(): void {
@@ -182,10 +182,10 @@ export class Store {
     if (octets.length < ENTRY_HEADER) return false;
     const header = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
     if (!isSound(header, octets)) return false;
-    const typeAndClass = header[Word.TYPE_AND_CLASS]!;
-    const tag = header[Word.FLAGS]! >> TAG_SHIFT & TAG_MASK;
-    const name = ENTRY_HEADER + 2 * (header[Word.MORE_COUNTS]! & 0xffff);
-    const nameEnd = name + (header[Word.LENGTHS]! >>> 16 & 0xff);
+    const typeAndClass = header[EntryWord.TYPE_AND_CLASS]!;
+    const tag = header[EntryWord.FLAGS]! >> TAG_SHIFT & TAG_MASK;
+    const name = ENTRY_HEADER + 2 * (header[EntryWord.MORE_COUNTS]! & 0xffff);
+    const nameEnd = name + (header[EntryWord.LENGTHS]! >>> 16 & 0xff);
     const hashed = hash(octets, name, nameEnd, typeAndClass, tag & ~DO);
     if (this.#find(hashed, octets, name, nameEnd, typeAndClass, tag) !== NONE) return true;
     const ref = this.#place(Math.ceil(octets.length / UNIT), hashed, NONE);
@@ -194,9 +194,9 @@ export class Store {
     this.#arena.bytesOf(ref).set(octets.subarray(4), this.#arena.byteOf(ref) + 4);
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
-    words[word + Word.HASH] = hashed;
-    this.entries.setEpoch(ref, 0);
-    for (const time of [Word.STORED_AT, Word.EXPIRES_AT, Word.REFRESH_AT]) {
+    words[word + EntryWord.HASH] = hashed;
+    this.entries.setGeneration(ref, 0);
+    for (const time of [EntryWord.STORED_AT, EntryWord.EXPIRES_AT, EntryWord.REFRESH_AT]) {
       words[word + time] = Math.min(words[word + time]! + shift, latest);
     }
     return true;
@@ -214,7 +214,7 @@ export class Store {
     return ref;
   }
 
-  #write(response: Message, appraisal: Appraisal, into: Uint8Array, start: number): number {
+  #write(response: Message, appraisal: Cacheability, into: Uint8Array, start: number): number {
     const { bytes, questionEnd, recordsEnd } = response;
     const { count, offsets, ttls } = appraisal;
     let at = start;
@@ -229,10 +229,10 @@ export class Store {
     return this.#index.slotOf(this.entries.hash(ref), ref) !== NONE;
   }
 
-  #tenant(): Tenant {
+  #owner(): BlockOwner {
     return {
-      spares: (ref) => this.entries.isUsed(ref) && this.#isAlive(ref),
-      moved: (from, to) => this.#index.point(this.#index.slotOf(this.entries.hash(to), from), to),
+      shouldKeep: (ref) => this.entries.isUsed(ref) && this.#isAlive(ref),
+      moved: (from, to) => this.#index.redirect(this.#index.slotOf(this.entries.hash(to), from), to),
       evicted: (ref) => {
         if (!this.#isAlive(ref)) return;
         this.remove(ref);

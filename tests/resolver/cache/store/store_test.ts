@@ -1,7 +1,7 @@
 /** The store against the simplest one there can be, a Map; and its bounds. */
 import fc from "fast-check";
 import { HEADER, Message } from "../../../../lib/dns/message.ts";
-import { Appraisal } from "../../../../lib/resolver/cache/cacheability.ts";
+import { Cacheability } from "../../../../lib/resolver/cache/cacheability.ts";
 import { NONE, type Ref } from "../../../../lib/resolver/cache/store/index.ts";
 import { typeAndClass } from "../../../../lib/resolver/question_key.ts";
 import { Store, TICKS_PER_SECOND } from "../../../../lib/resolver/cache/store/store.ts";
@@ -9,11 +9,11 @@ import { assert, assertEquals } from "../../../support/assert.ts";
 import { query, response, type ResponseFields, txt } from "../../../support/packets/packets.ts";
 
 const MIB = 1 << 20;
-const appraisal = new Appraisal({ minTtl: 0, maxTtl: 86_400 });
+const appraisal = new Cacheability({ minTtl: 0, maxTtl: 86_400 });
 
 function put(store: Store, name: string, fields: ResponseFields, { tag = 0, now = 0 } = {}): void {
   const message = Message.parse(response(query(name, "TXT"), fields));
-  appraisal.appraise(message, false);
+  appraisal.assess(message, false);
   store.put(message, { typeAndClass: typeAndClass(message), tag }, appraisal, now);
 }
 
@@ -175,7 +175,7 @@ Deno.test("what is read back is what was written, with its times moved; what doe
   const store = new Store(MIB);
   const fields = answer("a.test", ["text"], 100);
   put(store, "a.test", fields, { tag: 2, now: 1_000 });
-  const octets = store.entries.octets(find(store, "a.test", 2)).slice();
+  const octets = store.entries.bytesAt(find(store, "a.test", 2)).slice();
 
   const other = new Store(MIB);
   assertEquals(other.restore(octets, -500), true);
