@@ -3,7 +3,7 @@ import { Type } from "./dns/codes.ts";
 import type { FlushSelection } from "./resolver/cache/inspection.ts";
 import { UsageError } from "./core/errors.ts";
 import type { Observe } from "./core/event.ts";
-import type { UpstreamStatus } from "./observe/status.ts";
+import type { UpstreamStatus } from "./core/status.ts";
 import { PolicyChain } from "./policy_chain.ts";
 import type { TtlLimits } from "./resolver/cache/cacheability.ts";
 import { Cache } from "./resolver/cache/cache.ts";
@@ -171,7 +171,7 @@ function ttlLimits({ minTtl, maxTtl }: Config): TtlLimits {
 }
 
 /** What is cached that would be answered otherwise now, by others or under other conditions. */
-export function staleEntries(before: Config, now: Config): FlushSelection[] {
+function staleEntries(before: Config, now: Config): FlushSelection[] {
   const isSafer = before.opportunistic && !now.opportunistic;
   if (isSafer || rebinding(before) !== rebinding(now)) return ["all"];
   const [old, current] = [before, now].map(({ routes }) =>
@@ -183,7 +183,7 @@ export function staleEntries(before: Config, now: Config): FlushSelection[] {
 }
 
 /** In one text what it depends on which answers are right: those that were saved under another are not to be given. */
-export function policyFingerprint(config: Config): string {
+function policyFingerprint(config: Config): string {
   const routes = config.routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]);
   return JSON.stringify([routes, config.opportunistic, rebinding(config)]);
 }

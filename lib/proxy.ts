@@ -5,9 +5,9 @@ import { Answerer, type AnswererOptions } from "./frontend/answer/answerer.ts";
 import { type ListenAddress, type ListenerOptions, Listeners } from "./frontend/listeners.ts";
 import type { SharedCount } from "./frontend/tcp/connection_limit.ts";
 import type { Sharing } from "./platform/reuse_port.ts";
-import { type Library, openLibrary } from "./frontend/udp/mmsg.ts";
+import { type Library, openLibrary } from "./platform/libc.ts";
 import type { Observe } from "./core/event.ts";
-import type { CacheStatus, UpstreamStatus } from "./observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "./core/status.ts";
 
 /** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */
 const MAX_PIPELINED = 256;

@@ -16,7 +16,8 @@ import { Subscribers } from "./observe/subscribers.ts";
 import { QueryLog } from "./observe/query_log.ts";
 import { RotatingFile, standardOutput } from "./observe/rotating_file.ts";
 import { RuntimeMetrics } from "./observe/runtime_metrics.ts";
-import type { CacheStatus, ThreadStatus, UpstreamStatus } from "./observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "./core/status.ts";
+import type { ThreadStatus } from "./observe/thread_status.ts";
 
 /** For the last lines and responses, in ms: a disk that hangs does not keep us. */
 const LAST_WORDS = 1000;

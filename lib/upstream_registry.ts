@@ -132,7 +132,7 @@ export class UpstreamRegistry implements Disposable {
 }
 
 /** What one configuration has in common with the next: an upstream ends when the last one that uses it lets it go. */
-export class UpstreamPool {
+class UpstreamPool {
   readonly #leases = new Map<string, { readonly upstream: Upstream; users: number }>();
 
   /** @param key all that matters to the upstream: where it is, and how it is asked */

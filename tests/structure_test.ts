@@ -1,36 +1,44 @@
-import { join, relative } from "node:path";
+/**
+ * The rules of docs/architecture.md and docs/development.md that a machine can check: which folder may import which, unique
+ * exported names, a header in each module, references that resolve, and prose without riddles.
+ */
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "./support/assert.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-/** One import or re-export: which file, of which module, and what of it. */
+/** One import or re-export. */
 interface Import {
   readonly from: string;
   /** A path from the root for our own files, else the specifier. */
   readonly to: string;
-  /** Without `type` and local names; `*` for all. */
+  /** Imported names, without `type` and local aliases; `*` for all. */
   readonly names: readonly string[];
   readonly typesOnly: boolean;
-  /** Whether it is an export in one. */
-  readonly passesOn: boolean;
+  readonly isReexport: boolean;
 }
 
-function filesIn(folder: string): string[] {
+function filesIn(folder: string, ending: string): string[] {
   return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) => {
-    const path = `${folder}/${name}`;
-    if (isDirectory) return filesIn(path);
-    return name.endsWith(".ts") && !name.endsWith(".d.ts") ? [path] : [];
+    const path = folder === "" ? name : `${folder}/${name}`;
+    if (isDirectory) return name.startsWith(".") || name === "node_modules" ? [] : filesIn(path, ending);
+    return name.endsWith(ending) && !name.endsWith(".d.ts") ? [path] : [];
   });
 }
 
+const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
 const sources = new Map(
-  [...filesIn("lib"), ...filesIn("tests"), "main.ts"].map((
-    path,
-  ) => [path, Deno.readTextFileSync(join(ROOT, path))]),
+  [...filesIn("lib", ".ts"), ...filesIn("tests", ".ts"), ...filesIn("deploy", ".ts"), "main.ts"]
+    .map((path) => [path, read(path)]),
+);
+const library = new Map([...sources].filter(([path]) => path.startsWith("lib/")));
+const pages = new Map(
+  ["README.md", "SECURITY.md", "CHANGELOG.md", ...filesIn("docs", ".md"), "bench/README.md"]
+    .map((path) => [path, read(path)]),
 );
 const imports = [...sources].flatMap(([path, text]) => importsOf(path, text));
-const ofLib = imports.filter(({ from }) => from.startsWith("lib/"));
+const ofLibrary = imports.filter(({ from }) => from.startsWith("lib/"));
 
 function importsOf(path: string, text: string): Import[] {
   const statements = text.matchAll(/^(im|ex)port (type )?(?:([\w*{}\s,]+?)\s+from )?"([^"]+)";/gm);
@@ -47,67 +55,58 @@ function importsOf(path: string, text: string): Import[] {
         ? ["*"]
         : listed.map((name) => name.replace(/^type /, "").split(" as ")[0]!),
       typesOnly: type !== undefined || listed.length > 0 && listed.every((name) => name.startsWith("type ")),
-      passesOn: word === "ex",
+      isReexport: word === "ex",
     };
   });
 }
 
-/** Imports that one of these files has of the others, as "from → to". */
-function arrows(from: RegExp, to: RegExp, among = ofLib): string[] {
-  return among.filter((each) => from.test(each.from) && to.test(each.to))
-    .map((each) => `${each.from} → ${each.to}`);
+/** The folder of lib/ that a file is in; "compositions" for the files at its top. */
+function folderOf(path: string): string {
+  return path.split("/").length > 2 ? path.split("/")[1]! : "compositions";
 }
 
-Deno.test("the imports are found", () => {
-  assertEquals(arrows(/^lib\/upstreams\.ts$/, /^lib\/upstream\/upstream\.ts$/).length, 1);
-  assert(ofLib.length > 50);
+/** Which folders each folder of lib/ may import; those after the bar for types only. */
+const MAY_IMPORT: Readonly<Record<string, string>> = {
+  net: "",
+  dns: "",
+  async: "",
+  core: "dns net",
+  platform: "net core",
+  observe: "dns core net platform",
+  resolver: "dns core net async platform",
+  upstream: "dns core net async platform",
+  frontend: "dns core net async platform resolver",
+  admin: "dns core net async observe platform | resolver",
+  config: "dns core net platform upstream resolver | frontend",
+  compositions: "dns core net async platform observe resolver upstream frontend admin config | workers",
+  workers: "dns core net async platform observe compositions | resolver frontend admin config",
+  commands: "core net async platform observe config compositions workers frontend dns | resolver",
+};
+
+Deno.test("each folder of lib/ imports only what docs/architecture.md allows", () => {
+  const wrong = ofLibrary.filter(({ from, to, typesOnly }) => {
+    if (!to.startsWith("lib/") || folderOf(from) === folderOf(to)) return false;
+    const [values = "", types = ""] = (MAY_IMPORT[folderOf(from)] ?? "").split("|");
+    const allowed = typesOnly ? `${values} ${types}` : values;
+    return !allowed.split(/\s+/).includes(folderOf(to));
+  });
+  assertEquals(wrong.map(({ from, to }) => `${from} → ${to}`), []);
+  assert(ofLibrary.length > 200);
 });
 
-Deno.test("dns/ imports nothing outside dns/", () => {
-  assertEquals(arrows(/^lib\/dns\//, /^(?!lib\/dns\/)/), []);
-});
-
-Deno.test("resolver/ imports neither edge", () => {
-  assertEquals(arrows(/^lib\/resolver\//, /^lib\/(upstream|frontend)\//), []);
-});
-
-Deno.test("the edges do not import each other", () => {
-  assertEquals(arrows(/^lib\/upstream\//, /^lib\/frontend\//), []);
-  assertEquals(arrows(/^lib\/frontend\//, /^lib\/upstream\//), []);
-});
-
-Deno.test("of observe/ the layers import the types of events and states only", () => {
-  const layers = /^lib\/(resolver|upstream|frontend)\//;
-  assertEquals(arrows(layers, /^lib\/observe\/(?!(event|status)\.ts$)/), []);
-  const values = ofLib.filter(({ typesOnly }) => !typesOnly);
-  assertEquals(arrows(layers, /^lib\/observe\//, values), []);
-});
-
-Deno.test("layers, errors and events import nothing of the composition above them, nor the configuration", () => {
-  assertEquals(
-    arrows(
-      /^lib\/(?!(config|workers)\/)(\w+\/|errors\.ts)/,
-      /^(main\.ts|lib\/((config|workers)\/.*|proxy|forwarder|upstreams)\.ts)$/,
-    ),
-    [],
+Deno.test("the fast path is all that frontend/ imports of resolver/, except types", () => {
+  const values = ofLibrary.filter(({ from, to, typesOnly }) =>
+    from.startsWith("lib/frontend/") && to.startsWith("lib/resolver/") && !typesOnly
   );
+  assertEquals([...new Set(values.map(({ to }) => to))], ["lib/resolver/cache/fast_path.ts"]);
 });
 
-Deno.test("workers/ stands on the proxy as it is, of which a thread is one: nothing below knows of threads", () => {
-  assertEquals(arrows(/^lib\/(?!workers\/|reload\.ts)/, /^lib\/workers\//), []);
-  assertEquals(arrows(/^lib\/workers\//, /^lib\/(observation|reload|forwarder|upstreams)\.ts$/), []);
+Deno.test("lib/ imports neither main.ts nor tests/", () => {
+  assertEquals(ofLibrary.filter(({ to }) => /^(main\.ts|tests\/)/.test(to)), []);
 });
 
-Deno.test("errors.ts stands on dns/ and escape.ts alone", () => {
-  assertEquals(arrows(/^lib\/errors\.ts$/, /^(?!lib\/(dns\/|escape\.ts))/), []);
-});
-
-Deno.test("nobody imports main.ts, and lib/ imports nothing of tests/", () => {
-  assertEquals(arrows(/^lib\//, /^(main\.ts|tests\/)/), []);
-});
-
-Deno.test("no two files of lib/ import each other, directly or round the corner", () => {
-  const next = Map.groupBy(ofLib, ({ from }) => from);
+Deno.test("no files of lib/ import each other in a circle", () => {
+  const next = Map.groupBy(ofLibrary, ({ from }) => from);
   function cycleFrom(path: string, trail: string[]): string[] | undefined {
     if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
     return (next.get(path) ?? []).filter(({ typesOnly }) => !typesOnly)
@@ -116,27 +115,34 @@ Deno.test("no two files of lib/ import each other, directly or round the corner"
   assertEquals([...next.keys()].map((path) => cycleFrom(path, [])).find(Boolean), undefined);
 });
 
-Deno.test("no file of lib/ has more than 400 lines: beyond that it has a second subject", () => {
-  const long = [...sources].filter(([path]) => path.startsWith("lib/"))
-    .map(([path, text]) => [path, text.trimEnd().split("\n").length] as const)
-    .filter(([, lines]) => lines > 400);
+Deno.test("no file of lib/ has more than 450 lines, and no folder more than 15 files", () => {
+  // The table of options is one subject, however long.
+  const long = [...library].filter(([path, text]) =>
+    path !== "lib/config/options.ts" && text.split("\n").length > 451
+  )
+    .map(([path]) => path);
   assertEquals(long, []);
+  const crowded = [...Map.groupBy(library.keys(), (path) => dirname(path))].filter(([, paths]) =>
+    paths.length > 15
+  );
+  assertEquals(crowded, []);
 });
 
-/** Exports that tests alone read, each with its reason. */
-const FOR_TESTS: ReadonlyMap<string, string> = new Map([
-  ["parseConfig", "a configuration in one step, where the program needs the one between as well"],
-  ["names", "how many steps a message has cost, which no clock could prove"],
-  ["optionTable", "deploy/generate.ts writes the README's table with it"],
-  ["jsonSchema", "deploy/generate.ts writes deploy/dot-proxy.schema.json with it"],
+/** Exports without a reader in lib/ or main.ts, each with its reason. */
+const WITHOUT_READER: ReadonlyMap<string, string> = new Map([
+  ["parseConfig", "tests make a configuration in one step; the program needs the step between as well"],
+  ["assert", "preconditions; the structures that use it follow"],
+  ["queryLine", "the format of the query log, tested by itself"],
+  ["names", "the checks of names, whose steps tests count"],
+  ["InFlightQuestions", "a table with tests of its own"],
+  ["HedgeBudget", "a budget with tests of its own"],
 ]);
 
-Deno.test("every export of lib/ is read by another file of lib/ or by main.ts, or is there for tests and says why", () => {
+Deno.test("every export of lib/ has a reader outside its file", () => {
   const unread: string[] = [];
-  for (const [path, text] of sources) {
-    if (!path.startsWith("lib/")) continue;
+  for (const [path, text] of library) {
     for (const name of exportsOf(text)) {
-      if (FOR_TESTS.has(name) || describesExport(text, name)) continue;
+      if (WITHOUT_READER.has(name) || describesExport(text, name)) continue;
       const readers = readersOf(path, name);
       if (readers.some((from) => !from.startsWith("tests/"))) continue;
       unread.push(`${path}: ${name}${readers.length > 0 ? " (read by tests only)" : ""}`);
@@ -145,21 +151,105 @@ Deno.test("every export of lib/ is read by another file of lib/ or by main.ts, o
   assertEquals(unread, []);
 });
 
-/** A file that only passes the name on does not count, but those that read it there do. */
+Deno.test("no two files of lib/ export the same name", () => {
+  const places = [...library].flatMap(([path, text]) => exportsOf(text).map((name) => ({ name, path })));
+  const twice = [...Map.groupBy(places, ({ name }) => name).values()].filter((group) => group.length > 1);
+  assertEquals(twice.map((group) => group.map(({ name, path }) => `${name} in ${path}`)), []);
+});
+
+/** A re-export has no readers of its own, but its importers count. */
 function readersOf(path: string, name: string): string[] {
   return imports.filter(({ to, names }) => to === path && (names.includes(name) || names.includes("*")))
-    .flatMap(({ from, passesOn }) => passesOn ? readersOf(from, name) : [from]);
+    .flatMap(({ from, isReexport }) => isReexport ? readersOf(from, name) : [from]);
 }
 
 function exportsOf(text: string): string[] {
   const declared = text.matchAll(
     /^export (?:abstract |async |declare )*(?:class|function|const|interface|type) (\w+)/gm,
   );
-  return [...declared].map(([, name]) => name!);
+  return [...new Set([...declared].map(([, name]) => name!))];
 }
 
-/** A type that is part of another export's face: whoever calls that needs the name, though no file here writes it. */
+/** A type in another export's signature: callers of that export need its name. */
 function describesExport(text: string, name: string): boolean {
   const isType = new RegExp(`^export (interface|type) ${name}\\b`, "m").test(text);
   return isType && text.match(new RegExp(`\\b${name}\\b`, "g"))!.length > 1;
 }
+
+Deno.test("references in comments and test titles resolve in this repository", () => {
+  const dangling = [...sources].flatMap(([path, text]) =>
+    [...text.matchAll(/field notes? \d+|lib\/[\w/]+\.ts|tests\/[\w/]+\.ts|docs\/[\w/]+\.md/g)]
+      .map(([reference]) => reference)
+      .filter((reference) => !isThere(reference) && path !== "tests/structure_test.ts")
+      .map((reference) => `${path}: ${reference}`)
+  );
+  assertEquals(dangling, []);
+});
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(join(ROOT, path)).isFile;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("links between the pages of the documentation resolve", () => {
+  const broken: string[] = [];
+  for (const [path, text] of pages) {
+    for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)|src="([^"]+)"/g)) {
+      if (/^https?:|^$/.test(target)) continue;
+      const [file = "", anchor] = target.split("#");
+      const to = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
+      const isFile = isThere(to) || [...Deno.readDirSync(ROOT)].some(({ name }) => name === to);
+      const page = pages.get(to);
+      if (!isFile || anchor !== undefined && page !== undefined && !anchorsOf(page).has(anchor)) {
+        broken.push(`${path}: ${target}`);
+      }
+    }
+  }
+  assertEquals(broken, []);
+});
+
+/** GitHub's anchors of headings. */
+function anchorsOf(page: string): Set<string> {
+  const headings = page.matchAll(/^#+ (.*)$/gm);
+  return new Set(
+    [...headings].map(([, text]) =>
+      text!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")
+    ),
+  );
+}
+
+const ROW = /\b(\d{4}-\d{1,2})\b/g;
+
+Deno.test("test titles name rows of docs/rfc.md, and each row names the tests that prove it", () => {
+  const checklist = pages.get("docs/rfc.md")!;
+  const rows = new Map<string, string>();
+  for (const [, row, rest] of checklist.matchAll(/^- \*\*(\d{4}-\d+)\*\*((?:.|\n(?!- |\n|#))*)/gm)) {
+    rows.set(row!, rest!);
+  }
+  assert(rows.size > 40);
+  const wrong: string[] = [];
+  for (const [path, text] of sources) {
+    if (!path.endsWith("_test.ts") || path === "tests/structure_test.ts") continue;
+    for (
+      const title of text.matchAll(/^\s*(?:Deno\.test|await t\.step)\(\s*(?:\{\s*name:\s*)?["`](.*?)["`],/gm)
+    ) {
+      for (const [, row] of title[1]!.matchAll(ROW)) {
+        if (!rows.has(row!)) wrong.push(`${path} names ${row}, which is no row`);
+        else if (!rows.get(row!)!.includes(path)) wrong.push(`row ${row} does not name ${path}`);
+      }
+    }
+  }
+  for (const [row, rest] of rows) {
+    const named = [...rest.matchAll(/tests\/[\w/]+_test\.ts/g)].map(([path]) => path);
+    if (named.length === 0 && !rest.includes("Not tested:")) {
+      wrong.push(`row ${row} names no test, and no reason`);
+    }
+    for (const path of named) {
+      if (!sources.get(path)?.includes(row)) wrong.push(`row ${row} names ${path}, which does not name it`);
+    }
+  }
+  assertEquals(wrong, []);
+});

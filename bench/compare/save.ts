@@ -1,7 +1,7 @@
 /** Keeps a report: as JSON and Markdown in results/, and its overview in the README. */
 import { type Report, toMarkdown, toOverview } from "./report.ts";
 
-const RESULTS = new URL("results/", import.meta.url);
+const RESULTS = new URL("../results/", import.meta.url);
 const README = new URL("../../README.md", import.meta.url);
 const PLACE = /(<!-- speed -->\n)[^]*?(<!-- \/speed -->)/;
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pathOf } from "./programs.ts";
 
-const SOURCES = fileURLToPath(new URL("native/", import.meta.url));
+const SOURCES = fileURLToPath(new URL("../native/", import.meta.url));
 
 const PROGRAMS = {
   load: [],

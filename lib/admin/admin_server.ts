@@ -1,6 +1,6 @@
 import type { Observe } from "../core/event.ts";
 import type { Exposition } from "../observe/prometheus.ts";
-import { type CacheControl, flush, look } from "./cache_api.ts";
+import { type CacheControl, flushCache, look } from "./cache_api.ts";
 import type { AccessControl, AccessRefusal } from "./access.ts";
 import type { ReadinessCheck } from "./readiness.ts";
 import { HttpServer } from "./http_server.ts";
@@ -53,7 +53,7 @@ export class AdminServer {
     ["GET /api/status", () => this.#status()],
     ["GET /api/events", (_request, _url, address) => this.#events(address)],
     ["GET /api/cache", (_, url) => this.#withCache((cache) => look(cache, url.searchParams))],
-    ["POST /api/cache/flush", (_, url) => this.#withCache((cache) => flush(cache, url.searchParams))],
+    ["POST /api/cache/flush", (_, url) => this.#withCache((cache) => flushCache(cache, url.searchParams))],
   ]);
 
   /** Throws what `Deno.listen` throws. */

@@ -16,7 +16,7 @@ export async function look(cache: CacheControl, parameters: URLSearchParams): Pr
 }
 
 /** `POST /api/cache/flush?name=example.com`, or `?suffix=…` for it and all below, or `?all`: forgets. */
-export async function flush(cache: CacheControl, parameters: URLSearchParams): Promise<Response> {
+export async function flushCache(cache: CacheControl, parameters: URLSearchParams): Promise<Response> {
   const what = chosen(parameters);
   if (!what) return wrong("say what to forget: ?name=example.com, ?suffix=example.com or ?all");
   return await orWrong(async () => ({ flushed: await cache.flush(what) }));

@@ -1,5 +1,5 @@
 import type { Counters } from "../observe/counters.ts";
-import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 
 /** How long it counts that an upstream has answered, in ms. */
 const FRESH = 30_000;

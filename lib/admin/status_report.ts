@@ -1,7 +1,7 @@
 import { rcodeName } from "../dns/codes.ts";
 import { type Counters, SOURCES, UpstreamCounters } from "../observe/counters.ts";
 import { quantile } from "../observe/histogram.ts";
-import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 import { byRcode } from "./live_rates.ts";
 
 /** What a report is made from. */

@@ -1,7 +1,6 @@
 import { EdnsOption, Type } from "./codes.ts";
 import { FormatError } from "./format_error.ts";
-import { HEADER } from "./message.ts";
-import { skipLabels } from "./name.ts";
+import { HEADER_BYTES, skipLabels } from "./name.ts";
 import { readUint16, RecordCursor, writeUint16 } from "./records.ts";
 
 /** The DO bit, in the OPT record's last 16 bits of TTL (RFC 3225 §3). */
@@ -152,7 +151,7 @@ export function composeOptRecord(rcode: number, options: readonly Uint8Array[]):
  */
 export function findOpt(bytes: Uint8Array): number | undefined {
   try {
-    let at = HEADER;
+    let at = HEADER_BYTES;
     for (let left = readUint16(bytes, 4); left > 0; left--) at = skipLabels(bytes, at) + 4;
     const cursor = new RecordCursor(bytes, at);
     while (cursor.next()) {

@@ -10,7 +10,7 @@ import {
 } from "./counters.ts";
 import { Exposition, type Sample, type TimedSample, unlabelled } from "./prometheus.ts";
 import type { Histogram } from "./histogram.ts";
-import type { CacheStatus, UpstreamStatus } from "./status.ts";
+import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 
 export interface ObservedState {
   readonly counters: Counters;

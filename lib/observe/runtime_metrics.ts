@@ -1,7 +1,7 @@
 import process from "node:process";
 import { type Exposition, unlabelled } from "./prometheus.ts";
 import { Histogram } from "./histogram.ts";
-import type { ThreadStatus } from "./status.ts";
+import type { ThreadStatus } from "./thread_status.ts";
 
 /** How often the event loop is looked at, in ms. */
 const PERIOD = 1000;

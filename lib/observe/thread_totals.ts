@@ -1,5 +1,5 @@
 import { Counters } from "./counters.ts";
-import type { ThreadStatus } from "./status.ts";
+import type { ThreadStatus } from "./thread_status.ts";
 
 /** What all threads together have come to: this one is counted here, the others are asked now and then. */
 export class ThreadTotals {

@@ -5,8 +5,7 @@
  * A limit that is too low lowers `--max-tcp-clients` and says so. It does not refuse the start: a name service with fewer
  * TCP clients is worth more than none, and UDP needs no descriptor for a client.
  */
-import type { Config } from "../config/config.ts";
-import { LIBRARIES } from "../frontend/udp/mmsg.ts";
+import { LIBRARIES } from "./libc.ts";
 
 /** For the runtime, log, files that are read again, lookups of upstreams' names, and what a reload has twice. */
 const BASE = 64;
@@ -22,6 +21,16 @@ const [ADMIN, ADMIN_PART] = [100, 1 / 8];
 const CLIENTS_PART = 1 / 4;
 
 const RLIMIT_NOFILE = 7;
+
+/** The part of a configuration that decides how many descriptors are in use. */
+export interface DescriptorUse {
+  readonly upstreams: readonly { readonly label: string }[];
+  readonly routes: readonly { readonly upstreams: readonly { readonly label: string }[] }[];
+  readonly listen: readonly { readonly hostname: string }[];
+  readonly workers: number;
+  readonly admin?: unknown;
+  readonly maxTcpClients: number;
+}
 
 /** How many descriptors this process may have; undefined where the C library, which knows it, cannot be had. */
 export function descriptorLimit(): number | undefined {
@@ -43,13 +52,16 @@ export function adminConnections(limit: number | undefined): number {
 }
 
 /** The configuration with as many TCP clients as there are descriptors left for. */
-export function withinDescriptors(config: Config, limit: number | undefined): Config {
+export function withinDescriptors<Config extends DescriptorUse>(
+  config: Config,
+  limit: number | undefined,
+): Config {
   if (limit === undefined) return config;
   const left = Math.max(limit - reserve(config, limit), Math.floor(limit * CLIENTS_PART));
   return left < config.maxTcpClients ? { ...config, maxTcpClients: left } : config;
 }
 
-function reserve({ upstreams, routes, listen, workers, admin }: Config, limit: number): number {
+function reserve({ upstreams, routes, listen, workers, admin }: DescriptorUse, limit: number): number {
   const servers = new Set(
     [...upstreams, ...routes.flatMap((each) => each.upstreams)].map(({ label }) => label),
   );

@@ -19,7 +19,7 @@ export type NetworkChange = "clock jumped" | "addresses changed";
 
 /**
  * Notices that this machine has slept, because the wall clock has jumped against the monotonic one, and that it has other
- * addresses than before. Either way connections are dead or lead out through what is no longer there (field notes 1, 4).
+ * addresses than before. Either way connections are dead or lead out through what is no longer there.
  */
 export class NetworkWatch implements Disposable {
   readonly #onChange: (reason: NetworkChange) => void;

@@ -3,7 +3,7 @@
  * the addresses and ports of both sides, to one of them.
  */
 import { portOf, SOCKET_ADDRESS, withPort } from "../net/sockaddr.ts";
-import { findDescriptor, type Library } from "../frontend/udp/mmsg.ts";
+import { findDescriptor, type Library } from "./libc.ts";
 
 /**
  * Whether a port is one's own, or the first socket of several is opened, or one more. The first must find nobody: with

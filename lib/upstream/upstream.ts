@@ -3,7 +3,7 @@ import type { Message } from "../dns/message.ts";
 import type { ClientSubnet } from "../dns/compose/upstream_query.ts";
 import { UpstreamError } from "../core/errors.ts";
 import type { Observe } from "../core/event.ts";
-import type { UpstreamStatus } from "../observe/status.ts";
+import type { UpstreamStatus } from "../core/status.ts";
 import type { Candidate, HedgeTrigger } from "../core/candidate.ts";
 import type { Query, Resolver } from "../core/resolver.ts";
 import { RetriedQuery } from "./connection/retried_query.ts";

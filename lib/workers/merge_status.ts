@@ -1,6 +1,6 @@
 import type { Failure } from "../core/errors.ts";
 import type { UpstreamChange } from "../core/event.ts";
-import type { CacheStatus, UpstreamStatus } from "../observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 import type { CachedAnswer } from "../resolver/cache/inspection.ts";
 
 /** How several threads fare together. */

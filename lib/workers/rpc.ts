@@ -1,6 +1,7 @@
 /** What the main thread and its workers say to each other. All of it is cloned on the way: plain things only. */
 import type { ListenAddress } from "../frontend/listeners.ts";
-import type { CacheStatus, ThreadStatus, UpstreamStatus } from "../observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
+import type { ThreadStatus } from "../observe/thread_status.ts";
 import type { ProxyInputs } from "../proxy.ts";
 import type { CachedAnswer, FlushSelection } from "../resolver/cache/inspection.ts";
 import type { FlatEvent } from "./event_codec.ts";

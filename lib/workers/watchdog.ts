@@ -5,7 +5,7 @@
  * A thread of its own looks at a count that each of the others goes on adding to. Its way out is execve(2): the same
  * program begins anew under the same process ID, with or without a service manager, and all sockets close on the way.
  */
-import { LIBRARIES } from "../frontend/udp/mmsg.ts";
+import { LIBRARIES } from "../platform/libc.ts";
 import { type SharedCounts, sharedCounts } from "./shared_count.ts";
 
 /** The environment variable by which a program that is begun anew learns why. */

@@ -1,7 +1,7 @@
 import { prepareStackTraces } from "../platform/uncaught.ts";
 import type { Call, CallName, Calls, WorkerInit, WorkerMessage, WorkerStatus } from "./rpc.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
-import { type Library, openLibrary } from "../frontend/udp/mmsg.ts";
+import { type Library, openLibrary } from "../platform/libc.ts";
 import { Proxy, type ProxyInputs } from "../proxy.ts";
 import type { FlushSelection } from "../resolver/cache/inspection.ts";
 import type { Event } from "../core/event.ts";
@@ -27,7 +27,7 @@ type Answers = {
  * the thread: another one begins in its place, in the same thread, since a new thread could not have the C library any
  * more: the right to it is the whole process's, and was given up at the start.
  */
-export class WorkerProxy {
+class WorkerProxy {
   readonly #say: (word: WorkerMessage) => void;
   readonly #relay: EventForwarder;
   readonly #counters = new Counters();

@@ -1,6 +1,6 @@
 import { ReadinessCheck } from "../../lib/admin/readiness.ts";
 import { Counters } from "../../lib/observe/counters.ts";
-import type { CacheStatus, UpstreamStatus } from "../../lib/observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "../../lib/core/status.ts";
 import { assertEquals } from "../support/assert.ts";
 
 const label = "192.0.2.53:853";

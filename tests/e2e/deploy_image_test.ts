@@ -1,4 +1,4 @@
-/** The image, built of the Dockerfile and run as the README says. Needs root and the packages of `tools.ts`. */
+/** The image, built of the Dockerfile and run as docs/deployment.md says. Needs root and the packages of `tools.ts`. */
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { buildImage, Containers } from "./containers.ts";
@@ -9,7 +9,7 @@ import { startMachineUpstream } from "./machine_upstream.ts";
 /** TEST-NET-1 (RFC 5737): an address beyond the container's own network. */
 const UPSTREAM = "192.0.2.53";
 
-Deno.test("the image answers from outside, is healthy, uses its volumes, logs JSON and stops with 0, as the README runs it", async (t) => {
+Deno.test("the image answers from outside, is healthy, uses its volumes, logs JSON and stops with 0, as docs/deployment.md runs it", async (t) => {
   await using machine = await Machine.start();
   const containers = new Containers(machine);
   await buildImage(machine, "dot-proxy");
@@ -81,12 +81,12 @@ Deno.test("the image answers from outside, is healthy, uses its volumes, logs JS
   });
 });
 
-/** The README's `docker run`, with the options for volumes that it lists. */
+/** The `docker run` of docs/deployment.md, with the options for volumes that it lists. */
 async function runCommand(directory: string, upstream: string): Promise<string[]> {
-  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
-  const [, command] = /^docker (run (?:.*\\\n)*.*) dot-proxy$/m.exec(readme) ?? [];
-  const volumes = readme.match(/^--volume .*$/gm);
-  assert(command && volumes?.length === 2, "the README runs the image, and says how with volumes");
+  const page = await Deno.readTextFile(new URL("../../docs/deployment.md", import.meta.url));
+  const [, command] = /^docker (run (?:.*\\\n)*.*) dot-proxy$/m.exec(page) ?? [];
+  const volumes = page.match(/^--volume .*$/gm);
+  assert(command && volumes?.length === 2, "the page runs the image, and mounts two volumes");
   const text = [command, ...volumes].join(" ").replace("$PWD", directory).replace("=quad9", `=${upstream}`);
   const words = text.split(/[\s\\]+/).map((word) => word.replaceAll('"', ""));
   return [...words, "--env", "DOT_PROXY_LOG_FORMAT=json", "dot-proxy"];

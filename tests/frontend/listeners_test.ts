@@ -1,6 +1,6 @@
 import { isLeftOut } from "../support/left_out.ts";
 import { ListenError, Listeners } from "../../lib/frontend/listeners.ts";
-import { openLibrary } from "../../lib/frontend/udp/mmsg.ts";
+import { openLibrary } from "../../lib/platform/libc.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../support/assert.ts";
 import { askTcp, askUdp } from "../support/clients/plain_client.ts";
 import { FakeResolver } from "../support/fakes/resolver.ts";
@@ -176,8 +176,7 @@ const canUnshare = Deno.build.os === "linux" && Deno.uid() === 0 &&
     .success;
 
 Deno.test({
-  name:
-    "a wildcard answers from the address that was asked, and follows the host's addresses (field note 17)",
+  name: "a wildcard answers from the address that was asked, and follows the host's addresses",
   ignore: isLeftOut(canUnshare),
   async fn() {
     const script = new URL("wildcard_child.ts", import.meta.url).pathname;

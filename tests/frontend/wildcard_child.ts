@@ -1,6 +1,6 @@
 /** Listens on both wildcards, asks each address over UDP and TCP, and says in JSON from where it was answered. */
 import { Listeners } from "../../lib/frontend/listeners.ts";
-import { openLibrary } from "../../lib/frontend/udp/mmsg.ts";
+import { openLibrary } from "../../lib/platform/libc.ts";
 import { addressed, FakeResolver } from "../support/fakes/resolver.ts";
 import { frame } from "../support/packets/frames.ts";
 import { modeConfig } from "../support/mode.ts";

@@ -1,7 +1,7 @@
 import { UpstreamError } from "../../lib/core/errors.ts";
 import { Counters } from "../../lib/observe/counters.ts";
 import { metrics } from "../../lib/observe/metrics.ts";
-import type { CacheStatus, UpstreamStatus } from "../../lib/observe/status.ts";
+import type { CacheStatus, UpstreamStatus } from "../../lib/core/status.ts";
 import { assertEquals, assertStringIncludes } from "../support/assert.ts";
 import { answered } from "./answers.ts";
 

@@ -31,7 +31,7 @@ Deno.test("while nothing changes nothing is said, by one timer", async () => {
   assertEquals([fixture.changes, fixture.time.waiting], [[], 1]);
 });
 
-Deno.test("a machine that has slept is noticed within 2 s, once (field note 1)", async () => {
+Deno.test("a machine that has slept is noticed within 2 s, once", async () => {
   using fixture = new Fixture();
   await fixture.time.pass(10_000);
   fixture.ahead += 30_000;
@@ -53,7 +53,7 @@ Deno.test("a clock that is set back has jumped, too; one that is adjusted has no
   assertEquals(fixture.changes, ["clock jumped"]);
 });
 
-Deno.test("addresses that come or go are a change, their order is none (field note 4)", async () => {
+Deno.test("addresses that come or go are a change, their order is none", async () => {
   using fixture = new Fixture();
   fixture.addresses = fixture.addresses.toReversed();
   await fixture.time.pass(2_000);

@@ -1,4 +1,4 @@
-/** Upstreams that are given by name, and the servers that know where they are (RFC 8310 §7.2, field note 21). */
+/** Upstreams that are given by name, and the servers that know where they are (RFC 8310 §7.2). */
 import { parseBootstrap } from "../../lib/upstream/address.ts";
 import { assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";

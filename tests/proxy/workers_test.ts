@@ -1,7 +1,7 @@
 /** Several threads on the same ports: who answers, and that all of them do as they are told. */
 import { withTicks } from "../frontend/fixture.ts";
 import { ListenError } from "../../lib/frontend/listeners.ts";
-import type { ThreadStatus } from "../../lib/observe/status.ts";
+import type { ThreadStatus } from "../../lib/observe/thread_status.ts";
 import { assertRight, names, question } from "../support/clients/query_client.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
@@ -187,7 +187,7 @@ Deno.test("all threads follow the addresses that a wildcard stands for as they c
 
 Deno.test("a thread that fails by an exception that nobody catches says so and begins anew", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
-  const module = new URL("support/failing_worker.ts", import.meta.url).href;
+  const module = new URL("../support/processes/failing_worker.ts", import.meta.url).href;
   await using proxy = await startThree(server, { module });
   await askAll(askUdp, proxy, "before");
   using stack = new DisposableStack();

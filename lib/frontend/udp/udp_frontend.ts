@@ -7,7 +7,8 @@ import { BatchFrontend } from "./batch_frontend.ts";
 import { isLinkLocal, OwnLink } from "./own_link.ts";
 import { listenUdp, type Sharing } from "../../platform/reuse_port.ts";
 import type { LoopBudget } from "../loop_budget.ts";
-import { type Library, MmsgSocket } from "./mmsg.ts";
+import { MmsgSocket } from "./mmsg.ts";
+import type { Library } from "../../platform/libc.ts";
 
 /** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
 const RECEIVERS = 4;

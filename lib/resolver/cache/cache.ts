@@ -2,7 +2,7 @@ import type { Message } from "../../dns/message.ts";
 import { essentialsOf } from "../../dns/compose/upstream_query.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { Observe } from "../../core/event.ts";
-import type { CacheStatus } from "../../observe/status.ts";
+import type { CacheStatus } from "../../core/status.ts";
 import { isAnswer, type TtlLimits } from "./cacheability.ts";
 import { freshMessage, messageBelow, staleMessage, withoutProofs } from "./message.ts";
 import { Singleflight } from "../singleflight.ts";

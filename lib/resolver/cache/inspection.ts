@@ -41,7 +41,7 @@ function matcher(store: Store, what: Exclude<FlushSelection, "all">): (ref: Ref)
 }
 
 /** Whether an entry is about a plain name in small letters, or where it is a suffix about one that ends with it. */
-export function isWithin({ entries }: Store, ref: Ref, name: Uint8Array, isSuffix: boolean): boolean {
+function isWithin({ entries }: Store, ref: Ref, name: Uint8Array, isSuffix: boolean): boolean {
   const bytes = entries.bytesOf(ref);
   const end = entries.nameEnd(ref);
   const start = end - name.length;

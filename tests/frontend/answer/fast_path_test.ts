@@ -2,7 +2,7 @@
 import { Answerer } from "../../../lib/frontend/answer/answerer.ts";
 import { Admission, type AdmissionOptions } from "../../../lib/frontend/answer/admission.ts";
 import { UdpFrontend } from "../../../lib/frontend/udp/udp_frontend.ts";
-import { openLibrary } from "../../../lib/frontend/udp/mmsg.ts";
+import { openLibrary } from "../../../lib/platform/libc.ts";
 import { parseNetwork } from "../../../lib/net/ip_network.ts";
 import { Cache } from "../../../lib/resolver/cache/cache.ts";
 import { assertEquals } from "../../support/assert.ts";

@@ -90,7 +90,7 @@ Deno.test("queries cut at any place between two writes are answered (7766-8)", a
   }
 });
 
-Deno.test("a client that half-closes gets all of its answers, then FIN (7766-3, field note 19)", async () => {
+Deno.test("a client that half-closes gets all of its answers, then FIN (7766-3)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using client = await TcpClient.connect(server.address);
@@ -153,7 +153,7 @@ Deno.test("a query of 65,535 octets is answered", async () => {
   ]);
 });
 
-Deno.test("what is truncated over UDP is whole over TCP (field note 18)", async () => {
+Deno.test("what is truncated over UDP is whole over TCP", async () => {
   const answers = Array.from({ length: 40 }, (_, i) => txt("example.com", [`${i} ${"x".repeat(100)}`]));
   using server = tcpServer({ resolver: new FakeResolver((query) => addressed(query, { answers })) });
   for (const edns of [{}, { edns: { size: 512 } }]) {

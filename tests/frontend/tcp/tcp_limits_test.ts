@@ -158,7 +158,7 @@ async function answersOn(socket: Deno.TcpConn, count: number): Promise<number> {
   return got;
 }
 
-Deno.test("a client that does not read is not read from, others are served (field notes 9, 19)", async () => {
+Deno.test("a client that does not read is not read from, others are served", async () => {
   await withGreedyClient(async (greedy, taken) => {
     assert(taken < 16 + IN_BUFFERS, `${taken} queries were read`);
     assertEquals(await answersOn(greedy, GREED), GREED, "once it reads, it gets all of its answers");

@@ -1,6 +1,6 @@
 /** The one file that hands memory to C, under random traffic on loopback and with garbage collected in between. */
 import fc from "fast-check";
-import { openLibrary } from "../../../lib/frontend/udp/mmsg.ts";
+import { openLibrary } from "../../../lib/platform/libc.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { BatchTraffic, type Place, rounds } from "./batch_traffic.ts";
 import { BATCH, NAME, SLOT, WatchedLibrary } from "./watched_library.ts";

@@ -1,6 +1,7 @@
 /** Random traffic at a UdpBatch, whose buffers are looked at all the while. */
 import fc from "fast-check";
-import { findDescriptor, type Library, MmsgSocket } from "../../../lib/frontend/udp/mmsg.ts";
+import { MmsgSocket } from "../../../lib/frontend/udp/mmsg.ts";
+import { findDescriptor, type Library } from "../../../lib/platform/libc.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { within } from "../../support/within.ts";
 import { assertFilled, BATCH, Bystanders, collectGarbage, NAME, octetsFor, SLOT } from "./watched_library.ts";

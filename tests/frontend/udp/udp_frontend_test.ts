@@ -1,5 +1,5 @@
 import { UdpFrontend } from "../../../lib/frontend/udp/udp_frontend.ts";
-import { type Library, openLibrary } from "../../../lib/frontend/udp/mmsg.ts";
+import { type Library, openLibrary } from "../../../lib/platform/libc.ts";
 import { addressOf } from "../../support/packets/answers.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../../support/assert.ts";
 import { askUdp, UdpClient } from "../../support/clients/plain_client.ts";

@@ -1,6 +1,6 @@
 /** A whole UDP front end under random traffic in batches, with garbage collected in between, until it is closed. */
 import fc from "fast-check";
-import { openLibrary } from "../../../lib/frontend/udp/mmsg.ts";
+import { openLibrary } from "../../../lib/platform/libc.ts";
 import { assert } from "../../support/assert.ts";
 import { within } from "../../support/within.ts";
 import { CLIENTS, type Kind, type Parts, UdpTraffic } from "./udp_traffic.ts";

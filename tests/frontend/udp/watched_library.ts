@@ -1,7 +1,7 @@
 /** Between UdpBatch and the C library: looks at all that the kernel is told before it is told. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Library } from "../../../lib/frontend/udp/mmsg.ts";
+import type { Library } from "../../../lib/platform/libc.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 
 /** Octets of a datagram and of an address that there is room for, and datagrams per call. */

@@ -1,4 +1,4 @@
-/** Failures are remembered for a while, apart from data (9520, field note 14). */
+/** Failures are remembered for a while, apart from data (9520). */
 import { cutReason } from "../../../lib/dns/edns.ts";
 import { Message } from "../../../lib/dns/message.ts";
 import { composeReason } from "../../../lib/dns/compose/reply.ts";

@@ -98,7 +98,7 @@ Deno.test("a name that cannot be resolved is told apart from a server that canno
   assertEquals([error.failure, error.phase], ["resolve", "resolve"]);
 });
 
-Deno.test("of a host's addresses the first that answers is taken, and it comes first from then on (field note 20)", async () => {
+Deno.test("of a host's addresses the first that answers is taken, and it comes first from then on", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   // Nobody listens on the first two.
   const dial = dialTo(`dot.test:${server.port}`, {

@@ -1,4 +1,4 @@
-/** Each way in which a dial can fail has a word of its own, found in what the platform really says (field note 28). */
+/** Each way in which a dial can fail has a word of its own, found in what the platform really says. */
 import { UpstreamError } from "../../../lib/core/errors.ts";
 import { assertEquals, assertRejects } from "../../support/assert.ts";
 import { DotServer, type DotServerOptions } from "../../support/servers/dot_server.ts";

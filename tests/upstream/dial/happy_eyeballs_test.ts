@@ -54,7 +54,7 @@ Deno.test("an address that opens at once is the only one tried, and leaves no ti
   assertEquals([fixture.tried, fixture.time.waiting, fixture.destroyed], [["a at 0"], 0, []]);
 });
 
-Deno.test("each 250 ms without one open, the next is tried beside the others (RFC 8305 §5; field note 20)", async () => {
+Deno.test("each 250 ms without one open, the next is tried beside the others (RFC 8305 §5)", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b", "c");
   await fixture.time.pass(500);

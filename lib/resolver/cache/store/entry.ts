@@ -36,10 +36,10 @@ export const EntryWord = {
 export const ENTRY_HEADER = 40;
 
 /** Was asked for since it was written. */
-export const USED = 1 << 16;
+const USED = 1 << 16;
 /** Above it in the same word: how often the addresses have taken turns. */
-export const TURN = 1 << 17;
-export const TURN_SHIFT = 17;
+const TURN = 1 << 17;
+const TURN_SHIFT = 17;
 
 export const TAG_SHIFT = 16;
 export const TAG_MASK = 0x3f;
@@ -54,7 +54,7 @@ export const NXDOMAIN_CUT = 1 << 24;
  * The upper bits of `FLAGS`: in which epoch of the store it was seen that all resolvers before the cache let the entry
  * pass as it is; zero for none.
  */
-export const GENERATION_SHIFT = 25;
+const GENERATION_SHIFT = 25;
 export const MAX_GENERATION = 127;
 
 /** Octets of an entry. */

@@ -2,13 +2,13 @@
  * Listens on an address of the last of three links, and asks there from a host that has nothing but a link-local address.
  * In a network namespace of its own; as "client" in another one. Says in JSON how many queries were answered.
  */
-import { Listeners } from "../../../lib/frontend/listeners.ts";
-import { openLibrary } from "../../../lib/frontend/udp/mmsg.ts";
-import { askTcp, UdpClient } from "../../support/clients/plain_client.ts";
-import { addressed, FakeResolver, later } from "../../support/fakes/resolver.ts";
-import { modeConfig } from "../../support/mode.ts";
-import { query } from "../../support/packets/packets.ts";
-import { answererFor, Events } from "../fixture.ts";
+import { Listeners } from "../../lib/frontend/listeners.ts";
+import { openLibrary } from "../../lib/platform/libc.ts";
+import { askTcp, UdpClient } from "../support/clients/plain_client.ts";
+import { addressed, FakeResolver, later } from "../support/fakes/resolver.ts";
+import { modeConfig } from "../support/mode.ts";
+import { query } from "../support/packets/packets.ts";
+import { answererFor, Events } from "./fixture.ts";
 
 const SERVER = { hostname: "fd00:3::1", port: 53 };
 /** Each query from a socket of its own, one after the other: each wakes the server by itself. */

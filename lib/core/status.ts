@@ -1,6 +1,4 @@
-/** How things stand now, as metrics, health and dashboard show it: numbers that are read, and nothing to change. */
-import type { Counts } from "./counters.ts";
-import type { Histogram } from "./histogram.ts";
+/** How upstreams and cache are doing, for metrics, readiness and dashboard: values to read, nothing to change. */
 
 export interface UpstreamStatus {
   readonly label: string;
@@ -24,15 +22,4 @@ export interface CacheStatus {
   readonly maxOctets: number;
   /** Entries that had to go before their time. */
   readonly evictions: number;
-}
-
-/** Another thread that answers as well. */
-export interface ThreadStatus {
-  readonly counts: Counts;
-  /** JavaScript's part of the memory. */
-  readonly heapOctets: number;
-  /** How late its event loop runs. */
-  readonly lag: Pick<Histogram, "counts" | "sum">;
-  /** Answers that the query log was not told of. */
-  readonly lost: number;
 }
