@@ -1,30 +1,38 @@
-import type { Message } from "../dns/message.ts";
-import type { Query } from "./resolver.ts";
+/**
+ * An upstream as the balancer sees it, and the callback by which the upstream reports a slow query to the balancer.
+ */
 
-/** Whoever asked an upstream and has others to turn to. */
+import type { Message } from "../dns/message.ts";
+import type { Query, Resolver } from "./resolver.ts";
+
+/** Decides whether a slow query is also sent to another upstream. */
 export interface HedgeTrigger {
   /**
-   * The query has waited longer than this upstream's answers usually take. To ask another is an extra query, unless it
-   * is free: this one has not left yet, or half of its time is over.
+   * Called when the query has waited longer than this upstream's responses usually take, and once more when half of its
+   * time is over. `withoutBudget`: the extra query is not charged to the hedge budget, because the first one has not
+   * been sent yet or because half of its time is over.
    */
-  onSlow(attempt: { readonly isFree: boolean }): void;
+  onSlow(slow: { readonly withoutBudget: boolean }): void;
 }
 
-/** One of several upstreams, as whoever chooses among them sees it. */
-export interface Candidate {
+/** One of several upstreams between which the balancer chooses. */
+export interface Candidate extends Resolver {
   readonly label: string;
-  /** Its share where queries are shared out, in relation to the others'. */
+  /** Its share of the queries, in proportion to the weights of the other candidates. */
   readonly weight: number;
-  /** Whether there is no reason to think that it would not answer. */
+  /** False while the upstream backs off, or while its best connection is stalled. */
   readonly usable: boolean;
-  /** How long an answer can be expected to take now, in ms; a handshake is part of it where one is needed. */
+  /** Expected time to the next response in ms, including the handshake if one is needed. */
   readonly expectedLatency: number;
-  /** When it was last asked, in ms on the one clock. */
-  readonly askedAt: number;
+  /** Time of the last query, in ms of the monotonic clock. */
+  readonly lastQueryAt: number;
+
+  /** Sends the query, and sends it again after any failure that permits a retry. For queries without an alternative. */
+  resolve(query: Query): Promise<Message>;
 
   /**
-   * As `Resolver.resolve`. With an asker, a query that has been sent is sent again to this upstream only where its
-   * connection was closed, which is normal life; any other failure rejects, because there are others to ask.
+   * Sends the query, and sends it again only if its connection was closed. Any other failure rejects at once, because
+   * the caller can try another candidate. Calls the trigger while the response is slow.
    */
-  resolve(query: Query, asker?: HedgeTrigger): Promise<Message>;
+  exchange(query: Query, trigger: HedgeTrigger): Promise<Message>;
 }

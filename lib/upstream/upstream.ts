@@ -5,7 +5,7 @@ import { UpstreamError } from "../core/errors.ts";
 import type { Observe } from "../core/event.ts";
 import type { UpstreamStatus } from "../core/status.ts";
 import type { Candidate, HedgeTrigger } from "../core/candidate.ts";
-import type { Query, Resolver } from "../core/resolver.ts";
+import type { Query } from "../core/resolver.ts";
 import { RetriedQuery } from "./connection/retried_query.ts";
 import type { Channel, Dial, DialOptions } from "./connection/channel.ts";
 import { type CloseReason, Connection, type ConnectionOptions } from "./connection/connection.ts";
@@ -68,10 +68,10 @@ export interface UpstreamOptions {
  *     the upstream backs off (`Reachability`);    the upstream is up; doubted connections are dead, and
  *     meanwhile each connection is a trial        their queries are sent over this connection as well
  */
-export class Upstream implements Resolver, Candidate, Disposable {
+export class Upstream implements Candidate, Disposable {
   readonly label: string;
   readonly weight: number;
-  askedAt = 0;
+  lastQueryAt = 0;
   readonly #options: UpstreamOptions;
   readonly #latency = new Latency();
   readonly #limits = new LearnedLimits();
@@ -112,9 +112,17 @@ export class Upstream implements Resolver, Candidate, Disposable {
     return this.#latency.smoothed + (this.#best()?.state === "open" ? 0 : this.#handshake);
   }
 
-  resolve(query: Query, asker?: HedgeTrigger): Promise<Message> {
+  resolve(query: Query): Promise<Message> {
+    return this.#exchange(query);
+  }
+
+  exchange(query: Query, trigger: HedgeTrigger): Promise<Message> {
+    return this.#exchange(query, trigger);
+  }
+
+  #exchange(query: Query, trigger?: HedgeTrigger): Promise<Message> {
     query.trace.upstream = this.label;
-    const now = this.askedAt = this.#options.now();
+    const now = this.lastQueryAt = this.#options.now();
     this.#policy.asked(now);
     const network = this.#shares.networkOf(query.client.address);
     this.#shares.take(network);
@@ -124,7 +132,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
         if (isHeld) this.#shares.giveBack(network);
         isHeld = false;
       };
-      const attempt = new RetriedQuery(query, asker, {
+      const attempt = new RetriedQuery(query, trigger, {
         begunAt: now,
         network,
         resolve: (response) => {
@@ -145,7 +153,7 @@ export class Upstream implements Resolver, Candidate, Disposable {
     try {
       const connection = attempt.isSuspect ? this.#isolated(attempt, now) : this.#connection(attempt, now);
       attempt.query.trace.attempts++;
-      attempt.asker = attempt.asked;
+      attempt.trigger = attempt.hedge;
       connection.send(attempt, now, this.#latency.slowAfter);
     } catch (error) {
       attempt.fail(error);

@@ -82,17 +82,19 @@ class Validating implements Disposable {
   readonly fixture: CacheFixture;
 
   constructor() {
+    const resolve = ({ message }: { message: Message }) => {
+      const rcode = this.isBogus && !(message.flags & CD) ? 2 : 0;
+      const answers = rcode === 0 ? [a("a.test", "192.0.2.1", 60)] : [];
+      return Promise.resolve(Message.parse(response(message.bytes, { rcode, answers })));
+    };
     const upstream = {
       label: "upstream",
       weight: 1,
       usable: true,
       expectedLatency: 1,
-      askedAt: 0,
-      resolve: ({ message }: { message: Message }) => {
-        const rcode = this.isBogus && !(message.flags & CD) ? 2 : 0;
-        const answers = rcode === 0 ? [a("a.test", "192.0.2.1", 60)] : [];
-        return Promise.resolve(Message.parse(response(message.bytes, { rcode, answers })));
-      },
+      lastQueryAt: 0,
+      resolve,
+      exchange: resolve,
     };
     const now = () => this.fixture.time.now();
     const dispatcher = new Balancer({

@@ -81,11 +81,11 @@ class BalancedQuery implements HedgeTrigger {
     return this.#outcome.promise;
   }
 
-  onSlow({ isFree }: { readonly isFree: boolean }): void {
+  onSlow({ withoutBudget }: { readonly withoutBudget: boolean }): void {
     if (this.#settled || !this.#order[this.#next]?.usable) return;
     const { budget } = this.#options;
     const { trace } = this.#query;
-    if ((isFree || budget?.spend()) && this.#attempt()) trace.hedges = (trace.hedges ?? 0) + 1;
+    if ((withoutBudget || budget?.spend()) && this.#attempt()) trace.hedges = (trace.hedges ?? 0) + 1;
   }
 
   #attempt(): boolean {
@@ -93,7 +93,7 @@ class BalancedQuery implements HedgeTrigger {
     if (!candidate) return false;
     this.#next++;
     this.#running++;
-    candidate.resolve(this.#query, this).then(
+    candidate.exchange(this.#query, this).then(
       (response) => this.#answered(response, candidate),
       (error) => this.#failed(error, candidate),
     );

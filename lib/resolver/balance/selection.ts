@@ -44,7 +44,7 @@ function fastest(now: () => number): Order {
     const order = byLatency(query, candidates);
     if (++queries < EXPLORE_EVERY) return order;
     const forgotten = order.findIndex((each, i) =>
-      i > 0 && each.usable && now() - each.askedAt > EXPLORE_AFTER
+      i > 0 && each.usable && now() - each.lastQueryAt > EXPLORE_AFTER
     );
     if (forgotten < 0) return order;
     queries = 0;

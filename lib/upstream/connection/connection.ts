@@ -156,7 +156,7 @@ export class Connection implements Disposable {
     return this.#liveness.isDoubted;
   }
 
-  /** Sends the query. Its asker is told after `slowAfter` ms from `now` on, and again when half of its time is over. */
+  /** Sends the query. Its trigger is told after `slowAfter` ms from `now` on, and again when half of its time is over. */
   send(pending: PendingQuery, now = this.#options.now(), slowAfter = Infinity): void {
     if (this.#state === "draining" || this.#state === "closed") {
       return pending.reject(this.#error("closed", { sent: false }));

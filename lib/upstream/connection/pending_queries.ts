@@ -16,9 +16,9 @@ export interface PendingQuery extends Waiting<PendingQuery> {
   readonly message: Message;
   readonly deadline: number;
   /** Told when `slowAt` has come; undefined when nobody wants to know any more. */
-  asker: HedgeTrigger | undefined;
+  trigger: HedgeTrigger | undefined;
   slowAt: number;
-  /** When to tell the asker for the last time. */
+  /** When to tell the trigger for the last time. */
   lateAt: number;
   sentAt: number;
   /** Neither is called more than once for each time that it is sent. */
@@ -181,14 +181,14 @@ export class PendingQueries {
 }
 
 /**
- * Tells the asker that its query is slow, and a second time when there is just time for another attempt. What has
+ * Tells the trigger that its query is slow, and a second time when there is just time for another attempt. What has
  * not been sent, or waits on a connection that is as good as dead, is free to go elsewhere.
  */
-function remind(pending: PendingQuery, now: number, isFree: boolean): void {
-  const { asker, slowAt, lateAt } = pending;
-  if (asker === undefined || now < slowAt) return;
+function remind(pending: PendingQuery, now: number, withoutBudget: boolean): void {
+  const { trigger, slowAt, lateAt } = pending;
+  if (trigger === undefined || now < slowAt) return;
   const isLate = now >= lateAt;
-  if (isLate) pending.asker = undefined;
+  if (isLate) pending.trigger = undefined;
   else pending.slowAt = lateAt;
-  asker.onSlow({ isFree: isLate || isFree });
+  trigger.onSlow({ withoutBudget: isLate || withoutBudget });
 }

@@ -10,7 +10,7 @@ import type { PendingQuery } from "./pending_queries.ts";
 export class Probe implements PendingQuery {
   readonly message: Message;
   readonly deadline: number;
-  readonly asker = undefined;
+  readonly trigger = undefined;
   sentAt = 0;
   slowAt: number;
   lateAt = Infinity;

@@ -25,8 +25,8 @@ export class RetriedQuery implements PendingQuery {
   /** The client's network: see `ClientShares`. */
   readonly network: number;
   /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
-  readonly asked: HedgeTrigger | undefined;
-  asker: HedgeTrigger | undefined;
+  readonly hedge: HedgeTrigger | undefined;
+  trigger: HedgeTrigger | undefined;
   /** Whether the next try is on a connection of its own: this query may be what ends the connections it is sent on. */
   isSuspect = false;
   readonly #resolve: (response: Message) => void;
@@ -41,7 +41,7 @@ export class RetriedQuery implements PendingQuery {
 
   constructor(
     query: Query,
-    asker: HedgeTrigger | undefined,
+    trigger: HedgeTrigger | undefined,
     { begunAt, network, resolve, reject, again }: {
       begunAt: number;
       network: number;
@@ -53,7 +53,7 @@ export class RetriedQuery implements PendingQuery {
     this.query = query;
     this.begunAt = begunAt;
     this.network = network;
-    this.asked = this.asker = asker;
+    this.hedge = this.trigger = trigger;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#again = again;
@@ -84,8 +84,8 @@ export class RetriedQuery implements PendingQuery {
 
   /** Counts a failure and decides whether another attempt may follow. */
   mayFollow(error: UpstreamError, now: number): boolean {
-    // A query with an asker turns to another upstream, unless only its connection was closed.
-    if (!error.again || this.asked && error.failure !== "closed") return false;
+    // A query with a trigger turns to another upstream, unless only its connection was closed.
+    if (!error.again || this.hedge && error.failure !== "closed") return false;
     if (error.sent) this.#failures++;
     return this.#failures < MAX_SENT && now < this.deadline;
   }
@@ -101,9 +101,9 @@ export class RetriedQuery implements PendingQuery {
    */
   copy(now: number): RetriedQuery | undefined {
     if (this.#failures + 1 >= MAX_SENT || now >= this.deadline) return undefined;
-    const { query, begunAt, network, asked } = this;
+    const { query, begunAt, network, hedge } = this;
     const original = this.#original ?? this;
-    const copy = new RetriedQuery(query, asked, {
+    const copy = new RetriedQuery(query, hedge, {
       begunAt,
       network,
       resolve: this.#resolve,
@@ -114,7 +114,7 @@ export class RetriedQuery implements PendingQuery {
     copy.#failures = this.#failures + 1;
     copy.isSuspect = copy.isLastTry;
     original.#places++;
-    this.asker = undefined; // the copy reminds it from now on
+    this.trigger = undefined; // the copy reminds it from now on
     return copy;
   }
 }

@@ -7,7 +7,7 @@ import type { ResponseFields } from "../../support/packets/packets.ts";
 const SERVFAIL: ResponseFields = { rcode: 2 };
 const NXDOMAIN: ResponseFields = { rcode: 3 };
 const REFUSED: ResponseFields = { rcode: 5 };
-const FREE = { isFree: true };
+const WITHOUT_BUDGET = { withoutBudget: true };
 
 /** The first upstream fails its query, and with CD set again: it is not about validation. */
 async function failed(fixture: Fixture, fields: ResponseFields): Promise<void> {
@@ -138,7 +138,7 @@ Deno.test("one that is not usable does not serve as a hedge, but is tried when a
   const fixture = new Fixture(2);
   fixture.all[1]!.usable = false;
   const fate = fixture.ask();
-  fixture.all[0]!.attempt.asker!.onSlow(FREE);
+  fixture.all[0]!.attempt.trigger!.onSlow(WITHOUT_BUDGET);
   assertEquals(fixture.asked, [1, 0]);
   fixture.all[0]!.attempt.fail();
   await settled();
@@ -163,7 +163,7 @@ Deno.test("a single upstream is told that there is nobody else, whatever the str
   for (const name of ["fastest", "race"] as const) {
     const fixture = new Fixture(1, name);
     const fate = fixture.ask();
-    assertEquals([fixture.asked, fixture.all[0]!.attempt.asker], [[1], undefined]);
+    assertEquals([fixture.asked, fixture.all[0]!.attempt.trigger], [[1], undefined]);
     fixture.all[0]!.attempt.answer(SERVFAIL);
     await settled();
     assertEquals(fate.outcome, "2 from a");

@@ -4,8 +4,8 @@ import { Dispatching as Fixture } from "../../support/fakes/balancer_fixture.ts"
 import { settled } from "../../support/fakes/time.ts";
 
 const SERVFAIL = { rcode: 2 };
-const NOT_FREE = { isFree: false };
-const FREE = { isFree: true };
+const WITHIN_BUDGET = { withoutBudget: false };
+const WITHOUT_BUDGET = { withoutBudget: true };
 
 /** How many extra queries can be sent at once. */
 function rest(budget: HedgeBudget): number {
@@ -44,13 +44,13 @@ Deno.test("a slow answer is hedged: the first good one wins, and what comes late
     for (const end of ["answer", "fail"] as const) {
       const fixture = new Fixture(3);
       const fate = fixture.ask();
-      fixture.all[0]!.attempt.asker!.onSlow(NOT_FREE);
+      fixture.all[0]!.attempt.trigger!.onSlow(WITHIN_BUDGET);
       assertEquals(fixture.asked, [1, 1, 0]);
       fixture.all[winner]!.attempt.answer();
       await settled();
       assertEquals(fate.outcome, `0 from ${"ab"[winner]}`);
       fixture.all[loser]!.attempt[end]();
-      fixture.all[loser]!.attempt.asker!.onSlow(FREE);
+      fixture.all[loser]!.attempt.trigger!.onSlow(WITHOUT_BUDGET);
       await settled();
       assertEquals([fixture.asked, fate.outcome], [[1, 1, 0], `0 from ${"ab"[winner]}`]);
     }
@@ -60,7 +60,7 @@ Deno.test("a slow answer is hedged: the first good one wins, and what comes late
 Deno.test("a hedged query fails only when both have failed, and others are asked meanwhile", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
-  fixture.all[0]!.attempt.asker!.onSlow(NOT_FREE);
+  fixture.all[0]!.attempt.trigger!.onSlow(WITHIN_BUDGET);
   fixture.all[0]!.attempt.fail("closed");
   await settled();
   assertEquals([fixture.asked, fate.outcome], [[1, 1, 1], "waiting"]);
@@ -79,7 +79,7 @@ Deno.test("two poor answers are not the end while a third upstream has not spoke
     fixture.all[0]!.attempt.answer(SERVFAIL);
     await settled();
   }
-  fixture.all[1]!.attempt.asker!.onSlow(NOT_FREE);
+  fixture.all[1]!.attempt.trigger!.onSlow(WITHIN_BUDGET);
   fixture.all[1]!.attempt.answer(SERVFAIL);
   await settled();
   assertEquals([fixture.asked, fate.outcome], [[2, 1, 1], "waiting"]);
@@ -93,7 +93,7 @@ Deno.test("hedges are 5 % of all queries however many are slow, beyond those sav
   for (let i = 0; i < 4_000; i++) {
     fixture.ask();
     const { attempt } = fixture.all[0]!;
-    attempt.asker!.onSlow(NOT_FREE);
+    attempt.trigger!.onSlow(WITHIN_BUDGET);
     attempt.answer();
     await settled();
   }
@@ -105,7 +105,7 @@ Deno.test("another attempt that is free, is free: no budget limits it", () => {
   const fixture = new Fixture(2);
   for (let i = 0; i < 1_000; i++) {
     fixture.ask();
-    fixture.all[0]!.attempt.asker!.onSlow(FREE);
+    fixture.all[0]!.attempt.trigger!.onSlow(WITHOUT_BUDGET);
   }
   assertEquals(fixture.asked, [1_000, 1_000]);
 });
@@ -114,8 +114,8 @@ Deno.test("sharded: a slow answer is waited for; only half of the time over, the
   const fixture = new Fixture(3, "sharded");
   fixture.ask();
   const first = fixture.all.find(({ attempts }) => attempts.length === 1)!;
-  first.attempt.asker!.onSlow(NOT_FREE);
+  first.attempt.trigger!.onSlow(WITHIN_BUDGET);
   assertEquals(fixture.asked.filter((count) => count > 0), [1]);
-  first.attempt.asker!.onSlow(FREE);
+  first.attempt.trigger!.onSlow(WITHOUT_BUDGET);
   assertEquals(fixture.asked.filter((count) => count > 0), [1, 1]);
 });

@@ -93,7 +93,7 @@ Deno.test("fastest: one not asked for 5 s gets a query now and then, which are l
     const [first] = order(all);
     longest = Math.max(longest, now - lastAsked.get(first!)!);
     lastAsked.set(first!, now);
-    first!.askedAt = now;
+    first!.lastQueryAt = now;
     return first!;
   });
   assert(count - firsts.a! <= count / 20, `${firsts.a} of ${count}`);
@@ -109,7 +109,7 @@ Deno.test("fastest: with two upstreams, exploration takes less than one query in
   const firsts = shares(50_000, () => {
     now += 2;
     const [first] = order([a!, b!]);
-    first!.askedAt = now;
+    first!.lastQueryAt = now;
     return first!;
   });
   assert(firsts.b! >= 15 && firsts.b! < 50, `${firsts.b}`);
@@ -118,7 +118,7 @@ Deno.test("fastest: with two upstreams, exploration takes less than one query in
 Deno.test("fastest: what is not usable is not explored", () => {
   const order = orderer("fastest", () => 1e6);
   const [a, b] = candidates(2);
-  a!.askedAt = 1e6;
+  a!.lastQueryAt = 1e6;
   b!.usable = false;
   assertEquals(shares(1_000, () => order([a!, b!])[0]!), { a: 1_000 });
 });

@@ -18,13 +18,13 @@ export function asking(name: string, deadline = Infinity): Query {
 /** One query that the candidate was asked. */
 export class Attempt {
   readonly query: Query;
-  readonly asker: HedgeTrigger | undefined;
+  readonly trigger: HedgeTrigger | undefined;
   readonly #label: string;
   readonly #outcome: PromiseWithResolvers<Message>;
 
-  constructor(query: Query, facts: { asker: HedgeTrigger | undefined; label: string }) {
+  constructor(query: Query, facts: { trigger: HedgeTrigger | undefined; label: string }) {
     this.query = query;
-    this.asker = facts.asker;
+    this.trigger = facts.trigger;
     this.#label = facts.label;
     this.#outcome = Promise.withResolvers<Message>();
   }
@@ -51,7 +51,7 @@ export class FakeCandidate implements Candidate {
   weight = 1;
   usable = true;
   expectedLatency = 10;
-  askedAt = 0;
+  lastQueryAt = 0;
   readonly attempts: Attempt[] = [];
 
   constructor(label: string, fields: Partial<Pick<Candidate, "weight" | "usable" | "expectedLatency">> = {}) {
@@ -64,8 +64,16 @@ export class FakeCandidate implements Candidate {
     return this.attempts.at(-1)!;
   }
 
-  resolve(query: Query, asker?: HedgeTrigger): Promise<Message> {
-    const attempt = new Attempt(query, { asker, label: this.label });
+  resolve(query: Query): Promise<Message> {
+    return this.#attempt(query);
+  }
+
+  exchange(query: Query, trigger: HedgeTrigger): Promise<Message> {
+    return this.#attempt(query, trigger);
+  }
+
+  #attempt(query: Query, trigger?: HedgeTrigger): Promise<Message> {
+    const attempt = new Attempt(query, { trigger, label: this.label });
     this.attempts.push(attempt);
     return attempt.promise;
   }

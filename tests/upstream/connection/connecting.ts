@@ -58,7 +58,7 @@ export function pending(
   fields: Pick<PendingQuery, "message" | "deadline" | "resolve" | "reject"> & Partial<PendingQuery>,
 ): PendingQuery {
   const links = { id: 0, older: undefined, younger: undefined };
-  return { asker: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...links, ...fields };
+  return { trigger: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...links, ...fields };
 }
 
 /** Queries for names of their own, and what became of them so far: a name, a failure, or nothing. */

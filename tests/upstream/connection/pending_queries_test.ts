@@ -9,7 +9,7 @@ const DEADLINE = 4_000;
 interface Fate {
   readonly pending: PendingQuery;
   outcome: string;
-  /** What its asker was told: whether another attempt would be free. */
+  /** What its trigger was told: whether another attempt would be free. */
   readonly told: boolean[];
 }
 
@@ -28,7 +28,7 @@ function add(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = {
     pending: pending({
       message: message("name.test"),
       deadline: now + DEADLINE,
-      asker: { onSlow: ({ isFree }: { isFree: boolean }) => void told.push(isFree) },
+      trigger: { onSlow: ({ withoutBudget }: { withoutBudget: boolean }) => void told.push(withoutBudget) },
       slowAt: now + 100,
       lateAt: now + DEADLINE / 2,
       resolve: () => fate.outcome = "answered",
@@ -112,7 +112,7 @@ Deno.test("a query is given up at its deadline, sent or not, and says which", as
   assertEquals([queries.size, queries.abandoned], [0, 1]);
 });
 
-Deno.test("an asker is told of a slow answer once, and once more when half of the time is over: then it is free", () => {
+Deno.test("an trigger is told of a slow answer once, and once more when half of the time is over: then it is free", () => {
   const queries = newPending();
   const { told } = send(queries, 0);
   for (let now = 0; now < 4_000; now += 10) {
@@ -123,11 +123,11 @@ Deno.test("an asker is told of a slow answer once, and once more when half of th
 });
 
 Deno.test("many that wait on a stalled connection may go elsewhere for free; few may be one slow name's", () => {
-  for (const [count, isFree] of [[8, true], [7, false]] as const) {
+  for (const [count, withoutBudget] of [[8, true], [7, false]] as const) {
     const queries = newPending();
     const fates = Array.from({ length: count }, (_, i) => send(queries, i));
     for (let now = 0; now < 200; now += 10) queries.lookThrough(now, 100);
-    for (const { told } of fates) assertEquals(told, [isFree]);
+    for (const { told } of fates) assertEquals(told, [withoutBudget]);
   }
 });
 
@@ -140,16 +140,16 @@ Deno.test("what waits to be sent may go elsewhere for free", () => {
   assertEquals(told, [true, true]);
 });
 
-Deno.test("where half of the time comes before what is slow, the asker is told once", () => {
+Deno.test("where half of the time comes before what is slow, the trigger is told once", () => {
   const queries = newPending();
   const { told } = send(queries, 0, { slowAt: 2_000 });
   for (const now of [1_999, 2_000, 2_010, 3_000]) queries.lookThrough(now, 100);
   assertEquals(told, [true]);
 });
 
-Deno.test("without an asker there is nobody to tell, and an answered query tells no more", () => {
+Deno.test("without an trigger there is nobody to tell, and an answered query tells no more", () => {
   const queries = newPending();
-  send(queries, 0, { asker: undefined });
+  send(queries, 0, { trigger: undefined });
   const { told, pending } = send(queries, 0);
   queries.remove(pending, 50);
   queries.lookThrough(3_000, 100);
