@@ -162,14 +162,14 @@ export class PolicyChain implements Disposable {
     const { config: { lists }, observe } = this.#options;
     return readLists(lists, {
       unhurried,
-      report: (report) => observe({ kind: "list read", ...report }),
+      report: (report) => observe({ kind: "list loaded", ...report }),
       // At the start there is nothing to stay with, and one bad list is no reason to do without the others.
       ...!unhurried && { onBadList: (error: UsageError) => this.#complain(error) },
     });
   }
 
   #complain(error: unknown): void {
-    this.#options.observe({ kind: "list trouble", reason: (error as Error).message });
+    this.#options.observe({ kind: "list reload failed", reason: (error as Error).message });
   }
 
   #readHosts(): Hosts[] {
@@ -190,7 +190,7 @@ export class PolicyChain implements Disposable {
       throw unreadable("--hosts", path, new Error("no line of it can be understood"));
     }
     const names = new Set(hosts.records.map(({ name }) => String(name))).size;
-    this.#options.observe({ kind: "list read", label: path, names, ignored: hosts.ignored });
+    this.#options.observe({ kind: "list loaded", label: path, names, ignored: hosts.ignored });
     return hosts;
   }
 

@@ -54,7 +54,7 @@ export class UpstreamRegistry implements Disposable {
     this.#pool = previous ? previous.#pool : new UpstreamPool();
     const { config: { bootstrap }, observe, now } = options;
     this.#watch = new NetworkWatch({
-      onTrouble: (error) => observe({ kind: "host trouble", trouble: ADDRESSES_UNKNOWN, error }),
+      onTrouble: (error) => observe({ kind: "host error", problem: ADDRESSES_UNKNOWN, error }),
       onChange: (reason) => {
         observe({ kind: "network changed", reason });
         for (const upstream of [...this.#byLabel.values(), ...this.#bootstraps]) upstream.reset();

@@ -106,7 +106,7 @@ Deno.test("files are read again beside the traffic; one that cannot be read leav
   await policy.reload();
   assertEquals([await told(first, "a.lan"), await told(first, "b.example")], ["0 10.0.0.2", "3"]);
   const kinds = fixture.events.map(({ kind }) => kind);
-  assertEquals(kinds.filter((kind) => kind === "list trouble").length, 1);
+  assertEquals(kinds.filter((kind) => kind === "list reload failed").length, 1);
 });
 
 Deno.test("a hosts file that is empty at the start is in force when it has names", async () => {
@@ -154,7 +154,11 @@ Deno.test("a list that goes away before it has been read lets questions pass, or
     if (unhurried) await assertRejects(() => policy.loaded, UsageError, `--block: cannot read "${path}"`);
     else assertEquals((await resolved(first, asked("ads.example"))).rcode, 0);
   }
-  assertEquals(fixture.events.map(({ kind }) => kind), ["list trouble"], "of the second, who waits tells");
+  assertEquals(
+    fixture.events.map(({ kind }) => kind),
+    ["list reload failed"],
+    "of the second, who waits tells",
+  );
 });
 
 Deno.test("private addresses from strangers pass unless protection is on", async () => {

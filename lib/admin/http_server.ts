@@ -64,7 +64,7 @@ export class HttpServer {
         if (this.#stopping) return;
         if (GONE.has(errorCode(error) ?? "")) continue;
         const address = formatHostPort(this.address.hostname, this.address.port);
-        this.#options.observe({ kind: "socket trouble", transport: "tcp", address, error });
+        this.#options.observe({ kind: "socket error", transport: "tcp", address, error });
         if (isShortage(error)) this.#makeRoom();
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
@@ -78,7 +78,7 @@ export class HttpServer {
     if (this.#connections.size >= maxConnections && !this.#makeRoom()) {
       socket.close();
       const reason = `the admin address has ${maxConnections} connections already`;
-      return observe({ kind: "client refused", address, reason });
+      return observe({ kind: "connection rejected", address, reason });
     }
     const connection = new Connection(socket, handler, observe);
     this.#connections.add(connection);
@@ -174,7 +174,7 @@ class Connection implements Disposable {
     try {
       return await this.#handler(request, this.#socket.remoteAddr.hostname);
     } catch (error) {
-      this.#observe({ kind: "defect", error });
+      this.#observe({ kind: "internal error", error });
       return refusal(500, "this is a defect, see the log");
     }
   }

@@ -1,10 +1,15 @@
+/**
+ * Events: the changes of state and the answers that the core reports. The union is closed, so that each subscriber handles
+ * every kind. The core does not log; `observe/` turns events into counters and log lines.
+ */
+
 import type { UpstreamError } from "./errors.ts";
 import type { Client, Query } from "./resolver.ts";
 
-/** Something worth knowing. One per answer, one per change of state. */
+/** One event per answer, and one per change of state. */
 export type Event =
   | Listening
-  | Skipped
+  | ListenerSkipped
   | Answered
   | Hits
   | RejectedMessage
@@ -18,11 +23,11 @@ export type Event =
   | Exchanged
   | ConnectionClosed
   | ConnectionRejected
-  | SocketTrouble
-  | HostTrouble
-  | QueryLogTrouble
-  | CacheFileTrouble
-  | ListRead
+  | SocketError
+  | HostError
+  | QueryLogError
+  | CacheFileError
+  | ListLoaded
   | ListReloadFailed
   | Reload;
 
@@ -32,61 +37,62 @@ export interface Listening {
   readonly address: string;
 }
 
-/** An address that would have been listened on by default, but cannot be. */
-export interface Skipped {
+/** A default listen address that this host cannot use. */
+export interface ListenerSkipped {
   readonly kind: "skipped";
   readonly address: string;
   readonly reason: string;
 }
 
+/** One query was answered, from any source. */
 export interface Answered {
   readonly kind: "answered";
   readonly query: Query;
   readonly rcode: number;
   readonly milliseconds: number;
-  /** Why there is no better answer. */
+  /** The failure behind a SERVFAIL or a stale answer. */
   readonly error?: UpstreamError;
 }
 
-/** Several answers of the cache at once, in place of as many `Answered` where nobody wants to know of each. */
+/** Several cache hits in one event. Replaces as many `Answered` events while no subscriber needs one per query. */
 export interface Hits {
   readonly kind: "hits";
   readonly transport: "udp" | "tcp";
   readonly rcode: number;
   readonly count: number;
-  /** What the last of them took. */
+  /** Time of the last hit. */
   readonly milliseconds: number;
 }
 
-/** What came was no query that can be resolved: nobody was asked. */
+/** A message that cannot be resolved, for example because it is malformed. No upstream was asked. */
 export interface RejectedMessage {
-  readonly kind: "turned away";
+  readonly kind: "rejected";
   readonly client: Client;
-  /** What the client was told; undefined where it was met with silence. */
+  /** RCODE of the response; undefined if none was sent. */
   readonly rcode: number | undefined;
 }
 
-/** A client that may not ask, or asks too much: nothing of its query was read. */
+/** A query of a client that may not ask, or asks too often. The query was not parsed. */
 export interface Denied {
   readonly kind: "denied";
   readonly client: Client;
   readonly reason: DenialReason;
-  /** Whether the client was told; else it was met with silence. */
+  /** Whether the client got a response: REFUSED, or truncated by the rate limit. */
   readonly answered: boolean;
 }
 
 export type DenialReason = "not allowed" | "rate limit";
 
-/** An exception that says this program is wrong; the client got SERVFAIL. */
+/** An exception that only a bug can cause. A query that it interrupted was answered with SERVFAIL. */
 export interface InternalError {
-  readonly kind: "defect";
+  readonly kind: "internal error";
   readonly error: unknown;
 }
 
-/** One of several threads has failed, or answers again; the others go on. */
+/** One of several threads stopped or resumed answering. The other threads go on. */
 export interface ThreadChange {
   readonly kind: "thread";
-  /** Its number, which the main thread's being 1. */
+  /** Number of the thread; the main thread has number 1. */
   readonly thread: number;
   readonly state: "up" | "down";
   readonly reason?: string;
@@ -100,7 +106,7 @@ export interface UpstreamChange {
   readonly error?: UpstreamError;
 }
 
-/** This machine has slept or moved: all connections were dropped, and what was held against upstreams is forgotten. */
+/** This machine slept or changed its network. All connections were dropped, and backoff of upstreams was reset. */
 export interface NetworkChanged {
   readonly kind: "network changed";
   readonly reason: "clock jumped" | "addresses changed";
@@ -109,18 +115,18 @@ export interface NetworkChanged {
 export interface ConnectionOpened {
   readonly kind: "connection opened";
   readonly upstream: string;
-  /** For TCP and TLS. */
+  /** Duration of the TCP and TLS handshakes. */
   readonly milliseconds: number;
 }
 
-/** A connection to a server that could not prove who it is, used all the same because somebody asked for that. */
+/** A connection to a server that failed authentication, used because of `--opportunistic`. */
 export interface Unauthenticated {
   readonly kind: "unauthenticated";
   readonly upstream: string;
   readonly error: UpstreamError;
 }
 
-/** An upstream answered a query, whether or not somebody still waits for it. */
+/** An upstream answered a query, even if the query was already answered or timed out. */
 export interface Exchanged {
   readonly kind: "exchanged";
   readonly upstream: string;
@@ -130,68 +136,68 @@ export interface Exchanged {
 export interface ConnectionClosed {
   readonly kind: "connection closed";
   readonly upstream: string;
-  /** Queries it had answered. */
+  /** Number of queries that this connection answered. */
   readonly answered: number;
-  /** Undefined where nothing was lost. */
+  /** Undefined if no query was lost. */
   readonly error?: UpstreamError;
 }
 
-/** A TCP client that is one too many. */
+/** A TCP connection of a client was closed because a connection limit was reached. */
 export interface ConnectionRejected {
-  readonly kind: "client refused";
+  readonly kind: "connection rejected";
   readonly address: string;
   readonly reason: string;
 }
 
-/** A listening socket that failed at one packet or client and goes on. */
-export interface SocketTrouble {
-  readonly kind: "socket trouble";
+/** A listening socket failed for one packet or client, and goes on. */
+export interface SocketError {
+  readonly kind: "socket error";
   readonly transport: "udp" | "tcp";
   readonly address: string;
   readonly error: unknown;
 }
 
-/** The operating system refuses something that is tried again later. Reported once until it works again. */
-export interface HostTrouble {
-  readonly kind: "host trouble";
+/** The operating system refused an operation that is retried later. Reported once until it succeeds again. */
+export interface HostError {
+  readonly kind: "host error";
   /** A clause, as in "the addresses of this host cannot be listed". */
-  readonly trouble: string;
+  readonly problem: string;
   readonly error: unknown;
 }
 
-/** Lines of the query log were lost. */
-export interface QueryLogTrouble {
-  readonly kind: "query log trouble";
+/** Lines of the query log were dropped. */
+export interface QueryLogError {
+  readonly kind: "query log error";
   readonly reason: string;
 }
 
-/** The cache could not be saved, or what was saved cannot be used. */
-export interface CacheFileTrouble {
-  readonly kind: "cache file trouble";
+/** The cache could not be saved, or the saved cache cannot be used. */
+export interface CacheFileError {
+  readonly kind: "cache file error";
   readonly reason: string;
 }
 
-/** A block list or hosts file is in force. */
-export interface ListRead {
-  readonly kind: "list read";
+/** A block list or hosts file was loaded and is in use. */
+export interface ListLoaded {
+  readonly kind: "list loaded";
   readonly label: string;
   readonly names: number;
-  /** Lines that were not understood. */
+  /** Number of lines that the parser did not understand. */
   readonly ignored: number;
 }
 
-/** A list or hosts file cannot be read; what was read before stays in force. */
+/** A block list or hosts file cannot be read. The version loaded before stays in use. */
 export interface ListReloadFailed {
-  readonly kind: "list trouble";
+  readonly kind: "list reload failed";
   readonly reason: string;
 }
 
-/** The configuration has been read again. */
+/** The configuration was read again. */
 export interface Reload {
   readonly kind: "reload";
-  /** Why what was in force stays in force; undefined where the new configuration is. */
+  /** Reason why the current configuration was kept; undefined after a successful reload. */
   readonly failure?: string;
 }
 
-/** Called with each event, at once; it must neither throw nor wait. */
+/** Subscriber to events. It is called synchronously, and must neither throw nor block. */
 export type Observe = (event: Event) => void;

@@ -171,7 +171,7 @@ export class Listeners {
       wanted = wantedOf(this.#addresses);
       this.#isBlind = false;
     } catch (error) {
-      if (!this.#isBlind) this.#options.observe({ kind: "host trouble", trouble: BLIND, error });
+      if (!this.#isBlind) this.#options.observe({ kind: "host error", problem: BLIND, error });
       this.#isBlind = true;
       return;
     }

@@ -100,7 +100,7 @@ export class Counters {
         return this.#hits(event);
       case "exchanged":
         return this.#of(event.upstream).exchanges.add(event.milliseconds);
-      case "turned away":
+      case "rejected":
         return this.#turnedAway(event);
       case "denied":
         return this.#denied(event);
@@ -108,17 +108,17 @@ export class Counters {
         return this.#of(event.upstream).handshakes.add(event.milliseconds);
       case "connection closed":
         return this.#closed(event);
-      case "client refused":
+      case "connection rejected":
         return void this.clientsRefused++;
-      case "socket trouble":
+      case "socket error":
         return void this.socketTrouble[event.transport]++;
-      case "defect":
+      case "internal error":
         return void this.defects++;
-      case "list trouble":
+      case "list reload failed":
         return increase(this.fileErrors, "list");
-      case "cache file trouble":
+      case "cache file error":
         return increase(this.fileErrors, "cache");
-      case "query log trouble":
+      case "query log error":
         return increase(this.fileErrors, "query log");
       case "reload":
         return increase(this.reloads, event.failure === undefined ? "success" : "failure");

@@ -68,15 +68,15 @@ const REPEATED = "{kind}: {more} more in the last minute";
 /** What a stranger or a broken disk can bring about any number of times, in words. */
 function repeatable(event: Event): string | undefined {
   switch (event.kind) {
-    case "client refused":
+    case "connection rejected":
       return "refused TCP clients";
-    case "socket trouble":
+    case "socket error":
       return `trouble with the ${event.transport} socket on ${event.address}`;
     case "unauthenticated":
       return `connections to ${event.upstream} without authentication`;
-    case "query log trouble":
+    case "query log error":
       return "losses of the query log";
-    case "defect":
+    case "internal error":
       return "defects";
   }
 }
@@ -117,29 +117,29 @@ function say(event: Event): void {
         answered: event.answered,
         reason: event.error?.message ?? "nothing was lost",
       });
-    case "turned away":
+    case "rejected":
       return log.isEnabledFor("debug") ? log.debug(TURNED_AWAY, turnedAwayFacts(event)) : undefined;
     case "denied":
       return log.isEnabledFor("debug") ? log.debug(DENIED, deniedFacts(event)) : undefined;
-    case "client refused":
+    case "connection rejected":
       return log.warning("refused the TCP client {address}: {reason}", { ...event });
-    case "socket trouble":
+    case "socket error":
       return log.warning("trouble with the {transport} socket on {address}: {reason}", {
         transport: event.transport,
         address: event.address,
         reason: hostReason(event.error),
       });
-    case "host trouble":
-      return log.warning("{trouble}: {reason}", { trouble: event.trouble, reason: hostReason(event.error) });
-    case "query log trouble":
+    case "host error":
+      return log.warning("{problem}: {reason}", { problem: event.problem, reason: hostReason(event.error) });
+    case "query log error":
       return log.warning("lines of the query log are lost: {reason}", { ...event });
-    case "cache file trouble":
+    case "cache file error":
       return log.warning("{reason}", { ...event });
-    case "list read":
+    case "list loaded":
       return log.info("{label}: {names} names, {ignored} lines not understood", { ...event });
-    case "list trouble":
+    case "list reload failed":
       return log.error("lists stay as they are: {reason}", { ...event });
-    case "defect":
+    case "internal error":
       return log.error("this is a defect, please report it: {reason}", {
         reason: event.error instanceof Error ? event.error.stack : String(event.error),
       });

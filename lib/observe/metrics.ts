@@ -43,12 +43,12 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: O
     () => SOURCES.map((source, i) => ({ labels: { source }, histogram: counters.durations[i]! })),
   );
   to.counter(
-    "dot_proxy_turned_away_total",
+    "dot_proxy_rejected_messages_total",
     "Messages that were no queries to resolve, by what their senders were told.",
     () => counters.turnedAway.map(counted),
   );
   to.counter(
-    "dot_proxy_denied_total",
+    "dot_proxy_denied_queries_total",
     "Queries that were not looked at, by why, and by whether the client was told.",
     () => counters.denials.map(counted),
   );

@@ -64,7 +64,7 @@ export class QueryLog {
 
   #drop(lines: number, reason: string): void {
     this.dropped += lines;
-    this.#options.observe({ kind: "query log trouble", reason });
+    this.#options.observe({ kind: "query log error", reason });
   }
 }
 

@@ -16,10 +16,10 @@ export function surviveUncaughtErrors(observe: Observe): void {
   prepareStackTraces();
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    observe({ kind: "defect", error: event.error });
+    observe({ kind: "internal error", error: event.error });
   });
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    observe({ kind: "defect", error: event.reason });
+    observe({ kind: "internal error", error: event.reason });
   });
 }

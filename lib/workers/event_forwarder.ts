@@ -6,13 +6,13 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
   "listening",
   "skipped",
   "network changed",
-  "host trouble",
-  "list read",
+  "host error",
+  "list loaded",
   "hits",
 ]);
 
 /** Those that strangers bring about, one for each packet: only where somebody wants each of them. */
-const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "turned away", "denied"]);
+const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "rejected", "denied"]);
 
 /** Events that may wait to be taken: a second of many queries. What a busy main thread cannot take is left out. */
 const MAX_UNTAKEN = 20_000;
@@ -39,7 +39,7 @@ export class EventForwarder {
     // The first answer on a connection proves that the upstream is there; more of them would be one for each query.
     if (event.kind === "exchanged" && !this.#fresh.delete(event.upstream)) return;
     if (FREQUENT.has(event.kind) && !this.wantsEach) return;
-    if (this.#untaken >= MAX_UNTAKEN && (FREQUENT.has(event.kind) || event.kind === "client refused")) {
+    if (this.#untaken >= MAX_UNTAKEN && (FREQUENT.has(event.kind) || event.kind === "connection rejected")) {
       if (event.kind === "answered") this.lost++;
       return;
     }

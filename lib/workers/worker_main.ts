@@ -73,7 +73,7 @@ class WorkerProxy {
 
   /** Told of an exception that nobody has caught. */
   fail(error: unknown): void {
-    this.#observe({ kind: "defect", error });
+    this.#observe({ kind: "internal error", error });
     if (!this.#proxy) return; // it is about to begin anew, or has never begun
     this.#end();
     this.#later("of an exception that nobody has caught");
@@ -145,7 +145,7 @@ class WorkerProxy {
     try {
       proxy?.[Symbol.dispose]();
     } catch (error) {
-      this.#observe({ kind: "defect", error });
+      this.#observe({ kind: "internal error", error });
     }
   }
 

@@ -84,7 +84,7 @@ Deno.test("a defect of a handler is reported and is 500, without its words", asy
   const response = await rig.send(GET);
   assertMatch(response, /^HTTP\/1\.1 500 /);
   assert(!response.includes("secret"));
-  assertEquals(rig.events.map(({ kind }) => kind), ["defect"]);
+  assertEquals(rig.events.map(({ kind }) => kind), ["internal error"]);
 });
 
 Deno.test("half a request is closed when its time is up (S10)", async () => {
@@ -123,7 +123,7 @@ Deno.test("connections that wait for a response are never closed for a newcomer,
   using newcomer = await rig.connect();
   assertEquals(await rest(newcomer), "");
   assertEquals(rig.events[0], {
-    kind: "client refused",
+    kind: "connection rejected",
     address: "127.0.0.1",
     reason: "the admin address has 100 connections already",
   });

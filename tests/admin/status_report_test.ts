@@ -37,10 +37,10 @@ Deno.test("whom policy does not answer is told by why, and by whether he was tol
   deny("udp", "not allowed", false);
   deny("tcp", "rate limit", true);
   for (const transport of ["udp", "tcp"] as const) {
-    counters.observe({ kind: "turned away", client: from(transport), rcode: 1 });
+    counters.observe({ kind: "rejected", client: from(transport), rcode: 1 });
   }
-  counters.observe({ kind: "turned away", client: from("udp"), rcode: undefined });
-  counters.observe({ kind: "client refused", address: "192.0.2.7", reason: "too many" });
+  counters.observe({ kind: "rejected", client: from("udp"), rcode: undefined });
+  counters.observe({ kind: "connection rejected", address: "192.0.2.7", reason: "too many" });
   const { denied, turnedAway, tcpClientsRefused } = reportOf(counters);
   assertEquals(denied, [
     { transport: "udp", reason: "not allowed", answer: "told", count: 2 },

@@ -259,7 +259,7 @@ Deno.test("a list or hosts file that is emptied later stays in force, and at the
   const first = policy.before(new FakeResolver());
   const answer = async (name: string) => (await resolved(first, asked(name))).rcode;
   assertEquals(await answer("ads.example"), 3);
-  assertEquals(events.filter(({ kind }) => kind === "list trouble").length, 1, "the page");
+  assertEquals(events.filter(({ kind }) => kind === "list reload failed").length, 1, "the page");
   folder.write("page", "page.example\n");
   await policy.reload();
   assertEquals(await answer("page.example"), 3);
@@ -267,7 +267,7 @@ Deno.test("a list or hosts file that is emptied later stays in force, and at the
     const before = events.length;
     Deno.writeTextFileSync(emptied, "");
     await policy.reload();
-    assertEquals(events.slice(before).map(({ kind }) => kind), ["list trouble"]);
+    assertEquals(events.slice(before).map(({ kind }) => kind), ["list reload failed"]);
     assertEquals(await answer("ads.example"), 3);
     Deno.writeTextFileSync(emptied, emptied === ads ? "ads.example\n" : "192.0.2.1 nas.lan\n");
   }
@@ -292,5 +292,5 @@ Deno.test("a list that was empty at the start keeps no other from being read aga
   folder.write("ads", "more.example\n");
   await policy.reload();
   assertEquals((await resolved(first, asked("more.example"))).rcode, 3);
-  assertEquals(events.filter(({ kind }) => kind === "list trouble"), []);
+  assertEquals(events.filter(({ kind }) => kind === "list reload failed"), []);
 });

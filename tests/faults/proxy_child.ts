@@ -42,7 +42,7 @@ if (import.meta.main) {
   let stopped: number | undefined;
   const states: string[] = [];
   const observe = (event: Event) => {
-    if (event.kind === "defect") throw event.error;
+    if (event.kind === "internal error") throw event.error;
     if (event.kind !== "upstream") return;
     states.push(`${event.upstream} ${event.state} ${event.error?.message ?? ""}`);
     if (states.length > KEPT) states.shift();

@@ -124,6 +124,6 @@ export class QueryRounds implements Disposable {
   }
 
   #observe(event: { readonly kind: string; readonly error?: unknown }): void {
-    if (event.kind === "defect") throw event.error;
+    if (event.kind === "internal error") throw event.error;
   }
 }

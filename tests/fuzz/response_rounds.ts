@@ -103,7 +103,7 @@ export class ResponseRounds {
       maxTtl: 86_400,
       serveStale: 86_400_000,
       observe: (event) => {
-        if (event.kind === "defect") throw event.error;
+        if (event.kind === "internal error") throw event.error;
       },
       now: () => this.#now,
     });

@@ -51,11 +51,11 @@ const LINES: [Event, string][] = [
     "debug 192.0.2.7 udp example.com. type 28: NXDOMAIN in 12.3 ms",
   ],
   [
-    { kind: "turned away", client: asked.client, rcode: 4 },
+    { kind: "rejected", client: asked.client, rcode: 4 },
     "debug 192.0.2.7 udp sent what is no query to resolve: NOTIMP",
   ],
   [
-    { kind: "turned away", client: asked.client, rcode: undefined },
+    { kind: "rejected", client: asked.client, rcode: undefined },
     "debug 192.0.2.7 udp sent what is no query to resolve: no answer",
   ],
   [{ kind: "upstream", upstream, state: "up" }, `info upstream ${upstream} is up`],
@@ -72,27 +72,27 @@ const LINES: [Event, string][] = [
     `debug connection to ${upstream} closed after 7 answers: nothing was lost`,
   ],
   [
-    { kind: "client refused", address: "192.0.2.7", reason: "it has 100 TCP connections already" },
+    { kind: "connection rejected", address: "192.0.2.7", reason: "it has 100 TCP connections already" },
     "warning refused the TCP client 192.0.2.7: it has 100 TCP connections already",
   ],
   [
-    { kind: "socket trouble", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
+    { kind: "socket error", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
     "warning trouble with the tcp socket on 127.0.0.1: so it is",
   ],
   [
     {
-      kind: "host trouble",
-      trouble: "the addresses of this host cannot be listed",
+      kind: "host error",
+      problem: "the addresses of this host cannot be listed",
       error: Object.assign(new Error("os error 24"), { code: "EMFILE" }),
     },
     "warning the addresses of this host cannot be listed: no free file descriptors: raise LimitNOFILE (systemd), " +
     "ulimit -n, or --ulimit nofile (containers)",
   ],
   [
-    { kind: "query log trouble", reason: "no space left" },
+    { kind: "query log error", reason: "no space left" },
     "warning lines of the query log are lost: no space left",
   ],
-  [{ kind: "defect", error: "a slip" }, "error this is a defect, please report it: a slip"],
+  [{ kind: "internal error", error: "a slip" }, "error this is a defect, please report it: a slip"],
 ];
 
 Deno.test("every event is one line that says what happened", async () => {
@@ -178,7 +178,7 @@ Deno.test("for the journal a line begins with its priority, and leaves out what 
 
 Deno.test("trouble that comes again and again is said once, and then once a minute how often", async () => {
   using time = new FakeTime();
-  const refused: Event = { kind: "client refused", address: "192.0.2.7", reason: "too many" };
+  const refused: Event = { kind: "connection rejected", address: "192.0.2.7", reason: "too many" };
   const { write } = Deno.stderr;
   const lines: string[] = [];
   Deno.stderr.write = (bytes) => {
@@ -230,7 +230,7 @@ Deno.test("a reader that stands still keeps nobody waiting, and is told afterwar
 Deno.test("no text of a stranger forges a line or reaches a terminal raw, whatever the form of the log", async () => {
   const reason = "of\r\n2026-11-27T00:00:00.000Z info all is well\x1b[2J\x9b\u202e";
   for (const format of ["text", "json"] as const) {
-    const tell = (observe: Observe) => observe({ kind: "list trouble", reason });
+    const tell = (observe: Observe) => observe({ kind: "list reload failed", reason });
     const lines = await logged({ level: "info", format }, tell);
     assertEquals(lines.length, 1);
     assertMatch(lines[0]!, /^[ -~]+$/);

@@ -61,17 +61,17 @@ Deno.test("failures, retries, refusals and trouble are counted, each with its re
   const error = new UpstreamError("timed out", { upstream: label, phase: "connect" });
   counters.observe(answered({ rcode: 2, attempts: 3, error }));
   counters.observe(answered({ attempts: 3, hedges: 2 }));
-  counters.observe({ kind: "turned away", client, rcode: 4 });
-  counters.observe({ kind: "turned away", client, rcode: undefined });
-  counters.observe({ kind: "client refused", address: "192.0.2.7", reason: "too many" });
-  counters.observe({ kind: "socket trouble", transport: "udp", address: "::1", error });
-  counters.observe({ kind: "defect", error });
+  counters.observe({ kind: "rejected", client, rcode: 4 });
+  counters.observe({ kind: "rejected", client, rcode: undefined });
+  counters.observe({ kind: "connection rejected", address: "192.0.2.7", reason: "too many" });
+  counters.observe({ kind: "socket error", transport: "udp", address: "::1", error });
+  counters.observe({ kind: "internal error", error });
   const expected = [
     `dot_proxy_query_failures_total{upstream="${label}",phase="connect",failure="timed out"} 1`,
     "dot_proxy_query_retries_total 2",
     "dot_proxy_query_hedges_total 2",
-    'dot_proxy_turned_away_total{transport="tcp",rcode="NOTIMP"} 1',
-    'dot_proxy_turned_away_total{transport="tcp",rcode="none"} 1',
+    'dot_proxy_rejected_messages_total{transport="tcp",rcode="NOTIMP"} 1',
+    'dot_proxy_rejected_messages_total{transport="tcp",rcode="none"} 1',
     "dot_proxy_tcp_clients_refused_total 1",
     'dot_proxy_socket_errors_total{transport="udp"} 1',
     'dot_proxy_socket_errors_total{transport="tcp"} 0',

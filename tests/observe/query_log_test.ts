@@ -61,7 +61,7 @@ Deno.test("while a write is slow lines wait, up to a bound, and what is beyond i
   await time.pass(50);
   for (let i = 0; i < 20_007; i++) log.observe(answered());
   assertEquals([sink.lines, log.dropped, events.length], [1, 7, 7]);
-  assertEquals(events[0], { kind: "query log trouble", reason: "writing it is too slow" });
+  assertEquals(events[0], { kind: "query log error", reason: "writing it is too slow" });
   await sink.finish();
   assertEquals([sink.written.length, sink.lines], [2, 20_001]);
   await sink.finish();
@@ -75,7 +75,7 @@ Deno.test("lines that cannot be written are counted, and those after them are tr
   log.observe(answered());
   await time.pass(50);
   await sink.finish(new Error("no space left"));
-  assertEquals([log.dropped, events], [2, [{ kind: "query log trouble", reason: "no space left" }]]);
+  assertEquals([log.dropped, events], [2, [{ kind: "query log error", reason: "no space left" }]]);
   log.observe(answered());
   await time.pass(50);
   assertEquals(sink.lines, 3);

@@ -2,8 +2,8 @@ import { assertEquals } from "../support/assert.ts";
 
 const DEFECTS = new URL("../../lib/platform/uncaught.ts", import.meta.url).href;
 const PROGRAM = `
-  import { surviveDefects } from "${DEFECTS}";
-  surviveDefects(({ kind, error }) => console.log(kind, error.message));
+  import { surviveUncaughtErrors } from "${DEFECTS}";
+  surviveUncaughtErrors(({ kind, error }) => console.log(kind, error.message));
   void Promise.reject(new Error("rejected"));
   setTimeout(() => { throw new Error("thrown"); });
   setTimeout(() => console.log("goes on"), 50);
@@ -12,14 +12,14 @@ const PROGRAM = `
 Deno.test("an exception that nobody has caught is told, and the process goes on", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", PROGRAM] }).output();
   const said = new TextDecoder().decode(stdout).trim().split("\n");
-  assertEquals([code, ...said], [0, "defect rejected", "defect thrown", "goes on"]);
+  assertEquals([code, ...said], [0, "internal error rejected", "internal error thrown", "goes on"]);
 });
 
 /** Uses up all descriptors, then fails in a timer and in a promise. */
 const WITHOUT_DESCRIPTORS = `
-  import { surviveDefects } from "${DEFECTS}";
+  import { surviveUncaughtErrors } from "${DEFECTS}";
   Deno.addSignalListener("SIGTERM", () => {}); // as the program does: Deno needs a descriptor for the first one
-  surviveDefects(({ error }) => console.log(error.message));
+  surviveUncaughtErrors(({ error }) => console.log(error.message));
   const files = [];
   try {
     for (;;) files.push(Deno.openSync("/dev/null"));

@@ -224,7 +224,7 @@ Deno.test("after a restart with protection against rebinding, nothing is answere
     for (const rebindProtection of [false, false, true]) {
       const policy = { ...OPEN, rebindProtection };
       await using proxy = new RunningProxy({ upstreams: [server], ...CACHE, stateDir, policy });
-      const isRead = () => proxy.proxy.cache!.entries === 1 || proxy.count("cache file trouble") === 1;
+      const isRead = () => proxy.proxy.cache!.entries === 1 || proxy.count("cache file error") === 1;
       if (found.length > 0) await until(isRead);
       const [answer] = await askEach(proxy.address, ["private.test"]);
       found.push(answer!.answers.length);

@@ -52,13 +52,13 @@ function told(reply: Uint8Array): string {
 }
 
 /** Samples of those who were not answered, in the order of the alphabet, when so many events have told of them. */
-async function samples(proxy: RunningProxy, kind: "denied" | "turned away", events: number) {
+async function samples(proxy: RunningProxy, kind: "denied" | "rejected", events: number) {
   await proxy.until((proxy) => proxy.count(kind) === events);
   const counters = new Counters();
   for (const event of proxy.events) counters.observe(event);
   const nothing = { upstreams: () => [], cache: () => undefined, queryLogDropped: () => 0, version: "1.2.3" };
   const lines = (await metrics({ counters, ...nothing }).text()).split("\n");
-  const name = `dot_proxy_${kind.replace(" ", "_")}_total`;
+  const name = `dot_proxy_${kind === "denied" ? "denied_queries" : "rejected_messages"}_total`;
   return lines.filter((line) => line.startsWith(`${name}{`)).map((line) => line.slice(name.length)).sort();
 }
 
@@ -120,7 +120,7 @@ Deno.test("what is no query to resolve is counted by transport and what was said
   const response = hex("beef 8000 0000 0000 0000 0000");
   assertEquals(await askUdp(proxy, [status, malformed, response, malformed], 3), ["1", "1", "4"]);
   assertEquals(await askTcp(proxy, [query("localhost", "AXFR"), response], 1), ["4"]);
-  assertEquals(await samples(proxy, "turned away", 6), [
+  assertEquals(await samples(proxy, "rejected", 6), [
     '{transport="tcp",rcode="NOTIMP"} 1',
     '{transport="tcp",rcode="none"} 1',
     '{transport="udp",rcode="FORMERR"} 2',

@@ -124,7 +124,7 @@ Deno.test("limits are those of the new configuration", async () => {
   await proxy.reconfigure({ maxTcpClients: 1 });
   await using refused = await TcpClient.connect(proxy.address);
   await refused.closed();
-  await proxy.until(({ count }) => count.call(proxy, "client refused") === 1);
+  await proxy.until(({ count }) => count.call(proxy, "connection rejected") === 1);
 });
 
 Deno.test("what cannot be had leaves everything as it was", async () => {

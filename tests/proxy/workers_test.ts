@@ -195,7 +195,7 @@ Deno.test("a thread that fails by an exception that nobody catches says so and b
   channel.postMessage("now");
   await proxy.until((proxy) => changes(proxy).length === 4);
   assertEquals(changes(proxy).toSorted(), ["2 down", "2 up", "3 down", "3 up"]);
-  const defects = proxy.events.filter((event) => event.kind === "defect");
+  const defects = proxy.events.filter((event) => event.kind === "internal error");
   assertEquals(defects.map(({ error }) => (error as Error).message), Array(2).fill("the test wants it"));
   await server.until(({ open }) => open === 1);
   await askAll(askUdp, proxy, "after");

@@ -12,7 +12,7 @@ const MAX_UNTAKEN = 20_000;
 
 const CLIENT = { transport: "udp", address: "192.0.2.1", port: 53 } as const;
 const DENIED: Event = { kind: "denied", client: CLIENT, reason: "not allowed", answered: true };
-const REFUSED: Event = { kind: "client refused", address: CLIENT.address, reason: "1 TCP clients" };
+const REFUSED: Event = { kind: "connection rejected", address: CLIENT.address, reason: "1 TCP clients" };
 
 function answered(error?: UpstreamError): Event {
   const trace: Query["trace"] = { source: "upstream", upstream: "192.0.2.53:853", attempts: 1 };
@@ -40,10 +40,10 @@ Deno.test("an event arrives as it was, its query and its error with it", async (
   const facts = { upstream: "192.0.2.53:853", phase: "read", sent: true } as const;
   const error = new UpstreamError("timed out", facts);
   made.observe(answered(error));
-  made.observe({ kind: "defect", error: new TypeError("wrong") });
+  made.observe({ kind: "internal error", error: new TypeError("wrong") });
   await Promise.resolve();
   const [first, second] = arrived;
-  assert(first?.kind === "answered" && second?.kind === "defect" && second.error instanceof Error);
+  assert(first?.kind === "answered" && second?.kind === "internal error" && second.error instanceof Error);
   assertEquals([first.query.message.name, first.query.client], ["example.com.", CLIENT]);
   assert(first.error instanceof UpstreamError);
   assertEquals([first.error.failure, first.error.message], ["timed out", error.message]);
@@ -54,7 +54,7 @@ Deno.test("what strangers bring about for each packet is told only where somebod
   const { made, arrived } = relay(false);
   for (const event of [answered(), DENIED, REFUSED]) made.observe(event);
   await Promise.resolve();
-  assertEquals([arrived.map(({ kind }) => kind), made.lost], [["client refused"], 0]);
+  assertEquals([arrived.map(({ kind }) => kind), made.lost], [["connection rejected"], 0]);
 });
 
 Deno.test("what a busy thread has not taken is bounded, and only answers count as lost to the query log", async () => {

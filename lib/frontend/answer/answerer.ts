@@ -110,7 +110,7 @@ export class Answerer {
   }
 
   #reject(client: Client, rcode: number | undefined, reply?: Uint8Array): Reply {
-    this.#options.observe({ kind: "turned away", client, rcode });
+    this.#options.observe({ kind: "rejected", client, rcode });
     return reply;
   }
 
@@ -194,7 +194,7 @@ export class Answerer {
   #fail(query: Query, error: unknown, start: number): Reply {
     const options = this.#replyOptions[query.client.transport];
     if (!(error instanceof UpstreamError)) {
-      this.#options.observe({ kind: "defect", error });
+      this.#options.observe({ kind: "internal error", error });
       return composeError(query.message, Rcode.SERVFAIL, options);
     }
     this.#answered(query, error.rcode, start, error);

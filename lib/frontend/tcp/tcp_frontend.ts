@@ -98,7 +98,7 @@ export class TcpFrontend {
 
   #report(error: unknown): void {
     const { hostname } = this.address;
-    this.#options.observe({ kind: "socket trouble", transport: "tcp", address: hostname, error });
+    this.#options.observe({ kind: "socket error", transport: "tcp", address: hostname, error });
   }
 
   #admit(socket: Deno.TcpConn): void {
@@ -124,7 +124,7 @@ export class TcpFrontend {
     const reason = places.refusal(address, limits.now());
     if (reason) {
       socket.close();
-      return observe({ kind: "client refused", address, reason });
+      return observe({ kind: "connection rejected", address, reason });
     }
     // Answers are gathered here, not by the kernel (RFC 7766 §8).
     socket.setNoDelay(true);

@@ -131,6 +131,6 @@ export class UdpFrontend {
   #trouble(error: unknown): void {
     if (this.#stopping) return;
     const { hostname } = this.address;
-    this.#observe({ kind: "socket trouble", transport: "udp", address: hostname, error });
+    this.#observe({ kind: "socket error", transport: "udp", address: hostname, error });
   }
 }

@@ -279,7 +279,7 @@ export class Cache implements Resolver, Disposable {
   #refresh(query: Query, ref: Ref, nextAt: number): void {
     this.store.entries.refreshLater(ref, nextAt);
     this.#ask(withOwnBytes(query)).catch((error) => {
-      if (!(error instanceof UpstreamError)) this.#options.observe({ kind: "defect", error });
+      if (!(error instanceof UpstreamError)) this.#options.observe({ kind: "internal error", error });
     });
   }
 

@@ -142,7 +142,7 @@ export class SnapshotFile implements Disposable {
     const { mode } = await withinDeadline(directory, () => Deno.stat(directory));
     if (((mode ?? 0) & OTHERS_MAY_WRITE) === 0) return;
     const reason = `other users may write to ${directory}, and so decide what is answered: chmod go-w it`;
-    this.#options.observe({ kind: "cache file trouble", reason });
+    this.#options.observe({ kind: "cache file error", reason });
   }
 
   #complain(what: string, error: unknown): void {
@@ -152,7 +152,7 @@ export class SnapshotFile implements Disposable {
       ? error.message
       : error;
     const reason = `${this.#path} ${what}: ${why}`;
-    this.#options.observe({ kind: "cache file trouble", reason });
+    this.#options.observe({ kind: "cache file error", reason });
   }
 }
 

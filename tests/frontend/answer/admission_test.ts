@@ -179,7 +179,7 @@ Deno.test("a refusal says so with EDE 18 where there is room, and always over TC
   }
   assertEquals(resolver.asked.length, 0);
   assertEquals(
-    events.of("denied").map(({ reason, answered: told }) => [reason, told]),
+    events.of("denied").map(({ reason, answered }) => [reason, answered]),
     Array(4).fill(["not allowed", true]),
   );
 });
@@ -198,7 +198,7 @@ Deno.test("a limited client gets TC=1 over UDP with its question, then silence; 
   assertEquals((await tell("tcp"))?.answers.length, 1);
   assertEquals((await tell("tcp"))?.rcode, 5);
   assertEquals(resolver.asked.length, 2);
-  assertEquals(events.of("denied").map(({ reason, answered: told }) => [reason, told]), [
+  assertEquals(events.of("denied").map(({ reason, answered }) => [reason, answered]), [
     ["rate limit", true],
     ["rate limit", false],
     ["rate limit", true],

@@ -51,7 +51,7 @@ Deno.test("what is no query is met with silence", async () => {
   for (const [name, bytes] of cases) {
     const { reply, asked, events } = await outcome(bytes);
     assertEquals([reply, asked.length], [undefined, 0], name);
-    assertEquals(events.all.map(({ kind }) => kind), ["turned away"], name);
+    assertEquals(events.all.map(({ kind }) => kind), ["rejected"], name);
   }
 });
 
@@ -249,7 +249,7 @@ Deno.test("a defect is SERVFAIL for the client and an event for the operator, ho
     for (const respond of [() => Promise.reject(error), () => fail(error)]) {
       const { reply, events } = await outcome(query("example.com"), { resolver: new FakeResolver(respond) });
       assertEquals(reply?.rcode, 2);
-      assertEquals(events.all, [{ kind: "defect", error }]);
+      assertEquals(events.all, [{ kind: "internal error", error }]);
     }
   }
 });
@@ -325,7 +325,7 @@ Deno.test("any octets at all are answered with a DNS message under their ID, or 
         Message.parse(response(message.bytes, { edns: false }))
       );
       const { reply, events } = await outcome(bytes, { resolver, client });
-      assertEquals(events.of("defect"), []);
+      assertEquals(events.of("internal error"), []);
       if (reply) assertEquals([reply.id, reply.flags.qr], [bytes[0]! << 8 | bytes[1]!, true]);
     }),
     { numRuns: 3000, seed: 20260730 },

@@ -104,7 +104,7 @@ Deno.test("a token is taken once for each query, whichever way it goes", async (
     await fixture.teach("known.example"); // two tokens
     assertEquals(await fixture.burst(queries, 22), { "0": 10, "0 TC": 12 });
     await fixture.events.until("denied", 20);
-    assertEquals(fixture.events.of("denied").filter(({ answered: told }) => !told).length, 8);
+    assertEquals(fixture.events.of("denied").filter(({ answered }) => !answered).length, 8);
   }
 });
 

@@ -187,7 +187,7 @@ Deno.test("the places are those of all listeners together", async () => {
   assertEquals(await askOn(first, "example.com"), "example.com");
   await using second = await TcpClient.connect(other!);
   await second.closed();
-  assertEquals(events.of("client refused").map(({ reason }) => reason), [
+  assertEquals(events.of("connection rejected").map(({ reason }) => reason), [
     "1 TCP clients are connected already",
   ]);
 });

@@ -56,7 +56,7 @@ Deno.test("clients that are gone before they are accepted cost the others no pau
   const [events, listener] = [new Events(), new FailingListener(Array(500).fill(systemError("ENOTCONN")))];
   const frontend = frontendOn(listener, events);
   await listener.drained.promise; // no time passes, so a pause would last for ever
-  assertEquals(events.of("socket trouble"), []);
+  assertEquals(events.of("socket error"), []);
   frontend[Symbol.dispose]();
 });
 
@@ -67,7 +67,7 @@ Deno.test("a shortage of the host is reported and pauses accepting, which goes o
     const [events, listener] = [new Events(), new FailingListener([error, error])];
     const frontend = frontendOn(listener, events);
     await listener.drained.promise;
-    assertEquals(events.of("socket trouble").map((event) => event.error), [error, error]);
+    assertEquals(events.of("socket error").map((event) => event.error), [error, error]);
     frontend[Symbol.dispose]();
   }
 });
@@ -77,6 +77,6 @@ Deno.test("a listener that fails without an end does not keep the thread busy", 
   const [events, listener] = [new Events(), new FailingListener(errors)];
   const frontend = frontendOn(listener, events);
   await listener.drained.promise;
-  assertEquals(events.of("socket trouble").length, 1000);
+  assertEquals(events.of("socket error").length, 1000);
   frontend[Symbol.dispose]();
 });

@@ -54,8 +54,8 @@ Deno.test("connections from one address are limited, and what one gives back ano
   for (const client of [first, second]) assertEquals(await askOn(client, "example.com"), "example.com");
   await using third = await TcpClient.connect(server.address);
   await third.closed();
-  assertEquals(server.events.of("client refused"), [
-    { kind: "client refused", address: "127.0.0.1", reason: "it has 2 TCP connections already" },
+  assertEquals(server.events.of("connection rejected"), [
+    { kind: "connection rejected", address: "127.0.0.1", reason: "it has 2 TCP connections already" },
   ]);
   const { hostname, port } = server.address;
   assertEquals(await servedFrom("127.0.0.2", { hostname, port }), true, "another address has its own count");
@@ -86,7 +86,7 @@ Deno.test("connections of all clients together are limited (7766-9, 9210-2)", as
   await using second = await TcpClient.connect(server.address);
   for (const client of [first, second]) assertEquals(await askOn(client, "example.com"), "example.com");
   assertEquals(await servedFrom("127.0.0.2", server.address), false);
-  assertEquals(server.events.of("client refused").map(({ reason }) => reason), [
+  assertEquals(server.events.of("connection rejected").map(({ reason }) => reason), [
     "2 TCP clients are connected already",
   ]);
   assertEquals(await askOn(first, "still-served.example"), "still-served.example");

@@ -203,7 +203,10 @@ export class UdpTraffic implements Disposable {
   [Symbol.dispose](): void {
     this.frontend[Symbol.dispose]();
     for (const client of this.clients) client[Symbol.dispose]();
-    assertEquals(["defect", "socket trouble"].flatMap((kind) => this.events.of(kind as "defect")), []);
+    assertEquals(
+      ["internal error", "socket error"].flatMap((kind) => this.events.of(kind as "internal error")),
+      [],
+    );
   }
 
   async #send({ client: index, kind }: Datagram): Promise<void> {

@@ -102,7 +102,7 @@ export class CacheFixture implements Disposable {
   [Symbol.dispose](): void {
     this.cache[Symbol.dispose]();
     this.time[Symbol.dispose]();
-    const defect = this.events.find((event) => event.kind === "defect");
+    const defect = this.events.find((event) => event.kind === "internal error");
     if (defect) throw defect.error;
   }
 }

@@ -44,7 +44,7 @@ class Disk implements AsyncDisposable {
   }
 
   get complaints(): string[] {
-    return this.events.map((event) => event.kind === "cache file trouble" ? event.reason : event.kind);
+    return this.events.map((event) => event.kind === "cache file error" ? event.reason : event.kind);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -72,7 +72,7 @@ export class RunningProxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.proxy[Symbol.dispose]();
     await Promise.resolve();
-    const defect = this.events.find((event) => event.kind === "defect");
+    const defect = this.events.find((event) => event.kind === "internal error");
     if (defect) throw defect.error;
   }
 
