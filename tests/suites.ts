@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 const TESTS = fileURLToPath(new URL(".", import.meta.url));
 // Named in parts, or whatever imports this file would count as one that reads them.
 const MODE_FILE = resolve(TESTS, "support", "mode.ts");
-const CERTIFICATES_FILE = resolve(TESTS, "support", "certificates.ts");
+const CERTIFICATES_FILE = resolve(TESTS, "support/servers", "certificates.ts");
 const PROCESS_FILE = resolve(TESTS, "e2e", "proxy_command.ts");
 
 /** Paths within tests/ of all files that deno takes for tests. */

@@ -57,13 +57,13 @@ Deno.test("a proxy in a process of its own is in the mode of the tests, unless t
 Deno.test("every suite that goes through a proxy is run in each mode", () => {
   const [all, withMode] = [suites(), suitesWithMode()];
   const expected = [
-    ...all.filter((path) => /^proxy_\w+_test\.ts$/.test(path)),
-    ...["healthcheck_test.ts", "main_test.ts", "frontend/listeners_test.ts", "support/mode_test.ts"],
+    ...all.filter((path) => /^proxy\//.test(path)),
+    ...["commands/healthcheck_test.ts", "main_test.ts", "frontend/listeners_test.ts", "support/mode_test.ts"],
     ...["e2e/clients_test.ts", "e2e/load_test.ts", "e2e/reload_test.ts", "e2e/dashboard_test.ts"],
     ...["faults/faults_test.ts", "faults/soak_test.ts", "faults/idle_test.ts"],
   ];
   assertEquals(expected.filter((path) => !withMode.includes(path)), []);
-  for (const path of ["dns/reply_test.ts", "upstream/upstream_test.ts", "config_test.ts"]) {
+  for (const path of ["dns/compose/reply_test.ts", "upstream/upstream_test.ts", "config/config_test.ts"]) {
     assert(all.includes(path) && !withMode.includes(path), path);
   }
 });
