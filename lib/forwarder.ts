@@ -161,7 +161,7 @@ export class Forwarder implements Disposable {
 
   #choose(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
-    const candidates = addresses.map((address) => this.#upstreams.at(address));
+    const candidates = addresses.map((address) => this.#upstreams.getOrCreate(address));
     return new Balancer({ candidates, strategy: selectionPolicy(config.strategy, now), now });
   }
 }

@@ -76,7 +76,7 @@ export class UpstreamRegistry implements Disposable {
   }
 
   /** Throws `UsageError` for a client certificate that cannot be used. */
-  at(address: UpstreamAddress): Upstream {
+  getOrCreate(address: UpstreamAddress): Upstream {
     const known = this.#byLabel.get(address.label);
     if (known) return known;
     const upstream = this.#take(address);
@@ -106,14 +106,14 @@ export class UpstreamRegistry implements Disposable {
     const { label, weight } = address;
     const dial = dialer(address, {
       caCerts,
-      timeout: DIAL_TIMEOUT,
+      timeoutMs: DIAL_TIMEOUT,
       lookup: (host, anew) => this.#lookup(host, anew),
       profile: config.opportunistic ? "opportunistic" : "strict",
       onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: label, error }),
       makeRoom,
     });
     const { maxInFlight, clientSubnet } = config;
-    const times = { idleTimeout: IDLE_TIMEOUT, probeTimeout: PROBE_TIMEOUT, now };
+    const times = { idleTimeoutMs: IDLE_TIMEOUT, probeTimeoutMs: PROBE_TIMEOUT, now };
     return new Upstream({ label, weight, dial, maxInFlight, clientSubnet, observe, ...times });
   }
 

@@ -13,7 +13,7 @@ export interface UpstreamAddress {
   /** What the certificate must name, in its subjectAltName only (RFC 8310 §8.1). */
   readonly authName: string;
   /** Whether somebody wrote that name, and not only a host: then it is asked for beside a pin (RFC 8310 §6.4). */
-  readonly isNamed: boolean;
+  readonly hasAuthName: boolean;
   /** Base64 of SHA-256 over keys, one of which must be in the validated chain (RFC 7858 §4.2); none: any will do. */
   readonly pins: readonly string[];
   readonly clientCertificate: CertificateFiles | undefined;
@@ -112,7 +112,7 @@ function parseAddress(text: string): UpstreamAddress {
 function place({ host, port }: HostPort, name: string | undefined) {
   const written = formatHostPort(host, port);
   const label = name === undefined || name === host ? written : `${written}#${name}`;
-  return { host, port, authName: name ?? host, isNamed: name !== undefined, label };
+  return { host, port, authName: name ?? host, hasAuthName: name !== undefined, label };
 }
 
 /** What follows `?`. Nothing is decoded: base64 and paths mean what they say, a path just cannot have an `&`. */

@@ -44,7 +44,7 @@ function isBetter(one: Connection, other: Connection): boolean {
   return difference === 0 ? one.inFlight < other.inFlight : difference < 0;
 }
 
-function rank({ state, stalled }: Connection): number {
+function rank({ state, isStalled: stalled }: Connection): number {
   return state === "open" && stalled ? STALLED : RANK[state];
 }
 
@@ -57,14 +57,14 @@ export class PoolPolicy {
   #renewals = 0;
 
   /** A query has come. */
-  asked(now: number): void {
+  noteQuery(now: number): void {
     this.#gap = now - this.#askedAt;
     this.#askedAt = now;
     this.#renewals = 0;
   }
 
   /** Whether the best connection has as much to do as it may, and another one can be tried. */
-  isSaturated(best: Connection, connections: ReadonlySet<Connection>, now: () => number): boolean {
+  shouldGrow(best: Connection, connections: ReadonlySet<Connection>, now: () => number): boolean {
     const isFull = best.isExhausted || best.inFlight >= SATURATED;
     return isFull && best.state === "open" && now() >= this.#notBefore && this.hasRoom(connections);
   }
@@ -81,7 +81,7 @@ export class PoolPolicy {
   }
 
   /** Another connection could not be had. */
-  failed(now: number): void {
+  noteFailure(now: number): void {
     this.#notBefore = now + PAUSE;
   }
 
@@ -89,7 +89,7 @@ export class PoolPolicy {
    * Counts and allows the renewal of a connection that has been idle for this long: where queries come often enough that
    * they would find none otherwise; but not for ever, if no query comes.
    */
-  renew(idleTimeout: number): boolean {
+  mayPreconnect(idleTimeout: number): boolean {
     if (this.#gap >= idleTimeout * (MAX_RENEWALS + 1) || this.#renewals === MAX_RENEWALS) return false;
     this.#renewals++;
     return true;

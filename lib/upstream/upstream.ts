@@ -41,9 +41,9 @@ export interface UpstreamOptions {
   /** How many queries may wait for an answer at once. */
   readonly maxInFlight: number;
   /** How long to keep a connection without queries, in ms, while the server's own limit is not known. */
-  readonly idleTimeout: number;
+  readonly idleTimeoutMs: number;
   /** How long the answer to a query of our own is waited for, in ms. */
-  readonly probeTimeout: number;
+  readonly probeTimeoutMs: number;
   readonly observe: Observe;
   readonly now: () => number;
 }
@@ -105,11 +105,11 @@ export class Upstream implements Candidate, Disposable {
 
   get usable(): boolean {
     if (!this.#reachability.isDue(this.#options.now())) return false;
-    return !this.#best()?.stalled;
+    return !this.#best()?.isStalled;
   }
 
   get expectedLatency(): number {
-    return this.#latency.smoothed + (this.#best()?.state === "open" ? 0 : this.#handshake);
+    return this.#latency.smoothedMs + (this.#best()?.state === "open" ? 0 : this.#handshake);
   }
 
   resolve(query: Query): Promise<Message> {
@@ -123,7 +123,7 @@ export class Upstream implements Candidate, Disposable {
   #exchange(query: Query, trigger?: HedgeTrigger): Promise<Message> {
     query.trace.upstream = this.label;
     const now = this.lastQueryAt = this.#options.now();
-    this.#policy.asked(now);
+    this.#policy.noteQuery(now);
     const network = this.#shares.networkOf(query.client.address);
     this.#shares.take(network);
     return new Promise((resolve, reject) => {
@@ -154,7 +154,7 @@ export class Upstream implements Candidate, Disposable {
       const connection = attempt.isSuspect ? this.#isolated(attempt, now) : this.#connection(attempt, now);
       attempt.query.trace.attempts++;
       attempt.trigger = attempt.hedge;
-      connection.send(attempt, now, this.#latency.slowAfter);
+      connection.send(attempt, now, this.#latency.slowAfterMs);
     } catch (error) {
       attempt.fail(error);
     }
@@ -167,10 +167,10 @@ export class Upstream implements Candidate, Disposable {
     loss.count++;
     queueMicrotask(() => {
       const now = this.#options.now();
-      const mayFollow = attempt.mayFollow(error, now);
+      const mayFollow = attempt.noteFailure(error, now);
       attempt.isSuspect = mayFollow && this.#isSuspect(attempt, loss, now);
       // With nothing useful meanwhile, it may be the upstream and not this query: the sooner that is known the better.
-      const isDoubtful = error.sent && error.phase === "read" && this.#usefulAt <= attempt.begunAt;
+      const isDoubtful = error.sent && error.phase === "read" && this.#usefulAt <= attempt.startedAt;
       if (isDoubtful && (!mayFollow || attempt.isSuspect)) this.#doubt(now);
       if (mayFollow) this.#send(attempt, now);
       else attempt.fail(error);
@@ -187,8 +187,8 @@ export class Upstream implements Candidate, Disposable {
    * oldest of several on a connection that answered quickly before, and so the first that was not answered.
    */
   #isSuspect(attempt: RetriedQuery, { error, oldest, count }: Loss, now: number): boolean {
-    if (error.failure !== "closed" || this.#limits.budget(now) < Infinity) return false;
-    return attempt.isLastTry || attempt === oldest && count > 1 && this.#latency.isLearned;
+    if (error.failure !== "closed" || this.#limits.maxQueries(now) < Infinity) return false;
+    return attempt.isLastAttempt || attempt === oldest && count > 1 && this.#latency.isLearned;
   }
 
   /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
@@ -209,7 +209,7 @@ export class Upstream implements Candidate, Disposable {
       state,
       lastError: lastError?.message,
       isRuledOut,
-      latency: this.#latency.smoothed || undefined,
+      latency: this.#latency.smoothedMs || undefined,
       inFlight: this.#inFlight,
       connections: this.#connections.size,
       certificateExpires: this.#certificateExpires,
@@ -234,7 +234,7 @@ export class Upstream implements Candidate, Disposable {
       pending instanceof RetriedQuery &&
       (pending.sentAt <= now - JOSTLE_AFTER || isModest && this.#shares.of(pending.network) > half);
     for (const connection of this.#connections) {
-      if (connection.giveUpEldest(mayGo, this.#overloaded)) return;
+      if (connection.evictOldest(mayGo, this.#overloaded)) return;
     }
     throw this.#overloaded;
   }
@@ -245,7 +245,7 @@ export class Upstream implements Candidate, Disposable {
     if (!best) return this.#connect(now);
     if (this.#inFlight >= this.#options.maxInFlight) this.#makeRoom(attempt, now);
     if (best.isDoubted) this.#startTrial(now);
-    else if (!this.#policy.isSaturated(best, this.#connections, this.#options.now)) return best;
+    else if (!this.#policy.shouldGrow(best, this.#connections, this.#options.now)) return best;
     else this.#tryToConnect(now);
     return this.#best() ?? best;
   }
@@ -261,7 +261,7 @@ export class Upstream implements Candidate, Disposable {
     if (best && (best.inFlight < ISOLATED_QUEUE || isolated.length === MAX_ISOLATED)) {
       return best.inFlight < MAX_ISOLATED_QUEUE ? best : this.#connection(attempt, now);
     }
-    return this.#connect(now, { window: 1, idleTimeout: ISOLATED_IDLE_TIMEOUT });
+    return this.#connect(now, { maxConcurrent: 1, idleTimeoutMs: ISOLATED_IDLE_TIMEOUT });
   }
 
   #best(): Connection | undefined {
@@ -272,22 +272,22 @@ export class Upstream implements Candidate, Disposable {
     if (this.#disposed) throw new UpstreamError("closed", { upstream: this.label, phase: "connect" });
     const { lastError } = this.#reachability;
     if (lastError && !this.#reachability.isDueAsLastResort(now)) throw lastError;
-    this.#reachability.tried(now);
+    this.#reachability.noteAttempt(now);
     const connection = new Connection((options) => this.#dial(options), {
       upstream: this.label,
-      maxQueries: this.#limits.budget(now),
+      maxQueries: this.#limits.maxQueries(now),
       clientSubnet: this.#options.clientSubnet,
-      window: Infinity,
+      maxConcurrent: Infinity,
       onTrial: lastError !== undefined,
-      idleTimeout: this.#limits.idleTimeout(this.#options.idleTimeout),
-      probeTimeout: this.#options.probeTimeout,
+      idleTimeoutMs: this.#limits.idleTimeoutMs(this.#options.idleTimeoutMs),
+      probeTimeoutMs: this.#options.probeTimeoutMs,
       latency: this.#latency,
       now: this.#options.now,
       onAnswer: (latency, now) => this.#answered(latency, now),
       onDoubt: () => this.#doubt(this.#options.now()),
       onProbed: (connection, error) => this.#probed(connection, error),
       onIdle: (idle) => this.#onIdle(idle),
-      onKeepAlive: (timeout) => this.#limits.toldIdle(timeout),
+      onKeepAlive: (timeout) => this.#limits.noteKeepAlive(timeout),
       ...fields,
     });
     this.#connections.add(connection);
@@ -298,14 +298,14 @@ export class Upstream implements Candidate, Disposable {
   #answered(milliseconds: number, now: number): void {
     this.#usefulAt = now;
     this.#latency.add(milliseconds);
-    this.#reachability.answered();
+    this.#reachability.noteUsefulAnswer();
     this.#options.observe({ kind: "exchanged", upstream: this.label, milliseconds });
   }
 
   /** Asks whether the upstream is of any use, over a connection that is not in doubt. */
   #doubt(now: number): void {
     const best = this.#best();
-    if (best?.state === "open" && !best.stalled) best.probe();
+    if (best?.state === "open" && !best.isStalled) best.probe();
     else this.#startTrial(now);
   }
 
@@ -317,8 +317,9 @@ export class Upstream implements Candidate, Disposable {
   #probed(connection: Connection, error?: UpstreamError): void {
     const now = this.#options.now();
     if (!error) return this.#moveFromDoubted(now);
-    if (connection.isTrial && connection.answered === 0) this.#reachability.failed(asUnanswered(error), now);
-    else this.#startTrial(now);
+    if (connection.isTrial && connection.answered === 0) {
+      this.#reachability.noteFailure(asUnanswered(error), now);
+    } else this.#startTrial(now);
   }
 
   /** A probe was answered, so that connections that leave theirs without an answer are dead. */
@@ -352,13 +353,13 @@ export class Upstream implements Candidate, Disposable {
 
   /** Make before break: a successor is open before this one is closed, if one is worth it. */
   #onIdle(connection: Connection): void {
-    if (connection.isIsolated || !this.#renew(connection.idleTimeout)) return connection.drain();
+    if (connection.isIsolated || !this.#renew(connection.idleTimeoutMs)) return connection.drain();
     this.#retiring = connection;
   }
 
   #renew(idleTimeout: number): boolean {
-    const isShort = idleTimeout < this.#options.idleTimeout;
-    return isShort && this.#connections.size <= 1 && this.#policy.renew(idleTimeout) &&
+    const isShort = idleTimeout < this.#options.idleTimeoutMs;
+    return isShort && this.#connections.size <= 1 && this.#policy.mayPreconnect(idleTimeout) &&
       this.#tryToConnect(this.#options.now());
   }
 
@@ -371,27 +372,27 @@ export class Upstream implements Candidate, Disposable {
     }
   }
 
-  #closed(connection: Connection, { error, idle }: CloseReason): void {
+  #closed(connection: Connection, { error, idleMs: idle }: CloseReason): void {
     this.#connections.delete(connection);
     const { observe, now } = this.#options;
     const { answered } = connection;
     observe({ kind: "connection closed", upstream: this.label, answered, ...error && { error } });
-    if (idle !== undefined) this.#limits.closedIdle(idle);
+    if (idle !== undefined) this.#limits.noteClosedIdle(idle);
     const isOrdinary = !connection.isIsolated && !connection.isTrial;
     if (answered > 0 && error?.failure === "closed" && isOrdinary) {
-      this.#limits.cutAfter(answered, this.#loss?.oldest, now());
+      this.#limits.noteClosedWithQueries(answered, this.#loss?.oldest, now());
     }
     this.#floods = error?.failure === "unsolicited" ? this.#floods + 1 : 0;
-    if (error && this.#floods >= MAX_FLOODS) this.#reachability.failed(error, now());
+    if (error && this.#floods >= MAX_FLOODS) this.#reachability.noteFailure(error, now());
   }
 
   /** A connection that answers is better proof than one that cannot be had in addition, but for a wrong pin. */
   #unreached(error: UpstreamError, since: number): void {
     const best = this.#best();
     // A stalled one comes behind the one that is being given up.
-    const isReached = best?.state === "open" && !best.stalled && !this.#retiring;
-    if (isReached && error.failure !== "pin mismatch") this.#policy.failed(this.#options.now());
-    else this.#reachability.failed(error, since);
+    const isReached = best?.state === "open" && !best.isStalled && !this.#retiring;
+    if (isReached && error.failure !== "pin mismatch") this.#policy.noteFailure(this.#options.now());
+    else this.#reachability.noteFailure(error, since);
   }
 }
 

@@ -4,7 +4,7 @@ import { assertEquals, assertThrows } from "../support/assert.ts";
 import fc from "fast-check";
 
 function one(host: string, port: number, authName: string, label: string): UpstreamAddress[] {
-  return [{ ...PLAIN, host, port, authName, isNamed: authName !== host, label }];
+  return [{ ...PLAIN, host, port, authName, hasAuthName: authName !== host, label }];
 }
 
 const PLAIN = { pins: [], clientCertificate: undefined, weight: 1 };
@@ -37,24 +37,24 @@ Deno.test("an upstream is read as written, with port 853 and its host as the aut
 
 Deno.test("a name that is the host is written all the same, which matters beside a pin", () => {
   const [named] = parseUpstream("dns.google#dns.google.");
-  assertEquals(named, { ...one("dns.google", 853, "dns.google", "dns.google:853")[0]!, isNamed: true });
+  assertEquals(named, { ...one("dns.google", 853, "dns.google", "dns.google:853")[0]!, hasAuthName: true });
 });
 
 const PIN = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="; // of nothing: base64 with all it may have in it
 const OTHER = "Fr8YGfAnSGgkQBCDnf6RvcvBXlQxqBS3E/xWyXVVsBw=";
 
 const PARAMETERS: [text: string, expected: Partial<UpstreamAddress>][] = [
-  [`1.1.1.1?pin=sha256/${PIN}`, { host: "1.1.1.1", isNamed: false, pins: [PIN] }],
+  [`1.1.1.1?pin=sha256/${PIN}`, { host: "1.1.1.1", hasAuthName: false, pins: [PIN] }],
   [`tls://1.1.1.1:443#one.one?pin=sha256/${PIN}&pin=sha256/${OTHER}`, {
     port: 443,
     authName: "one.one",
-    isNamed: true,
+    hasAuthName: true,
     label: "1.1.1.1:443#one.one",
     pins: [PIN, OTHER],
   }],
   ["[::1]?weight=100", { host: "::1", label: "[::1]:853", weight: 100 }],
   ["dns.test?cert=/etc/a+b=c#%20.pem&key=k.pem", {
-    isNamed: false,
+    hasAuthName: false,
     clientCertificate: { certificate: "/etc/a+b=c#%20.pem", key: "k.pem" },
   }],
 ];

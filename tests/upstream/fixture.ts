@@ -20,8 +20,8 @@ export class Fixture implements Disposable {
     label: "server",
     weight: 1,
     maxInFlight: 4096,
-    idleTimeout: 30_000,
-    probeTimeout: 4_000,
+    idleTimeoutMs: 30_000,
+    probeTimeoutMs: 4_000,
     now: this.time.now,
     observe: (event) => this.events.push(event),
     dial: () => {

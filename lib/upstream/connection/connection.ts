@@ -5,7 +5,7 @@ import { type ClientSubnet, composeQuery, MAX_QUERY_FRAME } from "../../dns/comp
 import { readUint16 } from "../../dns/records.ts";
 import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../../core/errors.ts";
 import { type Channel, ChannelError, type Dial } from "./channel.ts";
-import { Conduct } from "./conduct.ts";
+import { AnswerQuality } from "./answer_quality.ts";
 import { ednsRefusal } from "./retried_query.ts";
 import type { Latency } from "../health/latency.ts";
 import { Liveness } from "./liveness.ts";
@@ -25,13 +25,13 @@ export interface ConnectionOptions {
   readonly maxQueries: number;
   readonly clientSubnet?: ClientSubnet | undefined;
   /** How many queries may wait for an answer at once; others wait to be sent. */
-  readonly window: number;
+  readonly maxConcurrent: number;
   /** Whether it begins with a probe and keeps its queries back until there is a sign of life. */
   readonly onTrial: boolean;
   /** After this long without a query, in ms, `onIdle` is called, unless the server says otherwise. */
-  readonly idleTimeout: number;
+  readonly idleTimeoutMs: number;
   /** How long the answer to a probe is waited for, in ms. */
-  readonly probeTimeout: number;
+  readonly probeTimeoutMs: number;
   /** Of the upstream. */
   readonly latency: Latency;
   readonly now: () => number;
@@ -54,7 +54,7 @@ export interface CloseReason {
   /** Undefined where no query was lost. */
   readonly error?: UpstreamError;
   /** How long the connection had been idle when the server closed it, in ms; undefined if it was not the server. */
-  readonly idle?: number;
+  readonly idleMs?: number;
 }
 
 /**
@@ -77,7 +77,7 @@ export class Connection implements Disposable {
   readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
   readonly #outbox = new WriteBuffer();
   readonly #frames = new FrameSplitter();
-  readonly #conduct = new Conduct();
+  readonly #conduct = new AnswerQuality();
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
@@ -97,7 +97,7 @@ export class Connection implements Disposable {
     this.#timer = new TickTimer({
       sweep: () => this.#sweep(),
       onIdle: () => this.#isOpen && options.onIdle(this),
-      idleTimeout: options.idleTimeout,
+      idleTimeoutMs: options.idleTimeoutMs,
     });
     this.closed = this.#ending.promise;
     void this.#open(dial);
@@ -113,8 +113,8 @@ export class Connection implements Disposable {
   }
 
   /** See `PendingQueries.giveUpEldest`. */
-  giveUpEldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
-    return this.#pending.giveUpEldest(mayGo, error);
+  evictOldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
+    return this.#pending.evictOldest(mayGo, error);
   }
 
   /** How many queries it has answered, with answers that are of use. */
@@ -123,8 +123,8 @@ export class Connection implements Disposable {
   }
 
   /** How long it may be without queries, in ms. */
-  get idleTimeout(): number {
-    return this.#timer.idleTimeout;
+  get idleTimeoutMs(): number {
+    return this.#timer.idleTimeoutMs;
   }
 
   get takesQueries(): boolean {
@@ -133,7 +133,7 @@ export class Connection implements Disposable {
 
   /** Whether it was opened for one query at a time. */
   get isIsolated(): boolean {
-    return this.#options.window === 1;
+    return this.#options.maxConcurrent === 1;
   }
 
   /** Whether it was opened to find out whether the upstream answers. */
@@ -147,8 +147,8 @@ export class Connection implements Disposable {
   }
 
   /** Whether its queries wait while it says nothing: others had better go elsewhere. */
-  get stalled(): boolean {
-    return this.#pending.stalled;
+  get isStalled(): boolean {
+    return this.#pending.isStalled;
   }
 
   /** Whether it has left a probe, too, without a sign of life. */
@@ -172,7 +172,10 @@ export class Connection implements Disposable {
   probe(): void {
     if (this.#probe || !this.#isOpen) return;
     const now = this.#options.now();
-    const times = { deadline: now + this.#options.probeTimeout, slowAt: now + this.#liveness.patience };
+    const times = {
+      deadline: now + this.#options.probeTimeoutMs,
+      slowAt: now + this.#liveness.probePatienceMs,
+    };
     this.#probe = new Probe(times, (error) => this.#probed(error));
     this.#write(this.#probe, now);
     this.#timer.wake();
@@ -194,7 +197,7 @@ export class Connection implements Disposable {
    */
   presumeDead(): PendingQuery[] {
     this.#liveness.presumeDead();
-    const waiting = [...this.#pending.waiting()].filter((pending) => pending !== this.#probe);
+    const waiting = [...this.#pending.unanswered()].filter((pending) => pending !== this.#probe);
     this.drain(this.#error("silent"));
     return waiting;
   }
@@ -229,7 +232,7 @@ export class Connection implements Disposable {
   }
 
   #maySend(now: number): boolean {
-    if (!this.#isOpen || this.isExhausted || this.#pending.sent >= this.#options.window) return false;
+    if (!this.#isOpen || this.isExhausted || this.#pending.sent >= this.#options.maxConcurrent) return false;
     return this.#state !== "on trial" || now - this.#openedAt >= TRIAL_HOLD;
   }
 
@@ -264,7 +267,7 @@ export class Connection implements Disposable {
   readonly #receive = (frame: Uint8Array): void => {
     if (this.#state === "closed") return;
     const id = frame.length < 2 ? -1 : readUint16(frame, 0);
-    const pending = this.#pending.peek(id);
+    const pending = this.#pending.find(id);
     try {
       const response = Message.receive(frame, this.#channel?.isAuthenticated);
       if (!pending) return this.#receiveUnawaited(id);
@@ -276,7 +279,7 @@ export class Connection implements Disposable {
       if (keepAlive !== undefined) this.#heedKeepAlive(keepAlive);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      if (!pending && this.#pending.late(id, this.#receivedAt) !== undefined) return;
+      if (!pending && this.#pending.receiveLate(id, this.#receivedAt) !== undefined) return;
       this.#receiveBad(pending, this.#error("malformed", { detail: error.message }));
     }
     this.#endIfDrained();
@@ -291,8 +294,8 @@ export class Connection implements Disposable {
   }
 
   #proveUseful(latency: number): void {
-    this.#conduct.useful();
-    this.#liveness.heard();
+    this.#conduct.noteUseful();
+    this.#liveness.noteAnswer();
     if (this.#state === "on trial") this.#state = "open";
     if (this.#pending.hasUnsent) this.#sendUnsent();
     this.#options.onAnswer(latency, this.#receivedAt);
@@ -300,7 +303,7 @@ export class Connection implements Disposable {
 
   /** A late answer shows that the upstream is there, and how slow; any other message nobody waits for shows nothing. */
   #receiveUnawaited(id: number): void {
-    const sentAt = this.#pending.late(id, this.#receivedAt);
+    const sentAt = this.#pending.receiveLate(id, this.#receivedAt);
     if (sentAt !== undefined) this.#proveUseful(this.#receivedAt - sentAt);
     // Repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
     else this.#countUnsolicited();
@@ -308,7 +311,7 @@ export class Connection implements Disposable {
 
   /** Without a bound, a hostile upstream could take all of this thread's time. */
   #countUnsolicited(): void {
-    if (this.#conduct.unsolicited()) this.#end(this.#fault = this.#error("unsolicited"));
+    if (this.#conduct.noteUnsolicited()) this.#end(this.#fault = this.#error("unsolicited"));
   }
 
   /**
@@ -316,12 +319,12 @@ export class Connection implements Disposable {
    * whether it still is; if it has not, all that comes goes elsewhere, and the queries that were sent may finish here.
    */
   #receiveBad(pending: PendingQuery | undefined, error: UpstreamError): void {
-    const verdict = this.#conduct.bad();
+    const verdict = this.#conduct.noteBad();
     const isUnsolicited = this.#pending.sent === 0;
     if (pending) {
       this.#pending.remove(pending, this.#receivedAt);
       pending.reject(error);
-    } else if (this.#conduct.unreadable(this.#pending.sent)) {
+    } else if (this.#conduct.noteUnreadable(this.#pending.sent)) {
       this.#pending.rejectSent(error);
     }
     if (verdict === "useless") this.drain(error);
@@ -332,14 +335,14 @@ export class Connection implements Disposable {
 
   #probed(error?: UpstreamError): void {
     this.#probe = undefined;
-    if (error && this.#isOpen && this.#pending.stalled) this.drain(this.#error("silent"));
+    if (error && this.#isOpen && this.#pending.isStalled) this.drain(this.#error("silent"));
     this.#options.onProbed(this, error);
   }
 
   /** RFC 7828 §3.2.2: close a little before the time is over, at once after outstanding answers if it is 0. */
   #heedKeepAlive(timeout: number): void {
     if (timeout === 0) this.drain();
-    else this.#options.onKeepAlive(this.#timer.idleTimeout = timeout - Math.min(1000, timeout / 4));
+    else this.#options.onKeepAlive(this.#timer.idleTimeoutMs = timeout - Math.min(1000, timeout / 4));
   }
 
   #endIfDrained(): void {
@@ -352,8 +355,8 @@ export class Connection implements Disposable {
   /** Returns whether queries still wait. */
   #sweep(): boolean {
     const now = this.#options.now();
-    this.#pending.lookThrough(now, this.#options.latency.slowAfter);
-    if (!this.#pending.stalled) this.#liveness.heard();
+    this.#pending.sweep(now, this.#options.latency.slowAfterMs);
+    if (!this.#pending.isStalled) this.#liveness.noteAnswer();
     else if (this.#state !== "on trial") this.#reactToSilence(now);
     if (this.#pending.hasUnsent) this.#sendUnsent();
     if (this.#pending.abandoned > MAX_ABANDONED) this.drain();
@@ -362,7 +365,7 @@ export class Connection implements Disposable {
   }
 
   #reactToSilence(now: number): void {
-    const reaction = this.#liveness.stalled(now, this.#pending.sent);
+    const reaction = this.#liveness.noteSilence(now, this.#pending.sent);
     if (reaction === "probe") this.probe();
     else if (reaction === "doubt") this.#options.onDoubt(this);
   }
@@ -375,7 +378,7 @@ export class Connection implements Disposable {
     this.#abort.abort();
     this.#channel?.close();
     // First, so that whoever opens connections knows before the queries ask for the next one.
-    this.#ending.resolve({ ...tells && error && { error }, ...idle !== undefined && { idle } });
+    this.#ending.resolve({ ...tells && error && { error }, ...idle !== undefined && { idleMs: idle } });
     const reason = error ?? this.#error("closed");
     // A connection that has answered nothing has cost everyone an attempt, or they would try for ever; an isolated one has
     // cost its one query an attempt.

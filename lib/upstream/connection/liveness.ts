@@ -33,12 +33,12 @@ export class Liveness {
   }
 
   /** How long it may take to answer a probe before that is suspicious, in ms. */
-  get patience(): number {
-    return Math.max(this.#latency.slowAfter, LEAST_PATIENCE);
+  get probePatienceMs(): number {
+    return Math.max(this.#latency.slowAfterMs, LEAST_PATIENCE);
   }
 
   /** An answer has come. */
-  heard(): void {
+  noteAnswer(): void {
     if (this.#state !== "presumed dead") this.#state = "alive";
   }
 
@@ -48,7 +48,7 @@ export class Liveness {
   }
 
   /** Called again and again while so many queries wait in vain: what there is to be done now. */
-  stalled(now: number, waiting: number): "wait" | "probe" | "doubt" {
+  noteSilence(now: number, waiting: number): "wait" | "probe" | "doubt" {
     if (this.#state === "alive") {
       this.#state = "stalled";
       this.#stalledAt = now;
@@ -58,8 +58,8 @@ export class Liveness {
     const isUrgent = waiting >= MANY && this.#latency.isLearned;
     const probeAfter = isUrgent ? 0 : PROBE_AFTER;
     const patience = isUrgent
-      ? Math.max(2 * this.#latency.slowAfter, LEAST_PATIENCE_WITH_MANY)
-      : this.patience;
+      ? Math.max(2 * this.#latency.slowAfterMs, LEAST_PATIENCE_WITH_MANY)
+      : this.probePatienceMs;
     if (silence >= probeAfter + patience) {
       this.#state = "doubted";
       return "doubt";

@@ -2,7 +2,7 @@ import { MOST_LOOKED_AT } from "../../core/client_shares.ts";
 import type { Message } from "../../dns/message.ts";
 import type { Failure, UpstreamError } from "../../core/errors.ts";
 import type { HedgeTrigger } from "../../core/candidate.ts";
-import { MessageIds, QueryTable, type Waiting } from "./query_table.ts";
+import { MessageIds, QueryTable, type TableLinks } from "./query_table.ts";
 
 /** Queries younger than this, in ms, are not looked at: they are neither slow nor, almost always, too late. */
 const YOUNG = 40;
@@ -12,7 +12,7 @@ const PROOF = 8;
 const LONG_SILENCE = 1000;
 
 /** A query that waits for its answer. Times are in ms on the one clock. */
-export interface PendingQuery extends Waiting<PendingQuery> {
+export interface PendingQuery extends TableLinks<PendingQuery> {
   readonly message: Message;
   readonly deadline: number;
   /** Told when `slowAt` has come; undefined when nobody wants to know any more. */
@@ -32,7 +32,7 @@ export type Reject = (failure: Failure, facts: { readonly sent: boolean }) => Up
 /** The queries of one connection that have no answer yet. Whoever removes one completes it. */
 export class PendingQueries {
   /** Whether queries wait, one of them is slow, and no sign of life has come since: others had better go elsewhere. */
-  stalled = false;
+  isStalled = false;
   readonly #error: Reject;
   readonly #ids = new MessageIds();
   readonly #sent = new QueryTable<PendingQuery>();
@@ -86,7 +86,7 @@ export class PendingQueries {
     return id;
   }
 
-  peek(id: number): PendingQuery | undefined {
+  find(id: number): PendingQuery | undefined {
     return this.#sent.get(id);
   }
 
@@ -107,7 +107,7 @@ export class PendingQueries {
    * Notes the answer to a query that was given up, which is a sign of life: when the query was sent. Undefined where the
    * ID belongs to no such query.
    */
-  late(id: number, now: number): number | undefined {
+  receiveLate(id: number, now: number): number | undefined {
     const sentAt = this.#abandonedSentAt.get(id);
     if (sentAt === undefined) return undefined;
     this.#abandonedSentAt.delete(id);
@@ -121,22 +121,22 @@ export class PendingQueries {
    *
    * @param slowAfter when a query that has been sent counts as slow, in ms
    */
-  lookThrough(now: number, slowAfter: number): void {
-    if (now - (this.#unheard?.sentAt ?? now) >= slowAfter) this.stalled = true;
-    if (now - (this.#silentSince ?? now) >= LONG_SILENCE) this.stalled = true;
-    const isDead = this.stalled && this.#sent.size >= PROOF;
+  sweep(now: number, slowAfter: number): void {
+    if (now - (this.#unheard?.sentAt ?? now) >= slowAfter) this.isStalled = true;
+    if (now - (this.#silentSince ?? now) >= LONG_SILENCE) this.isStalled = true;
+    const isDead = this.isStalled && this.#sent.size >= PROOF;
     for (let pending = this.#sent.oldest; pending && pending.sentAt <= now - YOUNG;) {
       const { younger } = pending;
       if (pending.deadline > now) remind(pending, now, isDead);
       else this.abandon(pending, this.#error("timed out", { sent: true }));
       pending = younger;
     }
-    if (this.#sent.size === 0 && !this.stalled) this.#silentSince = undefined;
+    if (this.#sent.size === 0 && !this.isStalled) this.#silentSince = undefined;
     if (this.#unsent.length > 0) this.#lookThroughUnsent(now);
   }
 
   /** Gives up the eldest query that was sent and may go, if there is one among the first: another one needs its place. */
-  giveUpEldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
+  evictOldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
     let left = MOST_LOOKED_AT;
     for (let pending = this.#sent.oldest; pending && left > 0; pending = pending.younger, left--) {
       if (!mayGo(pending)) continue;
@@ -147,7 +147,7 @@ export class PendingQueries {
   }
 
   /** The queries that were sent and have no answer yet, the oldest first. */
-  *waiting(): Generator<PendingQuery> {
+  *unanswered(): Generator<PendingQuery> {
     for (let pending = this.#sent.oldest; pending; pending = pending.younger) yield pending;
   }
 
@@ -161,13 +161,13 @@ export class PendingQueries {
       pending.reject(error);
     }
     this.#silentSince = this.#unheard = undefined;
-    this.stalled = false;
+    this.isStalled = false;
   }
 
   #heard(now: number): void {
     this.#silentSince = this.#sent.size > 0 ? now : undefined;
     this.#unheard = undefined;
-    this.stalled = false;
+    this.isStalled = false;
   }
 
   #lookThroughUnsent(now: number): void {

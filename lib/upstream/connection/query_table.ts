@@ -1,5 +1,5 @@
 /** What can wait under a message ID. The fields are the table's. */
-export interface Waiting<Self> {
+export interface TableLinks<Self> {
   id: number;
   older: Self | undefined;
   younger: Self | undefined;
@@ -15,7 +15,7 @@ const ABANDONED = 0xffff;
  * by the one before, and all that they refer to lives on until the next full collection. That was half of the time that
  * collecting took.
  */
-export class QueryTable<Item extends Waiting<Item>> {
+export class QueryTable<Item extends TableLinks<Item>> {
   /** By ID: the place in `#items`, counted from 1. */
   readonly #places = new Uint16Array(1 << 16);
   readonly #items: (Item | undefined)[] = [];

@@ -21,7 +21,7 @@ export class RetriedQuery implements PendingQuery {
   younger: PendingQuery | undefined;
   readonly query: Query;
   /** When the query came, in ms. */
-  readonly begunAt: number;
+  readonly startedAt: number;
   /** The client's network: see `ClientShares`. */
   readonly network: number;
   /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
@@ -51,7 +51,7 @@ export class RetriedQuery implements PendingQuery {
     },
   ) {
     this.query = query;
-    this.begunAt = begunAt;
+    this.startedAt = begunAt;
     this.network = network;
     this.hedge = this.trigger = trigger;
     this.#resolve = resolve;
@@ -83,7 +83,7 @@ export class RetriedQuery implements PendingQuery {
   }
 
   /** Counts a failure and decides whether another attempt may follow. */
-  mayFollow(error: UpstreamError, now: number): boolean {
+  noteFailure(error: UpstreamError, now: number): boolean {
     // A query with a trigger turns to another upstream, unless only its connection was closed.
     if (!error.again || this.hedge && error.failure !== "closed") return false;
     if (error.sent) this.#failures++;
@@ -91,7 +91,7 @@ export class RetriedQuery implements PendingQuery {
   }
 
   /** Whether it may be sent only once more. */
-  get isLastTry(): boolean {
+  get isLastAttempt(): boolean {
     return this.#failures === MAX_SENT - 1;
   }
 
@@ -101,7 +101,7 @@ export class RetriedQuery implements PendingQuery {
    */
   copy(now: number): RetriedQuery | undefined {
     if (this.#failures + 1 >= MAX_SENT || now >= this.deadline) return undefined;
-    const { query, begunAt, network, hedge } = this;
+    const { query, startedAt: begunAt, network, hedge } = this;
     const original = this.#original ?? this;
     const copy = new RetriedQuery(query, hedge, {
       begunAt,
@@ -112,7 +112,7 @@ export class RetriedQuery implements PendingQuery {
     });
     copy.#original = original;
     copy.#failures = this.#failures + 1;
-    copy.isSuspect = copy.isLastTry;
+    copy.isSuspect = copy.isLastAttempt;
     original.#places++;
     this.trigger = undefined; // the copy reminds it from now on
     return copy;

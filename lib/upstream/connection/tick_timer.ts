@@ -7,20 +7,20 @@ export interface TickTimerOptions {
   /** Called when nothing has been waiting for `idleTimeout`. */
   readonly onIdle: () => void;
   /** In ms. */
-  readonly idleTimeout: number;
+  readonly idleTimeoutMs: number;
 }
 
 /** The one timer of a connection: it ticks while queries wait, then counts the time without any. */
 export class TickTimer {
   /** In ms; counts from the next time that nothing waits. */
-  idleTimeout: number;
+  idleTimeoutMs: number;
   readonly #options: TickTimerOptions;
   #ticking = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: TickTimerOptions) {
     this.#options = options;
-    this.idleTimeout = options.idleTimeout;
+    this.idleTimeoutMs = options.idleTimeoutMs;
   }
 
   /** Something waits. */
@@ -46,6 +46,6 @@ export class TickTimer {
     if (this.#timer === undefined) return; // stopped by the sweep
     if (isWaiting) return this.#tickLater();
     this.#ticking = false;
-    this.#timer = setTimeout(this.#options.onIdle, this.idleTimeout);
+    this.#timer = setTimeout(this.#options.onIdle, this.idleTimeoutMs);
   };
 }

@@ -20,7 +20,7 @@ export interface CertificateRules {
   /** Base64 of SHA-256 over keys: one of the chain must be among them (RFC 7858 §4.2); none: any will do. */
   readonly pins: readonly string[];
   /** Whether the name is asked for beside a pin: "the client SHOULD … require both" (RFC 8310 §6.4). */
-  readonly isNamed: boolean;
+  readonly hasAuthName: boolean;
   /** Trusted roots, which a server need not send (RFC 8446 §4.4.2). */
   readonly roots: () => readonly X509Certificate[];
 }
@@ -48,11 +48,11 @@ const MAX_LISTED = 4;
  * no trusted root. The pin of an issuer cannot stand alone like that, for it fits whatever else that issuer has signed:
  * then the certificate must be valid for the host as if there were no pin.
  */
-export function findFlaw(
+export function findProblem(
   proof: PresentedCertificate,
   requirements: CertificateRules,
 ): CertificateProblem | undefined {
-  const { pins, isNamed, roots } = requirements;
+  const { pins, hasAuthName: isNamed, roots } = requirements;
   try {
     const [leaf, ...others] = certificatesOf(proof.certificate);
     if (!leaf) return { failure: "bad certificate", detail: "it has shown none" };

@@ -4,7 +4,7 @@ import type { Failure, UpstreamError } from "../../core/errors.ts";
 import { isShortage } from "../../platform/host_error.ts";
 import type { UpstreamAddress } from "../address.ts";
 import { refusesProtocol } from "./tls_alerts.ts";
-import { findFlaw } from "./certificate_check.ts";
+import { findProblem } from "./certificate_check.ts";
 import type { CertificateProblem } from "./certificate_problems.ts";
 import type { Channel, Dial, DialOptions } from "../connection/channel.ts";
 import { readClientCertificate } from "./client_certificate.ts";
@@ -19,7 +19,7 @@ export interface DialSettings {
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
   /** For all phases together, in ms: not part of any query's time, so that a slow handshake is finished and kept. */
-  readonly timeout: number;
+  readonly timeoutMs: number;
   /** Where a host is that was given by name. */
   readonly lookup: HostLookup;
   /** What to do about a server that cannot prove who it is (RFC 8310 §5): turn away from it, or only tell. */
@@ -76,7 +76,7 @@ class Dialer {
   }
 
   async dial(options: DialOptions): Promise<Channel> {
-    using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeout);
+    using attempt = new DialAttempt(this.#address.label, options, this.#settings.timeoutMs);
     for (;;) {
       try {
         const { socket, isAuthenticated } = await this.#open(attempt);
@@ -189,6 +189,6 @@ class Dialer {
   #findFlaw(socket: TLSSocket): CertificateProblem | undefined {
     const error = socket.authorized ? undefined : String(socket.authorizationError ?? "unverified");
     const proof = { certificate: socket.getPeerCertificate(true), error };
-    return findFlaw(proof, { ...this.#address, roots: () => trustedRoots(this.#settings.caCerts) });
+    return findProblem(proof, { ...this.#address, roots: () => trustedRoots(this.#settings.caCerts) });
   }
 }

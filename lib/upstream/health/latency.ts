@@ -11,9 +11,9 @@ const RECOMPUTE_AT_FIRST = 16;
 /** How fast one upstream answers, learned from its answers, late ones included. Times are in ms. */
 export class Latency {
   /** Smoothed time from query to answer; 0 before the first. */
-  smoothed = 0;
+  smoothedMs = 0;
   /** When an unanswered query counts as slow: longer than 95 % of the latest answers took. */
-  slowAfter = FIRST_SLOW;
+  slowAfterMs = FIRST_SLOW;
   readonly #samples = new Float64Array(SAMPLES);
   #count = 0;
 
@@ -23,10 +23,10 @@ export class Latency {
   }
 
   add(latency: number): void {
-    this.smoothed = this.#count === 0 ? latency : this.smoothed + (latency - this.smoothed) / 8;
+    this.smoothedMs = this.#count === 0 ? latency : this.smoothedMs + (latency - this.smoothedMs) / 8;
     this.#samples[this.#count++ % SAMPLES] = latency;
     const recompute = this.#count < SAMPLES ? RECOMPUTE_AT_FIRST : RECOMPUTE;
-    if (this.#count % recompute === 0) this.slowAfter = Math.max(this.#percentile95(), LEAST_SLOW);
+    if (this.#count % recompute === 0) this.slowAfterMs = Math.max(this.#percentile95(), LEAST_SLOW);
   }
 
   #percentile95(): number {

@@ -22,7 +22,7 @@ export class LearnedLimits {
    * It closed with queries in flight, after this many answers. Where the oldest of them is the same as the last time, it
    * is this query that the server closes connections for, and not their number.
    */
-  cutAfter(answers: number, oldest: unknown, now: number): void {
+  noteClosedWithQueries(answers: number, oldest: unknown, now: number): void {
     if (answers === this.#lastCut && oldest !== this.#lastOldest) {
       this.#answers = answers;
       this.#answersUntil = now + ANSWERS_LIFETIME;
@@ -32,24 +32,24 @@ export class LearnedLimits {
   }
 
   /** It closed a connection that had been idle for this long, in ms. */
-  closedIdle(idle: number): void {
+  noteClosedIdle(idle: number): void {
     if (idle < LEAST_IDLE) return;
     if (Math.abs(idle - this.#lastIdle) <= idle / 4) this.#idle = Math.min(idle, this.#lastIdle);
     this.#lastIdle = idle;
   }
 
   /** By its own words a connection may be idle for this long, in ms. */
-  toldIdle(idle: number): void {
+  noteKeepAlive(idle: number): void {
     this.#told = idle;
   }
 
   /** How many queries to send over one connection. */
-  budget(now: number): number {
+  maxQueries(now: number): number {
     return now < this.#answersUntil ? this.#answers : Infinity;
   }
 
   /** How long to let a connection be idle, in ms; `otherwise` where nothing is known. */
-  idleTimeout(otherwise: number): number {
+  idleTimeoutMs(otherwise: number): number {
     return this.#told ?? Math.min(this.#idle * IDLE_MARGIN, otherwise);
   }
 }

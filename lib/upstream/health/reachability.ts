@@ -82,19 +82,19 @@ export class Reachability {
   }
 
   /** It has answered. Called for each useful answer; that of an older connection does not make good a wrong pin. */
-  answered(): void {
+  noteUsefulAnswer(): void {
     const { name } = this.#state;
     if (name === "untried" || name === "backing off") this.#transition({ name: "up" });
   }
 
   /** An attempt begins: until its outcome is known no other one is due. */
-  tried(now: number): void {
+  noteAttempt(now: number): void {
     const state = this.#state;
     if (state.name === "backing off") this.#transition({ ...state, ...nextAttempt(state.since, now) });
   }
 
   /** An attempt that began then has failed. A long attempt was a part of the wait. */
-  failed(error: UpstreamError, began: number): void {
+  noteFailure(error: UpstreamError, began: number): void {
     // RFC 7858 §4.2: a wrong pin is a "non-recoverable error".
     if (this.#state.name === "ruled out") return;
     if (error.failure === "pin mismatch") return this.#transition({ name: "ruled out", error });

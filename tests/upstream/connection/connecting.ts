@@ -19,10 +19,10 @@ export function options(time: FakeTime, fields: Partial<ConnectionOptions> = {})
   return {
     upstream: "server",
     maxQueries: Infinity,
-    window: Infinity,
+    maxConcurrent: Infinity,
     onTrial: false,
-    idleTimeout: 30_000,
-    probeTimeout: 4_000,
+    idleTimeoutMs: 30_000,
+    probeTimeoutMs: 4_000,
     latency: new Latency(),
     now: time.now,
     onAnswer: () => {},

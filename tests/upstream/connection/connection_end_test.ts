@@ -140,10 +140,10 @@ connected(
   async ({ connection, channel, time }) => {
     ask(connection, 1, time.now() + 1_000);
     await time.pass(2_000);
-    assertEquals([connection.isDoubted, connection.stalled], [true, true]);
+    assertEquals([connection.isDoubted, connection.isStalled], [true, true]);
     channel.answer([channel.queries[0]!]);
     await settled();
-    assertEquals([connection.isDoubted, connection.stalled, connection.answered], [false, false, 0]);
+    assertEquals([connection.isDoubted, connection.isStalled, connection.answered], [false, false, 0]);
   },
 );
 
@@ -214,7 +214,7 @@ connected(
     await settled();
     assertEquals(outcomes, ["name0.test.", "name1.test.", "name2.test."]);
   },
-  { window: 1 },
+  { maxConcurrent: 1 },
 );
 
 /** Frames that are no messages: one shorter than a header, one that promises what is not there. */

@@ -49,8 +49,8 @@ function send(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = 
 
 /** Whether it is stalled at that time, having been looked through every 10 ms since `from`. */
 function isStalledAt(queries: PendingQueries, from: number, until: number): boolean {
-  for (let now = from; now <= until; now += 10) queries.lookThrough(now, 100);
-  return queries.stalled;
+  for (let now = from; now <= until; now += 10) queries.sweep(now, 100);
+  return queries.isStalled;
 }
 
 Deno.test("whatever is written later, an unanswered query makes its connection stalled when it is slow", () => {
@@ -92,9 +92,9 @@ Deno.test("a late answer is a sign of life, and tells when its query was sent", 
   const queries = newPending();
   const { id } = send(queries, 10, { deadline: 500 });
   assert(isStalledAt(queries, 10, 600));
-  assertEquals(queries.late(id, 700), 10);
+  assertEquals(queries.receiveLate(id, 700), 10);
   assertEquals(
-    [queries.stalled, queries.late(id, 700)],
+    [queries.isStalled, queries.receiveLate(id, 700)],
     [false, undefined],
     "the second one is a repetition",
   );
@@ -104,9 +104,9 @@ Deno.test("a query is given up at its deadline, sent or not, and says which", as
   const queries = newPending();
   const sent = send(queries, 0);
   const unsent = add(queries, 0);
-  queries.lookThrough(DEADLINE - 1, 100);
+  queries.sweep(DEADLINE - 1, 100);
   assertEquals([sent.outcome, unsent.outcome], ["waiting", "waiting"]);
-  queries.lookThrough(DEADLINE, 100);
+  queries.sweep(DEADLINE, 100);
   await settled();
   assertEquals([sent.outcome, unsent.outcome], ["timed out", "timed out, not sent"]);
   assertEquals([queries.size, queries.abandoned], [0, 1]);
@@ -117,7 +117,7 @@ Deno.test("an trigger is told of a slow answer once, and once more when half of 
   const { told } = send(queries, 0);
   for (let now = 0; now < 4_000; now += 10) {
     queries.remove(send(queries, now).pending, now); // The connection is alive.
-    queries.lookThrough(now, 100);
+    queries.sweep(now, 100);
     assertEquals(told, now < 100 ? [] : now < 2_000 ? [false] : [false, true], `${now}`);
   }
 });
@@ -126,7 +126,7 @@ Deno.test("many that wait on a stalled connection may go elsewhere for free; few
   for (const [count, withoutBudget] of [[8, true], [7, false]] as const) {
     const queries = newPending();
     const fates = Array.from({ length: count }, (_, i) => send(queries, i));
-    for (let now = 0; now < 200; now += 10) queries.lookThrough(now, 100);
+    for (let now = 0; now < 200; now += 10) queries.sweep(now, 100);
     for (const { told } of fates) assertEquals(told, [withoutBudget]);
   }
 });
@@ -134,16 +134,16 @@ Deno.test("many that wait on a stalled connection may go elsewhere for free; few
 Deno.test("what waits to be sent may go elsewhere for free", () => {
   const queries = newPending();
   const { told } = add(queries, 0);
-  queries.lookThrough(99, 100);
+  queries.sweep(99, 100);
   assertEquals(told, []);
-  for (const now of [100, 200, 2_000, 2_100]) queries.lookThrough(now, 100);
+  for (const now of [100, 200, 2_000, 2_100]) queries.sweep(now, 100);
   assertEquals(told, [true, true]);
 });
 
 Deno.test("where half of the time comes before what is slow, the trigger is told once", () => {
   const queries = newPending();
   const { told } = send(queries, 0, { slowAt: 2_000 });
-  for (const now of [1_999, 2_000, 2_010, 3_000]) queries.lookThrough(now, 100);
+  for (const now of [1_999, 2_000, 2_010, 3_000]) queries.sweep(now, 100);
   assertEquals(told, [true]);
 });
 
@@ -152,21 +152,21 @@ Deno.test("without an trigger there is nobody to tell, and an answered query tel
   send(queries, 0, { trigger: undefined });
   const { told, pending } = send(queries, 0);
   queries.remove(pending, 50);
-  queries.lookThrough(3_000, 100);
+  queries.sweep(3_000, 100);
   assertEquals(told, []);
 });
 
 Deno.test("stalled: a query is slow and nothing has come since it was sent, until an answer comes", () => {
   const queries = newPending();
   const first = send(queries, 0);
-  queries.lookThrough(99, 100);
-  assert(!queries.stalled);
+  queries.sweep(99, 100);
+  assert(!queries.isStalled);
   for (let now = 100; now < 1_500; now += 10) {
-    queries.lookThrough(now, 100);
-    assert(queries.stalled, `${now}`);
+    queries.sweep(now, 100);
+    assert(queries.isStalled, `${now}`);
   }
   queries.remove(first.pending, 1_500);
-  assert(!queries.stalled);
+  assert(!queries.isStalled);
 });
 
 Deno.test("slow names do not make a connection stalled on which others are answered, many or few", () => {
@@ -175,8 +175,8 @@ Deno.test("slow names do not make a connection stalled on which others are answe
     send(queries, 0);
     for (let now = 0; now < 1_900; now += 10) {
       if (now % gap === 0) queries.remove(send(queries, now).pending, now);
-      queries.lookThrough(now, 100);
-      assert(!queries.stalled, `${now}`);
+      queries.sweep(now, 100);
+      assert(!queries.isStalled, `${now}`);
     }
   }
 });
@@ -185,10 +185,10 @@ Deno.test("what was slow to be sent does not make a connection stalled as soon a
   const queries = newPending();
   add(queries, 0);
   queries.markSent(queries.takeUnsent(), 95);
-  queries.lookThrough(194, 100);
-  assert(!queries.stalled);
-  queries.lookThrough(195, 100);
-  assert(queries.stalled);
+  queries.sweep(194, 100);
+  assert(!queries.isStalled);
+  queries.sweep(195, 100);
+  assert(queries.isStalled);
 });
 
 Deno.test("a connection that dies after an answer is stalled as soon as the next query is slow", () => {
@@ -196,18 +196,18 @@ Deno.test("a connection that dies after an answer is stalled as soon as the next
   send(queries, 0);
   queries.remove(send(queries, 50).pending, 60);
   send(queries, 200);
-  queries.lookThrough(299, 100);
-  assert(!queries.stalled);
-  queries.lookThrough(300, 100);
-  assert(queries.stalled);
+  queries.sweep(299, 100);
+  assert(!queries.isStalled);
+  queries.sweep(300, 100);
+  assert(queries.isStalled);
 });
 
 Deno.test("the ID of a query given up stays taken until its answer has come after all (7766-2)", () => {
   const queries = newPending();
   const { id, outcome, pending } = send(queries, 0);
   queries.abandon(pending, new UpstreamError("timed out", { upstream: "server", phase: "read" }));
-  assertEquals([outcome, queries.peek(id), queries.abandoned], ["waiting", undefined, 1]);
-  queries.late(id, 1);
+  assertEquals([outcome, queries.find(id), queries.abandoned], ["waiting", undefined, 1]);
+  queries.receiveLate(id, 1);
   assertEquals(queries.abandoned, 0);
 });
 
@@ -219,7 +219,7 @@ Deno.test("queries are sent in the order in which they came, under IDs of their 
     return queries.markSent(pending, 5);
   });
   assertEquals([queries.hasUnsent, new Set(ids).size, queries.sent], [false, 500, 500]);
-  assertEquals(ids.map((id) => queries.peek(id)), fates.map(({ pending }) => pending));
+  assertEquals(ids.map((id) => queries.find(id)), fates.map(({ pending }) => pending));
 });
 
 Deno.test("the end rejects what waits, each part with its reason", () => {

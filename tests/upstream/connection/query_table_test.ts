@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { QueryTable, type Waiting } from "../../../lib/upstream/connection/query_table.ts";
+import { QueryTable, type TableLinks } from "../../../lib/upstream/connection/query_table.ts";
 import { assertEquals } from "../../support/assert.ts";
 
-class Item implements Waiting<Item> {
+class Item implements TableLinks<Item> {
   id = 0;
   older: Item | undefined;
   younger: Item | undefined;

@@ -33,7 +33,7 @@ const STALLS: [what: string, admission: Admission][] = [
 for (const [what, admission] of STALLS) {
   Deno.test(`a dial to a server that ${what} ends by its own time limit and leaves nothing`, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, admission });
-    const { channel } = dialled(dialTo(written(server.address), { timeout: 100 }));
+    const { channel } = dialled(dialTo(written(server.address), { timeoutMs: 100 }));
     const error = await assertRejects(() => channel, UpstreamError, "TLS: timed out");
     assertEquals([error.failure, error.phase, error.again], ["timed out", "TLS", false]);
     await server.until(({ open }) => open === 0, { timeout: 1_000 });
@@ -157,7 +157,7 @@ Deno.test("without a good address a lookup that fails is told in words, with --b
 
 Deno.test("a lookup that does not end is given up with the dial", async () => {
   const lookup = () => Promise.withResolvers<readonly string[]>().promise;
-  const { channel } = dialled(dialTo("dot.test", { lookup, timeout: 50 }));
+  const { channel } = dialled(dialTo("dot.test", { lookup, timeoutMs: 50 }));
   const error = await assertRejects(
     () => channel,
     UpstreamError,

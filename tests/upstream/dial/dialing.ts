@@ -13,7 +13,7 @@ export const CERTIFICATE = await AUTHORITY.issue({ names: ["dot.test"], addresse
 export function dialTo(upstream: string, settings: Partial<DialSettings> = {}): Dial {
   return dialer(parseUpstream(upstream)[0]!, {
     caCerts: [AUTHORITY.pem],
-    timeout: 5_000,
+    timeoutMs: 5_000,
     lookup: systemLookup,
     profile: "strict",
     onUnauthenticated: () => {},

@@ -16,7 +16,7 @@ const FAILURES: [what: string, server: Partial<DotServerOptions>, outcome: strin
 for (const [what, options, outcome] of FAILURES) {
   Deno.test(`a server that ${what} is told as "${outcome}", and nothing is left open`, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, ...options });
-    const { channel } = dialled(dialTo(written(server.address), { timeout: 500 }));
+    const { channel } = dialled(dialTo(written(server.address), { timeoutMs: 500 }));
     const error = await assertRejects(() => channel, UpstreamError);
     assertEquals([error.failure, error.again], [outcome, false]);
     await server.until(({ open }) => open === 0, { timeout: 1_000 });

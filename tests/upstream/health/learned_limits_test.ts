@@ -6,13 +6,13 @@ const OTHERWISE = 30_000;
 
 function afterCloses(...idles: number[]): number {
   const limits = new LearnedLimits();
-  for (const idle of idles) limits.closedIdle(idle);
-  return limits.idleTimeout(OTHERWISE);
+  for (const idle of idles) limits.noteClosedIdle(idle);
+  return limits.idleTimeoutMs(OTHERWISE);
 }
 
 Deno.test("while nothing is known there is no limit, and the idle timeout is the one given", () => {
   const limits = new LearnedLimits();
-  assertEquals([limits.budget(0), limits.idleTimeout(OTHERWISE)], [Infinity, OTHERWISE]);
+  assertEquals([limits.maxQueries(0), limits.idleTimeoutMs(OTHERWISE)], [Infinity, OTHERWISE]);
 });
 
 Deno.test("one close of an idle connection may be chance; two alike are a limit, from which 15 % are kept off", () => {
@@ -41,31 +41,35 @@ Deno.test("a limit beyond the timeout given changes nothing", () => {
 
 Deno.test("what the server says counts, whatever was observed, and the last word of it (7828-2)", () => {
   const limits = new LearnedLimits();
-  limits.closedIdle(2_000);
-  limits.closedIdle(2_000);
-  limits.toldIdle(12_000);
-  assertEquals(limits.idleTimeout(OTHERWISE), 12_000);
-  limits.toldIdle(55_000);
-  assertEquals(limits.idleTimeout(OTHERWISE), 55_000);
+  limits.noteClosedIdle(2_000);
+  limits.noteClosedIdle(2_000);
+  limits.noteKeepAlive(12_000);
+  assertEquals(limits.idleTimeoutMs(OTHERWISE), 12_000);
+  limits.noteKeepAlive(55_000);
+  assertEquals(limits.idleTimeoutMs(OTHERWISE), 55_000);
 });
 
 Deno.test("the same number of answers twice in a row is how many a connection gets, for half a minute", () => {
   const limits = new LearnedLimits();
-  limits.cutAfter(100, {}, 0);
-  assertEquals(limits.budget(1), Infinity);
-  limits.cutAfter(100, {}, 10);
-  assertEquals([limits.budget(11), limits.budget(30_009), limits.budget(30_010)], [100, 100, Infinity]);
+  limits.noteClosedWithQueries(100, {}, 0);
+  assertEquals(limits.maxQueries(1), Infinity);
+  limits.noteClosedWithQueries(100, {}, 10);
+  assertEquals([limits.maxQueries(11), limits.maxQueries(30_009), limits.maxQueries(30_010)], [
+    100,
+    100,
+    Infinity,
+  ]);
 });
 
 Deno.test("different numbers of answers are chance", () => {
   const limits = new LearnedLimits();
-  for (const [i, answers] of [7, 100, 7, 100, 12].entries()) limits.cutAfter(answers, {}, i);
-  assertEquals(limits.budget(5), Infinity);
+  for (const [i, answers] of [7, 100, 7, 100, 12].entries()) limits.noteClosedWithQueries(answers, {}, i);
+  assertEquals(limits.maxQueries(5), Infinity);
 });
 
 Deno.test("each cut that confirms the limit prolongs it, and another one does not undo it", () => {
   const limits = new LearnedLimits();
-  for (const now of [0, 1, 20_000]) limits.cutAfter(100, {}, now);
-  limits.cutAfter(3, {}, 20_001);
-  assert(limits.budget(49_999) === 100 && limits.budget(50_000) === Infinity);
+  for (const now of [0, 1, 20_000]) limits.noteClosedWithQueries(100, {}, now);
+  limits.noteClosedWithQueries(3, {}, 20_001);
+  assert(limits.maxQueries(49_999) === 100 && limits.maxQueries(50_000) === Infinity);
 });

@@ -10,7 +10,10 @@ class Fixture {
   );
 
   fail(began: number, failure: Failure = "refused"): void {
-    this.reachability.failed(new UpstreamError(failure, { upstream: "server", phase: "connect" }), began);
+    this.reachability.noteFailure(
+      new UpstreamError(failure, { upstream: "server", phase: "connect" }),
+      began,
+    );
   }
 
   /** In how many ms after `now` it is due again. */
@@ -67,7 +70,7 @@ Deno.test("while a try is under way no other one is due", () => {
   const fixture = new Fixture();
   fixture.fail(0);
   fixture.fail(10_000);
-  fixture.reachability.tried(12_000);
+  fixture.reachability.noteAttempt(12_000);
   assert(!fixture.reachability.isDue(12_001) && !fixture.reachability.isDueAsLastResort(12_001));
   assert(fixture.reachability.isDueAsLastResort(13_000));
 });
@@ -76,7 +79,7 @@ Deno.test("an upstream that answers is due at once, and its next outage starts f
   const fixture = new Fixture();
   fixture.fail(0);
   fixture.fail(60_000);
-  fixture.reachability.answered();
+  fixture.reachability.noteUsefulAnswer();
   assert(fixture.reachability.isDue(60_000));
   fixture.fail(60_001);
   assert(fixture.reachability.isDue(60_051));
@@ -96,8 +99,8 @@ Deno.test("reasons that alternate are reported once in an outage each, and again
   const fixture = new Fixture();
   for (let now = 0; now < 10_000; now += 100) fixture.fail(now, now % 200 === 0 ? "refused" : "malformed");
   assertEquals(fixture.reports, ["down: refused", "down: malformed"]);
-  fixture.reachability.answered();
-  fixture.reachability.answered();
+  fixture.reachability.noteUsefulAnswer();
+  fixture.reachability.noteUsefulAnswer();
   fixture.fail(20_000, "malformed");
   assertEquals(fixture.reports.slice(2), ["up", "down: malformed"]);
 });
@@ -105,20 +108,20 @@ Deno.test("reasons that alternate are reported once in an outage each, and again
 Deno.test("a wrong pin rules an upstream out, whatever comes after, until a reset", () => {
   const fixture = new Fixture();
   fixture.fail(0, "pin mismatch");
-  fixture.reachability.answered();
+  fixture.reachability.noteUsefulAnswer();
   fixture.fail(1, "refused");
   assert(!fixture.reachability.isDue(1e9) && !fixture.reachability.isDueAsLastResort(1e9));
   assertEquals([fixture.reachability.state, fixture.reports], ["down", ["down: pin mismatch"]]);
   fixture.reachability.reset();
   assert(fixture.reachability.isDue(0));
-  fixture.reachability.answered();
+  fixture.reachability.noteUsefulAnswer();
   assertEquals(fixture.reports, ["down: pin mismatch", "up"]);
 });
 
 Deno.test("a reset reports nothing by itself, and an upstream that is up stays up", () => {
   const fixture = new Fixture();
-  fixture.reachability.answered();
+  fixture.reachability.noteUsefulAnswer();
   fixture.reachability.reset();
-  fixture.reachability.answered();
+  fixture.reachability.noteUsefulAnswer();
   assertEquals([fixture.reachability.state, fixture.reports], ["up", ["up"]]);
 });
