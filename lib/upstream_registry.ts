@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { Config } from "./config/config.ts";
 import { formatHostPort } from "./net/host_port.ts";
 import type { Observe } from "./core/event.ts";
-import { ownQuery } from "./core/internal_query.ts";
+import { internalQuery } from "./core/internal_query.ts";
 import type { BootstrapAddress, UpstreamAddress } from "./upstream/address.ts";
 import { Bootstrap, type BootstrapServer } from "./upstream/bootstrap/bootstrap.ts";
 import { readClientCertificate } from "./upstream/dial/client_certificate.ts";
@@ -126,7 +126,7 @@ export class UpstreamRegistry implements Disposable {
     this.#bootstraps.push(upstream);
     return {
       label: upstream.label,
-      exchange: (message, deadline) => upstream.resolve(ownQuery(message, deadline)),
+      exchange: (message, deadline) => upstream.resolve(internalQuery(message, deadline)),
     };
   }
 }

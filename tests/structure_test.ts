@@ -133,7 +133,7 @@ const WITHOUT_READER: ReadonlyMap<string, string> = new Map([
   ["parseConfig", "tests make a configuration in one step; the program needs the step between as well"],
   ["assert", "preconditions; the structures that use it follow"],
   ["queryLine", "the format of the query log, tested by itself"],
-  ["names", "the checks of names, whose steps tests count"],
+  ["messageNames", "the checks of names, whose steps tests count"],
   ["InFlightQuestions", "a table with tests of its own"],
   ["HedgeBudget", "a budget with tests of its own"],
 ]);

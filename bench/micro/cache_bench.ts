@@ -2,7 +2,8 @@
  * What a hit costs with a thousand entries and with a million: `deno bench bench/micro/cache_bench.ts`. Names are asked for in
  * random order, so that with a million nearly every look-up misses the processor's caches: the worst there is.
  */
-import { HEADER, Message } from "../../lib/dns/message.ts";
+import { HEADER_BYTES } from "../../lib/dns/header.ts";
+import { Message } from "../../lib/dns/message.ts";
 import { composeReply } from "../../lib/dns/compose/reply.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Query } from "../../lib/core/resolver.ts";
@@ -56,12 +57,12 @@ for (const count of COUNTS) {
 
   Deno.bench(`find, ${count} entries`, { group: "find", baseline }, () => {
     const { bytes, questionEnd } = fresh().message;
-    store.find(bytes, HEADER, questionEnd - 4, 1 << 16 | 1, 0);
+    store.find(bytes, HEADER_BYTES, questionEnd - 4, 1 << 16 | 1, 0);
   });
 
   Deno.bench(`find and copy out, ${count} entries`, { group: "copy", baseline }, () => {
     const { bytes, questionEnd } = fresh().message;
-    const ref = store.find(bytes, HEADER, questionEnd - 4, 1 << 16 | 1, 0);
+    const ref = store.find(bytes, HEADER_BYTES, questionEnd - 4, 1 << 16 | 1, 0);
     store.entries.copyRecords(ref, INTO, questionEnd, 1);
   });
 

@@ -1,7 +1,7 @@
 /** What the pure parts cost, each alone: `deno bench --allow-read bench/micro/messages_bench.ts`. */
 import { FrameReader } from "../../lib/dns/framing.ts";
 import { Message } from "../../lib/dns/message.ts";
-import { composeQuery, MAX_QUERY_FRAME } from "../../lib/dns/compose/upstream_query.ts";
+import { composeQuery, MAX_QUERY_FRAME_BYTES } from "../../lib/dns/compose/upstream_query.ts";
 import { composeReply } from "../../lib/dns/compose/reply.ts";
 import { an, concat, query, response } from "../rig/messages.ts";
 
@@ -33,7 +33,7 @@ Deno.bench("parse an answer with twenty records and its OPT record", { group: "p
 });
 
 const outgoing = Message.parse(withEdns);
-const room = new Uint8Array(MAX_QUERY_FRAME);
+const room = new Uint8Array(MAX_QUERY_FRAME_BYTES);
 
 Deno.bench("compose the query for the upstream", { group: "compose" }, () => {
   composeQuery(outgoing, 4711, room, 0);

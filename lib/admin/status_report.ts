@@ -46,7 +46,7 @@ function upstream(status: UpstreamStatus, counters = new UpstreamCounters()) {
   return {
     ...status,
     lastError: status.lastError ?? null,
-    latency: status.latency ?? null,
+    latencyMs: status.latencyMs ?? null,
     certificateExpires: status.certificateExpires ?? null,
     exchanges: exchanges.count,
     p95: quantile(exchanges.counts, 0.95) ?? null,

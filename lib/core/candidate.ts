@@ -23,7 +23,7 @@ export interface Candidate extends Resolver {
   /** False while the upstream backs off, or while its best connection is stalled. */
   readonly usable: boolean;
   /** Expected time to the next response in ms, including the handshake if one is needed. */
-  readonly expectedLatency: number;
+  readonly expectedLatencyMs: number;
   /** Time of the last query, in ms of the monotonic clock. */
   readonly lastQueryAt: number;
 

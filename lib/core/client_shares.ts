@@ -1,4 +1,4 @@
-import { IpAddress, IPV4 } from "../net/ip_address.ts";
+import { IpAddress, IPV4_WORD } from "../net/ip_address.ts";
 
 /** Networks fall into so many slots by a hash; two that share a slot share their part, too. A power of two. */
 const SLOTS = 4096;
@@ -7,9 +7,9 @@ const SLOTS = 4096;
  * In ms. Where places are short, a query that has waited longer than this gives its place up ("jostle", as in Unbound): most
  * answers come sooner, so it is likely to be one that gets none.
  */
-export const JOSTLE_AFTER = 200;
+export const JOSTLE_AFTER_MS = 200;
 /** Of the eldest, how many are looked at for one that may be given up. */
-export const MOST_LOOKED_AT = 64;
+export const MAX_EXAMINED = 64;
 
 /** New for each process, so that nobody can choose an address that shares the slot of another network. */
 const [SEED = 0] = crypto.getRandomValues(new Int32Array(1));
@@ -22,7 +22,7 @@ export class ClientShares {
   /** The network of a client with this IP address, as a number for the other methods. */
   networkOf(address: string): number {
     const { words, isIpv4 } = this.#words.read(address);
-    const [high, low] = isIpv4 ? [-1, words[IPV4]! & ~0xff] : [words[0]!, words[1]! & ~0xff];
+    const [high, low] = isIpv4 ? [-1, words[IPV4_WORD]! & ~0xff] : [words[0]!, words[1]! & ~0xff];
     // The finisher of MurmurHash3 over both words.
     let hash = Math.imul(high ^ SEED, 0xcc9e2d51) ^ low;
     hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
@@ -31,15 +31,15 @@ export class ClientShares {
   }
 
   /** How many places a network holds. */
-  of(network: number): number {
+  countOf(network: number): number {
     return this.#held[network]!;
   }
 
-  take(network: number): void {
+  add(network: number): void {
     this.#held[network]!++;
   }
 
-  giveBack(network: number): void {
+  remove(network: number): void {
     this.#held[network]!--;
   }
 }

@@ -94,7 +94,7 @@ export class UpstreamError extends Error {
   }
 
   /** Whether the same upstream is worth another attempt on another connection: not if none could be opened. */
-  get again(): boolean {
+  get isRetryable(): boolean {
     return this.phase === "read" && FAILURES[this.failure].again;
   }
 

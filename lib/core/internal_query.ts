@@ -6,11 +6,11 @@ const ROOT_SERVERS = Message.parse(Uint8Array.of(0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0
 
 /** A query of our own, to see whether there is an answer. */
 export function probeQuery(deadline: number): Query {
-  return ownQuery(ROOT_SERVERS, deadline);
+  return internalQuery(ROOT_SERVERS, deadline);
 }
 
 /** A query that no client has asked. */
-export function ownQuery(message: Message, deadline: number): Query {
+export function internalQuery(message: Message, deadline: number): Query {
   return {
     message,
     client: { transport: "tcp", address: "127.0.0.1", port: 0 },

@@ -9,7 +9,7 @@ export interface UpstreamStatus {
   /** Whether none of its keys is pinned, so that it is not asked before a restart, a reload or another network. */
   readonly isRuledOut?: boolean;
   /** Smoothed time from query to answer, in ms; undefined before the first. */
-  readonly latency: number | undefined;
+  readonly latencyMs: number | undefined;
   readonly inFlight: number;
   readonly connections: number;
   /** When the certificate it last showed expires, in ms since 1970, where that can be known. */
@@ -18,8 +18,8 @@ export interface UpstreamStatus {
 
 export interface CacheStatus {
   readonly entries: number;
-  readonly octets: number;
-  readonly maxOctets: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
   /** Entries that had to go before their time. */
   readonly evictions: number;
 }

@@ -1,8 +1,10 @@
 /** Questions for the addresses of a host, and what is answered. */
-import { Class, Flag, Type } from "./codes.ts";
-import { HEADER, Message } from "./message.ts";
+import { Flag, HEADER_BYTES, HeaderField } from "./header.ts";
+import { readUint16, writeUint16 } from "./bytes.ts";
+import { Class, Type } from "./codes.ts";
+import { Message } from "./message.ts";
 import { equalNames, parseName, skipName } from "./name.ts";
-import { readTtl, readUint16, RecordCursor, writeUint16 } from "./records.ts";
+import { readTtl, RecordCursor } from "./records.ts";
 
 export type AddressType = typeof Type.A | typeof Type.AAAA;
 
@@ -19,12 +21,12 @@ const MAX_ALIASES = 16;
 /** A query with the ID 0 and RD, and with nothing that tells of us. Throws a `TypeError` if the host is no name. */
 export function composeAddressQuery(host: string, type: AddressType): Message {
   const name = parseName(host);
-  const bytes = new Uint8Array(HEADER + name.length + 4);
-  writeUint16(bytes, 2, Flag.RD);
-  writeUint16(bytes, 4, 1);
-  bytes.set(name, HEADER);
-  writeUint16(bytes, HEADER + name.length, type);
-  writeUint16(bytes, HEADER + name.length + 2, Class.IN);
+  const bytes = new Uint8Array(HEADER_BYTES + name.length + 4);
+  writeUint16(bytes, HeaderField.FLAGS, Flag.RD);
+  writeUint16(bytes, HeaderField.QUESTIONS, 1);
+  bytes.set(name, HEADER_BYTES);
+  writeUint16(bytes, HEADER_BYTES + name.length, type);
+  writeUint16(bytes, HEADER_BYTES + name.length + 2, Class.IN);
   return Message.parse(bytes);
 }
 
@@ -36,7 +38,7 @@ export function readAddresses(response: Message): Addresses {
   const { bytes } = response;
   const addresses: string[] = [];
   let ttl = Infinity;
-  let name: number | undefined = HEADER;
+  let name: number | undefined = HEADER_BYTES;
   for (let aliases = 0; name !== undefined && aliases <= MAX_ALIASES; aliases++) {
     let target: number | undefined;
     const cursor = new RecordCursor(bytes, response.questionEnd);

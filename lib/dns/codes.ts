@@ -1,19 +1,5 @@
 /** The numbers of the protocol, with the names the IANA registries give them. Only those in use. */
 
-/** The header's second word (RFC 1035 §4.1.1; AD and CD: RFC 4035 §3.1.6, §3.2.2). */
-export const Flag = {
-  QR: 0x8000,
-  AA: 0x0400,
-  TC: 0x0200,
-  RD: 0x0100,
-  RA: 0x0080,
-  Z: 0x0040,
-  AD: 0x0020,
-  CD: 0x0010,
-} as const;
-
-export const Opcode = { QUERY: 0 } as const;
-
 /** Response codes; those over 15 need an OPT record for their upper bits (RFC 6891 §6.1.3). */
 export const Rcode = {
   NOERROR: 0,

@@ -1,7 +1,9 @@
+import { HEADER_BYTES, HeaderField } from "./header.ts";
+import { joinBytes, readUint16, writeUint16 } from "./bytes.ts";
 import { EdnsOption, Type } from "./codes.ts";
 import { FormatError } from "./format_error.ts";
-import { HEADER_BYTES, skipLabels } from "./name.ts";
-import { readUint16, RecordCursor, writeUint16 } from "./records.ts";
+import { skipLabels } from "./name.ts";
+import { RecordCursor } from "./records.ts";
 
 /** The DO bit, in the OPT record's last 16 bits of TTL (RFC 3225 §3). */
 export const DNSSEC_OK = 0x8000;
@@ -53,7 +55,7 @@ export class Edns {
   }
 
   /** TIMEOUT of the keep-alive option, in ms (RFC 7828 §3.1); undefined where there is none. */
-  get keepAlive(): number | undefined {
+  get keepAliveMs(): number | undefined {
     const timeout = this.option(EdnsOption.TCP_KEEPALIVE);
     return timeout?.length === 2 ? readUint16(timeout, 0) * 100 : undefined;
   }
@@ -63,7 +65,7 @@ export class Edns {
     const found: Uint8Array[] = [];
     for (let at = this.#fixed + 10; at < this.#end && found.length < MAX_REASONS; at = this.#after(at)) {
       if (readUint16(this.#bytes, at) !== EdnsOption.EXTENDED_ERROR) continue;
-      if (this.#after(at) >= at + 6) found.push(cutReason(this.#bytes.subarray(at, this.#after(at))));
+      if (this.#after(at) >= at + 6) found.push(cutExtraText(this.#bytes.subarray(at, this.#after(at))));
     }
     return found;
   }
@@ -74,7 +76,7 @@ export class Edns {
 }
 
 /** An extended error, option header included; a copy with a shorter text where the text is long. */
-export function cutReason(option: Uint8Array): Uint8Array {
+export function cutExtraText(option: Uint8Array): Uint8Array {
   if (option.length <= REASON_HEADER + MAX_REASON_TEXT) return option;
   let end = REASON_HEADER + MAX_REASON_TEXT;
   // Not within a character of UTF-8: bytes that continue one begin with the bits 10.
@@ -93,12 +95,12 @@ const MAX_KEPT = 255;
 const NO_ERRORS = new Uint8Array(0);
 
 /** The extended errors of a response, options one behind the other, within a bound: the first ones, their texts cut. */
-export function boundedErrors(edns: Edns | undefined): Uint8Array {
+export function boundedExtendedErrors(edns: Edns | undefined): Uint8Array {
   const errors = edns?.extendedErrors() ?? [];
   if (errors.length === 0) return NO_ERRORS;
   const kept = new Uint8Array(MAX_KEPT);
   let at = 0;
-  for (const error of errors.map(cutReason)) {
+  for (const error of errors.map(cutExtraText)) {
     if (at + error.length > MAX_KEPT) break;
     kept.set(error, at);
     at += error.length;
@@ -107,7 +109,7 @@ export function boundedErrors(edns: Edns | undefined): Uint8Array {
 }
 
 /** Whether bytes are what `boundedErrors` returns. */
-export function areErrors(bytes: Uint8Array): boolean {
+export function areExtendedErrors(bytes: Uint8Array): boolean {
   let at = 0;
   while (at + 6 <= bytes.length && readUint16(bytes, at) === EdnsOption.EXTENDED_ERROR) {
     const length = readUint16(bytes, at + 2);
@@ -118,7 +120,7 @@ export function areErrors(bytes: Uint8Array): boolean {
 }
 
 /** OPT without options: root, TYPE, CLASS, TTL, RDLENGTH. In octets. */
-export const OPT_FIXED = 11;
+export const OPT_BYTES = 11;
 
 /** `OPT_FIXED` octets: an OPT record without options, for an RCODE of four bits. */
 export function writeOpt(into: Uint8Array, at: number, udpSize: number, dnssecOk: boolean): void {
@@ -132,16 +134,12 @@ export function writeOpt(into: Uint8Array, at: number, udpSize: number, dnssecOk
 
 /** An OPT record for a response of our own: the upper bits of its RCODE, and options as they are, headers included. */
 export function composeOptRecord(rcode: number, options: readonly Uint8Array[]): Uint8Array {
-  const length = options.reduce((sum, option) => sum + option.length, 0);
-  const record = new Uint8Array(OPT_FIXED + length);
+  const joined = joinBytes(options);
+  const record = new Uint8Array(OPT_BYTES + joined.length);
   writeOpt(record, 0, 512, false);
   record[5] = rcode >> 4;
-  writeUint16(record, 9, length);
-  let at = OPT_FIXED;
-  for (const option of options) {
-    record.set(option, at);
-    at += option.length;
-  }
+  writeUint16(record, 9, joined.length);
+  record.set(joined, OPT_BYTES);
   return record;
 }
 
@@ -152,7 +150,9 @@ export function composeOptRecord(rcode: number, options: readonly Uint8Array[]):
 export function findOpt(bytes: Uint8Array): number | undefined {
   try {
     let at = HEADER_BYTES;
-    for (let left = readUint16(bytes, 4); left > 0; left--) at = skipLabels(bytes, at) + 4;
+    for (let left = readUint16(bytes, HeaderField.QUESTIONS); left > 0; left--) {
+      at = skipLabels(bytes, at) + 4;
+    }
     const cursor = new RecordCursor(bytes, at);
     while (cursor.next()) {
       if (cursor.type === Type.OPT && cursor.section === "additional") return cursor.fixed;

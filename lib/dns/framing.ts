@@ -1,7 +1,7 @@
-import { readUint16 } from "./records.ts";
+import { readUint16 } from "./bytes.ts";
 
 /** The two octets of length before each message on a stream (RFC 1035 §4.2.2). */
-export const LENGTH_PREFIX = 2;
+export const LENGTH_PREFIX_BYTES = 2;
 
 /**
  * Takes a stream apart into messages. The caller reads into `space()`, says how much with `advance`, then takes what is
@@ -31,9 +31,9 @@ export class FrameReader {
 
   /** A new buffer grows with what has come, not with what the prefix announces: that costs a peer two octets. */
   #renew(waiting: number): void {
-    const announced = waiting < LENGTH_PREFIX
-      ? LENGTH_PREFIX
-      : LENGTH_PREFIX + readUint16(this.#buffer, this.#start);
+    const announced = waiting < LENGTH_PREFIX_BYTES
+      ? LENGTH_PREFIX_BYTES
+      : LENGTH_PREFIX_BYTES + readUint16(this.#buffer, this.#start);
     const buffer = new Uint8Array(Math.max(this.#size, Math.min(announced, 2 * waiting)));
     buffer.set(this.#buffer.subarray(this.#start, this.#end));
     this.#buffer = buffer;
@@ -47,8 +47,8 @@ export class FrameReader {
 
   /** The next complete message; undefined until more has been read. */
   take(): Uint8Array | undefined {
-    if (this.#end - this.#start < LENGTH_PREFIX) return undefined;
-    const start = this.#start + LENGTH_PREFIX;
+    if (this.#end - this.#start < LENGTH_PREFIX_BYTES) return undefined;
+    const start = this.#start + LENGTH_PREFIX_BYTES;
     const end = start + readUint16(this.#buffer, this.#start);
     if (end > this.#end) return undefined;
     this.#start = end;
@@ -71,8 +71,8 @@ export class FrameSplitter {
   push(piece: Uint8Array, take: (message: Uint8Array) => void): void {
     const octets = this.#length === 0 ? piece : this.#append(piece);
     let at = 0;
-    while (octets.length - at >= LENGTH_PREFIX) {
-      const start = at + LENGTH_PREFIX;
+    while (octets.length - at >= LENGTH_PREFIX_BYTES) {
+      const start = at + LENGTH_PREFIX_BYTES;
       const end = start + readUint16(octets, at);
       if (end > octets.length) break;
       at = end;

@@ -1,14 +1,14 @@
-import { Flag, Rcode, Type } from "./codes.ts";
+import { Flag, HEADER_BYTES, HeaderField, opcodeOf, RCODE_MASK } from "./header.ts";
+import { readUint16 } from "./bytes.ts";
+import { Rcode, Type } from "./codes.ts";
 import { Edns } from "./edns.ts";
 import { FormatError } from "./format_error.ts";
 import { MessageNames } from "./message_names.ts";
 import { lowerCase, nameToString, skipPlainName } from "./name.ts";
-import { readUint16, RecordCursor } from "./records.ts";
+import { RecordCursor } from "./records.ts";
 
-/** ID, flags and four counts (RFC 1035 §4.1.1), in octets. */
-export const HEADER = 12;
 /** What the length prefix of TCP can say (RFC 1035 §4.2.2), in octets. */
-export const MAX_MESSAGE = 65_535;
+export const MAX_MESSAGE_BYTES = 65_535;
 
 /** A DNS message, read in place. Immutable: nobody writes to `bytes` after `parse`. */
 export class Message {
@@ -32,11 +32,11 @@ export class Message {
    * Throws `FormatError`; more than one question is one (RFC 9619 §4).
    */
   static parse(bytes: Uint8Array): Message {
-    if (bytes.length < HEADER) throw new FormatError("shorter than a header");
-    const questions = readUint16(bytes, 4);
-    if (questions === 0) return new Message(bytes, HEADER);
+    if (bytes.length < HEADER_BYTES) throw new FormatError("shorter than a header");
+    const questions = readUint16(bytes, HeaderField.QUESTIONS);
+    if (questions === 0) return new Message(bytes, HEADER_BYTES);
     if (questions > 1) throw new FormatError(`${questions} questions in one message`);
-    const nameEnd = skipPlainName(bytes, HEADER);
+    const nameEnd = skipPlainName(bytes, HEADER_BYTES);
     if (nameEnd + 4 > bytes.length) throw new FormatError("the question runs past the end of the message");
     return new Message(bytes, nameEnd + 4);
   }
@@ -46,7 +46,7 @@ export class Message {
    * set it: it is for channels that are trusted (RFC 4035 §4.9.3, RFC 6840 §5.8).
    */
   static receive(bytes: Uint8Array, isAuthenticated = true): Message {
-    if (!isAuthenticated && bytes.length >= HEADER) bytes[3] = bytes[3]! & ~Flag.AD;
+    if (!isAuthenticated && bytes.length >= HEADER_BYTES) bytes[HeaderField.FLAGS + 1]! &= ~Flag.AD;
     return Message.parse(bytes);
   }
 
@@ -56,19 +56,20 @@ export class Message {
    */
   static ofCheckedRecords(bytes: Uint8Array, questionEnd: number): Message {
     const message = new Message(bytes, questionEnd);
-    message.#recordsKept = readUint16(bytes, 6) + readUint16(bytes, 8) + readUint16(bytes, 10);
+    message.#recordsKept = readUint16(bytes, HeaderField.ANSWERS) + readUint16(bytes, HeaderField.AUTHORITY) +
+      readUint16(bytes, HeaderField.ADDITIONAL);
     message.#recordsEnd = bytes.length;
     message.#scanned = true;
     return message;
   }
 
   get id(): number {
-    return readUint16(this.bytes, 0);
+    return readUint16(this.bytes, HeaderField.ID);
   }
 
   /** The header's second word: see `Flag`. */
   get flags(): number {
-    return readUint16(this.bytes, 2);
+    return readUint16(this.bytes, HeaderField.FLAGS);
   }
 
   get isResponse(): boolean {
@@ -76,21 +77,21 @@ export class Message {
   }
 
   get opcode(): number {
-    return this.flags >> 11 & 0xf;
+    return opcodeOf(this.flags);
   }
 
   /** All twelve bits of it, the upper ones from the OPT record (RFC 6891 §6.1.3). */
   get rcode(): number {
-    return (this.edns?.extendedRcode ?? 0) << 4 | this.flags & 0xf;
+    return (this.edns?.extendedRcode ?? 0) << 4 | this.flags & RCODE_MASK;
   }
 
   get hasQuestion(): boolean {
-    return this.questionEnd > HEADER;
+    return this.questionEnd > HEADER_BYTES;
   }
 
   /** QNAME for people; the root where there is no question. */
   get name(): string {
-    return this.hasQuestion ? nameToString(this.bytes, HEADER) : ".";
+    return this.hasQuestion ? nameToString(this.bytes, HEADER_BYTES) : ".";
   }
 
   /** QTYPE; 0 where there is no question. */
@@ -118,7 +119,8 @@ export class Message {
   /** How many additional records stand before `recordsEnd`. Throws `FormatError`. */
   get additionalKept(): number {
     this.#scan();
-    return this.#recordsKept - readUint16(this.bytes, 6) - readUint16(this.bytes, 8);
+    return this.#recordsKept - readUint16(this.bytes, HeaderField.ANSWERS) -
+      readUint16(this.bytes, HeaderField.AUTHORITY);
   }
 
   /** Whether its last record is a TSIG record: its sender has signed it (RFC 8945 §5.1). Throws `FormatError`. */
@@ -150,10 +152,10 @@ export class Message {
     if (end !== other.questionEnd) return false;
     const a = this.bytes;
     const b = other.bytes;
-    for (let i = HEADER; i < end - 4; i++) {
+    for (let i = HEADER_BYTES; i < end - 4; i++) {
       if (a[i] !== b[i] && lowerCase(a[i]!) !== lowerCase(b[i]!)) return false;
     }
-    for (let i = Math.max(end - 4, HEADER); i < end; i++) {
+    for (let i = Math.max(end - 4, HEADER_BYTES); i < end; i++) {
       if (a[i] !== b[i]) return false;
     }
     return true;
@@ -173,8 +175,8 @@ export class Message {
       if (cursor.type !== Type.OPT || this.bytes[cursor.start] !== 0) {
         if (!hasNames) this.#beginNames();
         hasNames = true;
-        names.check(cursor.start);
-        names.checkData(cursor.type, cursor.data, cursor.end);
+        messageNames.check(cursor.start);
+        messageNames.checkData(cursor.type, cursor.data, cursor.end);
       }
       if (cursor.type === Type.OPT) {
         // RFC 6891 §6.1.1: one at most, in the additional section, owned by the root.
@@ -195,15 +197,15 @@ export class Message {
     this.#isSigned = isSigned;
     this.#recordsKept = kept;
     this.#recordsEnd = recordsEnd;
-    this.#pointersLeadToNames = !hasNames || names.pointersLeadToNames;
+    this.#pointersLeadToNames = !hasNames || messageNames.pointersLeadToNames;
     this.#scanned = true;
   }
 
   #beginNames(): void {
-    names.begin(this.bytes);
-    if (this.hasQuestion) names.check(HEADER);
+    messageNames.begin(this.bytes);
+    if (this.hasQuestion) messageNames.check(HEADER_BYTES);
   }
 }
 
 /** For one message at a time: each is checked without a pause. */
-export const names: MessageNames = new MessageNames();
+export const messageNames: MessageNames = new MessageNames();

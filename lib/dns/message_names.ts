@@ -1,6 +1,7 @@
+import { HEADER_BYTES } from "./header.ts";
 import { Type } from "./codes.ts";
 import { FormatError } from "./format_error.ts";
-import { HEADER_BYTES, MAX_NAME, MAX_POINTERS, nextLabel, octet, POINTER, pointerTarget } from "./name.ts";
+import { byteAt, MAX_NAME_BYTES, MAX_POINTERS, nextLabel, POINTER, pointerTarget } from "./name.ts";
 
 /** Offsets that a compression pointer can lead to (RFC 1035 §4.1.4). */
 const REACH = 0x4000;
@@ -28,7 +29,7 @@ export class MessageNames {
   readonly #lengths = new Uint8Array(REACH);
   readonly #pointers = new Uint8Array(REACH);
   /** The offsets of the labels and pointers of the name being checked. */
-  readonly #path = new Uint16Array(MAX_NAME + MAX_POINTERS + 1);
+  readonly #path = new Uint16Array(MAX_NAME_BYTES + MAX_POINTERS + 1);
   #depth = 0;
 
   /** Begins a message. */
@@ -58,11 +59,11 @@ export class MessageNames {
         pointers += this.#pointers[at]!;
         break;
       }
-      const octets = octet(bytes, at);
+      const octets = byteAt(bytes, at);
       this.#path[this.#depth++] = at;
       if (octets < POINTER) {
         length += octets + 1;
-        if (length > MAX_NAME) break;
+        if (length > MAX_NAME_BYTES) break;
         if (octets === 0) {
           behind ||= at + 1;
           break;
@@ -80,7 +81,7 @@ export class MessageNames {
       limit = start;
       start = at;
     }
-    if (length > MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+    if (length > MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
     if (pointers > MAX_POINTERS) throw new FormatError("a name has too many compression pointers");
     this.#remember(length, pointers);
     return behind;

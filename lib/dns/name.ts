@@ -1,12 +1,11 @@
+import { HEADER_BYTES } from "./header.ts";
 import { FormatError } from "./format_error.ts";
 
 /** A name takes at most 255 octets, length octets and the root's included (RFC 1035 §3.1). */
-export const MAX_NAME = 255;
+export const MAX_NAME_BYTES = 255;
 export const POINTER = 0xc0;
 /** A pointer stands for labels (RFC 1035 §4.1.4), and a name has no more of them than this. */
 export const MAX_POINTERS = 127;
-/** Names stand behind the header. A pointer into the header would read another name with each ID. */
-export const HEADER_BYTES = 12;
 
 /**
  * The offset just behind the name that starts at `offset`. It is read to its root, so that whoever follows it later, we
@@ -20,12 +19,12 @@ export function skipName(bytes: Uint8Array, offset: number): number {
   let pointers = 0;
   let octets = 1;
   for (let limit = Infinity, start = offset, at = offset;;) {
-    const length = octet(bytes, at);
+    const length = byteAt(bytes, at);
     if (length === 0) return behind || at + 1;
     if (length < POINTER) {
       at = nextLabel(bytes, at, length);
       octets += length + 1;
-      if (octets > MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+      if (octets > MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
       if (at >= limit) throw new FormatError("a compression pointer leads to no name before it");
       continue;
     }
@@ -42,10 +41,10 @@ export function skipName(bytes: Uint8Array, offset: number): number {
 /** The offset just behind a name that must be spelled out, as the first name of a message is. */
 export function skipPlainName(bytes: Uint8Array, offset: number): number {
   for (let at = offset;;) {
-    const length = octet(bytes, at);
+    const length = byteAt(bytes, at);
     if (length === 0) return at + 1;
     at = nextLabel(bytes, at, length);
-    if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+    if (at - offset >= MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
   }
 }
 
@@ -55,14 +54,14 @@ export function skipPlainName(bytes: Uint8Array, offset: number): number {
  */
 export function skipLabels(bytes: Uint8Array, offset: number): number {
   for (let at = offset;;) {
-    const length = octet(bytes, at);
+    const length = byteAt(bytes, at);
     if (length === 0) return at + 1;
     if (length >= POINTER) {
-      octet(bytes, at + 1);
+      byteAt(bytes, at + 1);
       return at + 2;
     }
     at = nextLabel(bytes, at, length);
-    if (at - offset >= MAX_NAME) throw new FormatError("a name is longer than 255 octets");
+    if (at - offset >= MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
   }
 }
 
@@ -74,11 +73,11 @@ export function equalNames(bytes: Uint8Array, one: number, other: number): boole
     a = follow(bytes, a);
     b = follow(bytes, b);
     if (a === b) return true;
-    const length = octet(bytes, a);
-    if (length !== octet(bytes, b)) return false;
+    const length = byteAt(bytes, a);
+    if (length !== byteAt(bytes, b)) return false;
     if (length === 0) return true;
     for (let i = 1; i <= length; i++) {
-      if (lowerCase(octet(bytes, a + i)) !== lowerCase(octet(bytes, b + i))) return false;
+      if (lowerCase(byteAt(bytes, a + i)) !== lowerCase(byteAt(bytes, b + i))) return false;
     }
     a += length + 1;
     b += length + 1;
@@ -89,9 +88,9 @@ export function equalNames(bytes: Uint8Array, one: number, other: number): boole
 export function nameToString(bytes: Uint8Array, offset: number): string {
   let text = "";
   for (let at = follow(bytes, offset);;) {
-    const length = octet(bytes, at);
+    const length = byteAt(bytes, at);
     if (length === 0) return text === "" ? "." : text;
-    for (let i = 1; i <= length; i++) text += presentation(octet(bytes, at + i));
+    for (let i = 1; i <= length; i++) text += presentation(byteAt(bytes, at + i));
     text += ".";
     at = follow(bytes, at + length + 1);
   }
@@ -110,13 +109,13 @@ function presentation(code: number): string {
 
 /** Where the labels continue: `at` itself, or the end of a chain of pointers. */
 function follow(bytes: Uint8Array, at: number): number {
-  while (octet(bytes, at) >= POINTER) at = pointerTarget(bytes, at);
+  while (byteAt(bytes, at) >= POINTER) at = pointerTarget(bytes, at);
   return at;
 }
 
 /** Where the compression pointer at `at` leads. Throws `FormatError`. */
 export function pointerTarget(bytes: Uint8Array, at: number): number {
-  return (octet(bytes, at) & 0x3f) << 8 | octet(bytes, at + 1);
+  return (byteAt(bytes, at) & 0x3f) << 8 | byteAt(bytes, at + 1);
 }
 
 /** The offset behind the label at `at`. Throws `FormatError` for a label of an undefined type or past the end. */
@@ -127,7 +126,7 @@ export function nextLabel(bytes: Uint8Array, at: number, length: number): number
 }
 
 /** The byte at `at`. Throws `FormatError` behind the end of the message. */
-export function octet(bytes: Uint8Array, at: number): number {
+export function byteAt(bytes: Uint8Array, at: number): number {
   const value = bytes[at];
   if (value === undefined) throw new FormatError("a name runs past the end of the message");
   return value;

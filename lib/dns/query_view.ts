@@ -1,14 +1,14 @@
-import { Flag, Type } from "./codes.ts";
-import { DNSSEC_OK, OPT_FIXED } from "./edns.ts";
-import { HEADER } from "./message.ts";
-import { readUint16 } from "./records.ts";
+import { MAX_NAME_BYTES } from "./name.ts";
+import { Flag, HEADER_BYTES, HeaderField, OPCODE_MASK } from "./header.ts";
+import { readUint16 } from "./bytes.ts";
+import { Type } from "./codes.ts";
+import { DNSSEC_OK, OPT_BYTES } from "./edns.ts";
 
 /** QR and the opcode: all zero in a standard query (RFC 1035 §4.1.1). */
-const NOT_A_QUERY = Flag.QR | 0x7800;
+const NOT_A_QUERY = Flag.QR | OPCODE_MASK;
 /** The smallest limit of UDP, and the one of who says nothing (RFC 1035 §4.2.1, RFC 6891 §6.2.3). */
 const LEAST_SIZE = 512;
-/** As in `skipPlainName`. */
-const MAX_NAME = 255;
+
 const MAX_LABEL = 63;
 
 /**
@@ -29,11 +29,11 @@ export class QueryView {
 
   /** Whether these octets are a plain query; then the fields tell of it. */
   read(bytes: Uint8Array, start: number, end: number): boolean {
-    if (end - start < HEADER + 5) return false;
+    if (end - start < HEADER_BYTES + 5) return false;
     this.start = start;
-    this.flags = readUint16(bytes, start + 2);
+    this.flags = readUint16(bytes, start + HeaderField.FLAGS);
     if ((this.flags & NOT_A_QUERY) !== 0 || !this.#readCounts(bytes, start)) return false;
-    if (!this.#readQuestion(bytes, start + HEADER, end)) return false;
+    if (!this.#readQuestion(bytes, start + HEADER_BYTES, end)) return false;
     this.dnssecOk = false;
     this.udpSize = LEAST_SIZE;
     return this.hasOpt ? this.#readOpt(bytes, this.questionEnd, end) : this.questionEnd === end;
@@ -45,15 +45,16 @@ export class QueryView {
   }
 
   #readCounts(bytes: Uint8Array, start: number): boolean {
-    const questions = readUint16(bytes, start + 4);
-    const additional = readUint16(bytes, start + 10);
+    const questions = readUint16(bytes, start + HeaderField.QUESTIONS);
+    const additional = readUint16(bytes, start + HeaderField.ADDITIONAL);
     this.hasOpt = additional === 1;
-    return questions === 1 && readUint16(bytes, start + 6) === 0 && readUint16(bytes, start + 8) === 0 &&
+    return questions === 1 && readUint16(bytes, start + HeaderField.ANSWERS) === 0 &&
+      readUint16(bytes, start + HeaderField.AUTHORITY) === 0 &&
       additional <= 1;
   }
 
   #readQuestion(bytes: Uint8Array, name: number, end: number): boolean {
-    const limit = Math.min(end - 4, name + MAX_NAME);
+    const limit = Math.min(end - 4, name + MAX_NAME_BYTES);
     let at = name;
     for (;;) {
       if (at >= limit) return false;
@@ -70,7 +71,7 @@ export class QueryView {
   }
 
   #readOpt(bytes: Uint8Array, at: number, end: number): boolean {
-    const options = at + OPT_FIXED;
+    const options = at + OPT_BYTES;
     if (options > end || bytes[at] !== 0 || readUint16(bytes, at + 1) !== Type.OPT) return false;
     const isVersion0 = bytes[at + 6] === 0;
     if (!isVersion0 || options + readUint16(bytes, at + 9) !== end) return false;

@@ -1,3 +1,5 @@
+import { HeaderField } from "./header.ts";
+import { readUint16, writeUint16 } from "./bytes.ts";
 import { FormatError } from "./format_error.ts";
 import { skipLabels } from "./name.ts";
 
@@ -28,9 +30,9 @@ export class RecordCursor {
   constructor(bytes: Uint8Array, questionEnd: number) {
     this.#bytes = bytes;
     this.end = questionEnd;
-    this.#answers = readUint16(bytes, 6);
-    this.#beforeAdditional = this.#answers + readUint16(bytes, 8);
-    this.#count = this.#beforeAdditional + readUint16(bytes, 10);
+    this.#answers = readUint16(bytes, HeaderField.ANSWERS);
+    this.#beforeAdditional = this.#answers + readUint16(bytes, HeaderField.AUTHORITY);
+    this.#count = this.#beforeAdditional + readUint16(bytes, HeaderField.ADDITIONAL);
   }
 
   next(): boolean {
@@ -65,17 +67,6 @@ export class RecordCursor {
     if (this.#index <= this.#answers) return "answer";
     return this.#index <= this.#beforeAdditional ? "authority" : "additional";
   }
-}
-
-/** The 16 bits at `offset`, in network order. The caller has checked the bounds. */
-export function readUint16(bytes: Uint8Array, offset: number): number {
-  return bytes[offset]! << 8 | bytes[offset + 1]!;
-}
-
-/** Puts 16 bits at `offset`, in network order. */
-export function writeUint16(bytes: Uint8Array, offset: number, value: number): void {
-  bytes[offset] = value >> 8;
-  bytes[offset + 1] = value;
 }
 
 /** A TTL that says more is taken for this, in seconds: seven days (RFC 8767 §4). */

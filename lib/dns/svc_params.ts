@@ -1,4 +1,4 @@
-import { readUint16 } from "./records.ts";
+import { readUint16 } from "./bytes.ts";
 
 /** Parameters of SVCB and HTTPS records with addresses in them (RFC 9460 §7.3), and those that clients must understand. */
 export const SvcParam = { MANDATORY: 0, IPV4_HINT: 4, IPV6_HINT: 6 } as const;

@@ -1,5 +1,5 @@
 /** Where IPv4 addresses stand among the words. */
-export const IPV4 = 3;
+export const IPV4_WORD = 3;
 
 /**
  * An IP address as four numbers of 32 bits, read anew for each packet and without a single object. An IPv4 address is in
@@ -37,7 +37,7 @@ export class IpAddress {
   #setIpv4(value: number): this {
     const { words } = this;
     words[0] = words[1] = words[2] = 0;
-    words[IPV4] = value;
+    words[IPV4_WORD] = value;
     this.isIpv4 = true;
     return this;
   }
@@ -72,7 +72,8 @@ export class IpAddress {
 
   /** The dotted end, for two groups: `::ffff:192.0.2.1`. */
   #readTail(text: string, dot: number, index: number): void {
-    const value = new IpAddress().read(text.slice(text.lastIndexOf(":", dot) + 1, end(text))).words[IPV4]!;
+    const value = new IpAddress().read(text.slice(text.lastIndexOf(":", dot) + 1, end(text)))
+      .words[IPV4_WORD]!;
     this.#put(index, value >>> 16);
     this.#put(index + 1, value & 0xffff);
   }

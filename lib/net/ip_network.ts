@@ -1,6 +1,6 @@
 /** IP networks as people write them (RFC 4632 §3.1, RFC 4291 §2.3), and in which of them an address is. */
 import ipaddr from "ipaddr.js";
-import { IpAddress, IPV4 } from "./ip_address.ts";
+import { IpAddress, IPV4_WORD } from "./ip_address.ts";
 
 export interface Network {
   readonly isIpv4: boolean;
@@ -80,9 +80,9 @@ export class NetworkTable<Value> {
   /** What the longest network with this address stands for; undefined where there is none. */
   find({ words, isIpv4 }: IpAddress): Value | undefined {
     if (isIpv4) {
-      const address = words[IPV4]!;
+      const address = words[IPV4_WORD]!;
       for (const row of this.#ipv4) {
-        if ((address & row.masks[IPV4]!) === row.words[IPV4]) return row.value;
+        if ((address & row.masks[IPV4_WORD]!) === row.words[IPV4_WORD]) return row.value;
       }
       return undefined;
     }
@@ -98,6 +98,6 @@ function isWithin(address: Int32Array, { words, masks }: Row<unknown>): boolean 
 
 function row<Value>([network, value]: readonly [Network, Value]): Row<Value> {
   const words = network.words.slice();
-  if (network.isIpv4) words.fill(0, 0, IPV4);
+  if (network.isIpv4) words.fill(0, 0, IPV4_WORD);
   return { words, masks: Int32Array.from(words, (_, i) => mask(network, i)), value };
 }

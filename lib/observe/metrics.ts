@@ -132,7 +132,7 @@ function exposeUpstreams(to: Exposition, { upstreams }: ObservedState): void {
     [
       "latency_seconds",
       "Smoothed time of its answers, by which it is chosen.",
-      ({ latency }) => latency === undefined ? undefined : latency / 1000,
+      ({ latencyMs }) => latencyMs === undefined ? undefined : latencyMs / 1000,
     ],
     [
       "certificate_expiry_timestamp_seconds",
@@ -155,8 +155,8 @@ function exposeCache(to: Exposition, { cache }: ObservedState): void {
     return status ? unlabelled(read(status)) : [];
   };
   to.gauge("dot_proxy_cache_entries", "Answers kept.", ofCache(({ entries }) => entries));
-  to.gauge("dot_proxy_cache_bytes", "Memory of the answers kept.", ofCache(({ octets }) => octets));
-  to.gauge("dot_proxy_cache_limit_bytes", "Memory they may take.", ofCache(({ maxOctets }) => maxOctets));
+  to.gauge("dot_proxy_cache_bytes", "Memory of the answers kept.", ofCache(({ bytes }) => bytes));
+  to.gauge("dot_proxy_cache_limit_bytes", "Memory they may take.", ofCache(({ maxBytes }) => maxBytes));
   to.counter(
     "dot_proxy_cache_evictions_total",
     "Answers that had to make room before their time.",

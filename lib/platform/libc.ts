@@ -3,7 +3,7 @@
  * SO_REUSEPORT for UDP.
  */
 import { UsageError } from "../core/errors.ts";
-import { portOf, SOCKET_ADDRESS, textOf } from "../net/sockaddr.ts";
+import { SOCKADDR_BYTES, sockaddrPort, sockaddrText } from "../net/sockaddr.ts";
 
 const SYMBOLS = {
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
@@ -69,16 +69,16 @@ const MAX_DESCRIPTOR = 65_536;
  * guards /proc; so each number is asked whether it is the one.
  */
 export function findDescriptor({ symbols }: Library, { hostname, port }: Deno.NetAddr): number {
-  const value = new Uint8Array(SOCKET_ADDRESS);
+  const value = new Uint8Array(SOCKADDR_BYTES);
   const length = new Uint32Array(1);
   const lengthOctets = new Uint8Array(length.buffer);
   for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
     length[0] = 4;
     if (symbols.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, lengthOctets) !== 0) continue;
     if (value[0] !== SOCK_DGRAM) continue;
-    length[0] = SOCKET_ADDRESS;
+    length[0] = SOCKADDR_BYTES;
     if (symbols.getsockname(fd, value, lengthOctets) !== 0) continue;
-    if (portOf(value) === port && textOf(value) === hostname) return fd;
+    if (sockaddrPort(value) === port && sockaddrText(value) === hostname) return fd;
   }
   throw new Error(`no descriptor is bound to ${hostname}:${port}`);
 }

@@ -2,7 +2,7 @@
  * Sockets of several threads on one address and port (SO_REUSEPORT, socket(7)): the kernel gives each client, by a hash of
  * the addresses and ports of both sides, to one of them.
  */
-import { portOf, SOCKET_ADDRESS, withPort } from "../net/sockaddr.ts";
+import { SOCKADDR_BYTES, sockaddrPort, withPort } from "../net/sockaddr.ts";
 import { findDescriptor, type Library } from "./libc.ts";
 
 /**
@@ -69,14 +69,14 @@ function listenShared(library: Library, { hostname, port, sharing }: Port): Open
     const descriptor = findDescriptor(library, socket.addr as Deno.NetAddr);
     const { setsockopt, connect, bind } = library.symbols;
     const own = nameOf(library, descriptor);
-    const wanted = withPort(own, port === 0 ? portOf(own) : port);
+    const wanted = withPort(own, port === 0 ? sockaddrPort(own) : port);
     const failed = setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, ON, ON.length) ||
       connect(descriptor, NO_ADDRESS, NO_ADDRESS.length) ||
       bind(descriptor, wanted, wanted.length);
-    if (failed || portOf(nameOf(library, descriptor)) !== portOf(wanted)) {
-      throw new Deno.errors.AddrInUse(`port ${portOf(wanted)} cannot be shared`);
+    if (failed || sockaddrPort(nameOf(library, descriptor)) !== sockaddrPort(wanted)) {
+      throw new Deno.errors.AddrInUse(`port ${sockaddrPort(wanted)} cannot be shared`);
     }
-    return { socket, address: { transport: "udp", hostname, port: portOf(wanted) }, descriptor };
+    return { socket, address: { transport: "udp", hostname, port: sockaddrPort(wanted) }, descriptor };
   } catch (error) {
     socket.close();
     throw error;
@@ -85,8 +85,8 @@ function listenShared(library: Library, { hostname, port, sharing }: Port): Open
 
 /** getsockname(2): what the socket is bound to. */
 function nameOf({ symbols }: Library, descriptor: number): Uint8Array<ArrayBuffer> {
-  const name = new Uint8Array(SOCKET_ADDRESS);
-  const length = new Uint8Array(Uint32Array.of(SOCKET_ADDRESS).buffer);
+  const name = new Uint8Array(SOCKADDR_BYTES);
+  const length = new Uint8Array(Uint32Array.of(SOCKADDR_BYTES).buffer);
   if (symbols.getsockname(descriptor, name, length) !== 0) throw new Error("the socket has no name");
   return name;
 }

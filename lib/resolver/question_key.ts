@@ -2,10 +2,10 @@
  * What tells questions apart that must not share an answer: the name without its case, type, class, and a tag. Everything
  * here works on the octets of a message, without an object per question.
  */
-import { Flag } from "../dns/codes.ts";
-import { HEADER, type Message } from "../dns/message.ts";
+import { Flag, HEADER_BYTES } from "../dns/header.ts";
+import { readUint16 } from "../dns/bytes.ts";
+import type { Message } from "../dns/message.ts";
 import { lowerCase } from "../dns/name.ts";
-import { readUint16 } from "../dns/records.ts";
 
 /** The bits of a tag. */
 export const DO = 1; // with signatures and proofs, or without
@@ -36,7 +36,7 @@ export function typeAndClass({ bytes, questionEnd }: Message): number {
 
 /** A hash of a message's whole question and its tag. */
 export function hashQuestion(message: Message, tag: number): number {
-  return hash(message.bytes, HEADER, message.questionEnd - 4, typeAndClass(message), tag);
+  return hash(message.bytes, HEADER_BYTES, message.questionEnd - 4, typeAndClass(message), tag);
 }
 
 /** New for each process, so that nobody can make up names whose hashes are the same. */

@@ -2,10 +2,11 @@
  * Failures of DNSSEC validation, as seen from behind the validator: neither another upstream's answer nor stale data may
  * take their place, or whoever tampers with data would have it given out as good.
  */
-import { ExtendedError, Flag, Rcode } from "../dns/codes.ts";
+import { Flag } from "../dns/header.ts";
+import { readUint16, writeUint16 } from "../dns/bytes.ts";
+import { ExtendedError, Rcode } from "../dns/codes.ts";
 import { Message } from "../dns/message.ts";
-import { readUint16, writeUint16 } from "../dns/records.ts";
-import { composeReason } from "../dns/compose/reply.ts";
+import { composeExtendedError } from "../dns/compose/reply.ts";
 import { composeResponse } from "../dns/compose/local_response.ts";
 import { UpstreamError } from "../core/errors.ts";
 import { isAnswer } from "./cache/cacheability.ts";
@@ -17,7 +18,7 @@ import type { Query, Resolver } from "../core/resolver.ts";
  */
 const CHECK_TIMEOUT = 500;
 
-const REASON = composeReason({
+const REASON = composeExtendedError({
   code: ExtendedError.DNSSEC_BOGUS,
   text: "the upstream has an answer, but only with checking disabled",
 });

@@ -1,4 +1,4 @@
-import { ClientShares, JOSTLE_AFTER, MOST_LOOKED_AT } from "../core/client_shares.ts";
+import { ClientShares, JOSTLE_AFTER_MS, MAX_EXAMINED } from "../core/client_shares.ts";
 
 /**
  * Queries that may wait for upstreams, from all clients together. While it waits, each takes about two kilobytes, its
@@ -32,10 +32,10 @@ export class WaitingRoom {
 
   /** Whether there is a place for a query of this network, or has just been made one. */
   makeRoom(network: number, now: number): boolean {
-    const hasShare = this.#shares.of(network) >= MAX_SHARE;
+    const hasShare = this.#shares.countOf(network) >= MAX_SHARE;
     if (!hasShare && this.#size < MAX_WAITING) return true;
-    let left = MOST_LOOKED_AT;
-    for (let each = this.#oldest; each && left > 0 && each.since <= now - JOSTLE_AFTER; left--) {
+    let left = MAX_EXAMINED;
+    for (let each = this.#oldest; each && left > 0 && each.since <= now - JOSTLE_AFTER_MS; left--) {
       const { younger } = each;
       if (!hasShare || each.network === network) {
         each.giveUp();
@@ -68,11 +68,11 @@ export class WaitingRoom {
   /** Takes a place for a query that waits for the answer to another one's question. */
   take(network: number): void {
     this.#size++;
-    this.#shares.take(network);
+    this.#shares.add(network);
   }
 
   giveBack(network: number): void {
     this.#size--;
-    this.#shares.giveBack(network);
+    this.#shares.remove(network);
   }
 }

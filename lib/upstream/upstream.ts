@@ -1,4 +1,4 @@
-import { ClientShares, JOSTLE_AFTER } from "../core/client_shares.ts";
+import { ClientShares, JOSTLE_AFTER_MS } from "../core/client_shares.ts";
 import type { Message } from "../dns/message.ts";
 import type { ClientSubnet } from "../dns/compose/upstream_query.ts";
 import { UpstreamError } from "../core/errors.ts";
@@ -108,7 +108,7 @@ export class Upstream implements Candidate, Disposable {
     return !this.#best()?.isStalled;
   }
 
-  get expectedLatency(): number {
+  get expectedLatencyMs(): number {
     return this.#latency.smoothedMs + (this.#best()?.state === "open" ? 0 : this.#handshake);
   }
 
@@ -125,11 +125,11 @@ export class Upstream implements Candidate, Disposable {
     const now = this.lastQueryAt = this.#options.now();
     this.#policy.noteQuery(now);
     const network = this.#shares.networkOf(query.client.address);
-    this.#shares.take(network);
+    this.#shares.add(network);
     return new Promise((resolve, reject) => {
       let isHeld = true; // copies of the attempt can be answered, too
       const free = () => {
-        if (isHeld) this.#shares.giveBack(network);
+        if (isHeld) this.#shares.remove(network);
         isHeld = false;
       };
       const attempt = new RetriedQuery(query, trigger, {
@@ -209,7 +209,7 @@ export class Upstream implements Candidate, Disposable {
       state,
       lastError: lastError?.message,
       isRuledOut,
-      latency: this.#latency.smoothedMs || undefined,
+      latencyMs: this.#latency.smoothedMs || undefined,
       inFlight: this.#inFlight,
       connections: this.#connections.size,
       certificateExpires: this.#certificateExpires,
@@ -229,10 +229,10 @@ export class Upstream implements Candidate, Disposable {
    */
   #makeRoom({ network }: RetriedQuery, now: number): void {
     const half = this.#options.maxInFlight / 2;
-    const isModest = this.#shares.of(network) <= half;
+    const isModest = this.#shares.countOf(network) <= half;
     const mayGo = (pending: PendingQuery) =>
       pending instanceof RetriedQuery &&
-      (pending.sentAt <= now - JOSTLE_AFTER || isModest && this.#shares.of(pending.network) > half);
+      (pending.sentAt <= now - JOSTLE_AFTER_MS || isModest && this.#shares.countOf(pending.network) > half);
     for (const connection of this.#connections) {
       if (connection.evictOldest(mayGo, this.#overloaded)) return;
     }

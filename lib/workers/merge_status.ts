@@ -21,7 +21,7 @@ export function mergeUpstreams(
       state,
       lastError: state === "up" ? undefined : each.find(({ lastError }) => lastError)?.lastError,
       isRuledOut: state !== "up" && each.some(({ isRuledOut }) => isRuledOut),
-      latency: mean(each.flatMap(({ latency }) => latency ?? [])),
+      latencyMs: mean(each.flatMap(({ latencyMs }) => latencyMs ?? [])),
       inFlight: sum(each.map(({ inFlight }) => inFlight)),
       connections: sum(each.map(({ connections }) => connections)),
       certificateExpires: least(each.flatMap(({ certificateExpires }) => certificateExpires ?? [])),
@@ -33,8 +33,8 @@ export function mergeCaches(threads: readonly CacheStatus[]): CacheStatus | unde
   if (threads.length === 0) return undefined;
   return {
     entries: sum(threads.map(({ entries }) => entries)),
-    octets: sum(threads.map(({ octets }) => octets)),
-    maxOctets: sum(threads.map(({ maxOctets }) => maxOctets)),
+    bytes: sum(threads.map(({ bytes }) => bytes)),
+    maxBytes: sum(threads.map(({ maxBytes }) => maxBytes)),
     evictions: sum(threads.map(({ evictions }) => evictions)),
   };
 }

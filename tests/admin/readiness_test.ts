@@ -8,7 +8,7 @@ const untried: UpstreamStatus = {
   label,
   state: "untried",
   lastError: undefined,
-  latency: undefined,
+  latencyMs: undefined,
   inFlight: 0,
   connections: 0,
   certificateExpires: undefined,
@@ -69,7 +69,7 @@ Deno.test("where no upstream answers it is not ready, and says of each why", asy
 Deno.test("with something in the cache it is ready though no upstream answers, and says so", async () => {
   const rig = new Rig();
   rig.answers = false;
-  rig.cache = { entries: 7, octets: 1, maxOctets: 2, evictions: 0 };
+  rig.cache = { entries: 7, bytes: 1, maxBytes: 2, evictions: 0 };
   const { ready, reasons } = await rig.health.readiness();
   assertEquals([ready, reasons[0]], [true, "no upstream answers, 7 answers are cached"]);
 });

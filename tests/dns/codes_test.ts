@@ -1,4 +1,5 @@
-import { EdnsOption, ExtendedError, Flag, Rcode, rcodeName, Type } from "../../lib/dns/codes.ts";
+import { Flag } from "../../lib/dns/header.ts";
+import { EdnsOption, ExtendedError, Rcode, rcodeName, Type } from "../../lib/dns/codes.ts";
 import { assertEquals } from "../support/assert.ts";
 
 Deno.test("an RCODE is called by its name, or by its number where it has none here (RFC 6895 §2.3)", () => {

@@ -1,6 +1,7 @@
 /** The names of a message: what is malformed, where pointers lead, and what all of it costs. */
+import { HEADER_BYTES } from "../../lib/dns/header.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
-import { HEADER, Message, names } from "../../lib/dns/message.ts";
+import { Message, messageNames } from "../../lib/dns/message.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { concat } from "../support/packets/frames.ts";
 import { hex } from "../support/packets/packets.ts";
@@ -111,13 +112,13 @@ Deno.test("a pointer into a TTL, an address, a text or the question's type leads
 
 /** How many offsets are looked at for a message. */
 function steps(message: Message): number {
-  const before = names.steps;
+  const before = messageNames.steps;
   try {
     void message.edns;
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
   }
-  return names.steps - before;
+  return messageNames.steps - before;
 }
 
 /** The largest message of records whose owners are what `owner` says, behind some data of a TXT record at offset 31. */
@@ -145,7 +146,7 @@ Deno.test("no message costs more steps than it has octets: pointer chains (Unbou
     "each owner points to another pointer of the chain": largest(data, (i) => last - 2 * (i % 119)),
     "each owner points into a run of labels without end": largest(runs, (i) => 31 + 2 * (i % 8000)),
     "the same, backwards": largest(runs, (i) => 31 + 2 * (7999 - i % 7999)),
-    "each owner points to the name in the question": largest(new Uint8Array(0), () => HEADER),
+    "each owner points to the name in the question": largest(new Uint8Array(0), () => HEADER_BYTES),
   };
   for (const [what, message] of Object.entries(messages)) {
     const cost = steps(message);
@@ -164,7 +165,7 @@ Deno.test("limits of names hold through remembered pointers: 255 octets, and 127
     "255 octets",
   );
   const chained = Array.from({ length: 128 }, (_, i) => {
-    const target = i === 0 ? HEADER : 19 + 12 * (i - 1);
+    const target = i === 0 ? HEADER_BYTES : 19 + 12 * (i - 1);
     return owner((0xc000 | target).toString(16));
   });
   assert(answering(127, ...chained.slice(0, 127)).pointersLeadToNames);

@@ -1,6 +1,6 @@
-import { Flag } from "../../lib/dns/codes.ts";
+import { Flag, HEADER_BYTES } from "../../lib/dns/header.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
-import { HEADER, Message } from "../../lib/dns/message.ts";
+import { Message } from "../../lib/dns/message.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { hex } from "../support/packets/packets.ts";
 import { vector } from "./vectors.ts";
@@ -29,7 +29,7 @@ Deno.test("a question is read in place: name, type, and where it ends", () => {
 Deno.test("a message without a question has no name and no type, and its records follow the header", () => {
   const message = Message.parse(vector("captured/header-only.response.hex"));
   assert(!message.hasQuestion);
-  assertEquals([message.name, message.type, message.questionEnd], [".", 0, HEADER]);
+  assertEquals([message.name, message.type, message.questionEnd], [".", 0, HEADER_BYTES]);
   assertEquals(message.edns?.udpSize, 1232);
 });
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";
-import { composeQuery, MAX_QUERY_FRAME } from "../../lib/dns/compose/upstream_query.ts";
+import { composeQuery, MAX_QUERY_FRAME_BYTES } from "../../lib/dns/compose/upstream_query.ts";
 import {
   composeError,
   composeHeaderError,
@@ -68,7 +68,7 @@ Deno.test("5625: every getter of any message gives a value or throws FormatError
 });
 
 Deno.test("any message as a query: what goes upstream and what goes back is sound, or FormatError is thrown", () => {
-  const into = new Uint8Array(MAX_QUERY_FRAME);
+  const into = new Uint8Array(MAX_QUERY_FRAME_BYTES);
   const reason = fc.record({ code: number, text: fc.string({ maxLength: 300, unit: "grapheme" }) });
   fc.assert(
     fc.property(anything, options, number, reason, (bytes, options, rcode, reason) => {

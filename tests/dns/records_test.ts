@@ -1,6 +1,7 @@
+import { readUint16, writeUint16 } from "../../lib/dns/bytes.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";
-import { readUint16, RecordCursor, writeUint16 } from "../../lib/dns/records.ts";
+import { RecordCursor } from "../../lib/dns/records.ts";
 import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { hex, read } from "../support/packets/packets.ts";
 import { captured, vector, written } from "./vectors.ts";

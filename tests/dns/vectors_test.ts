@@ -1,4 +1,5 @@
-import { Flag, rcodeName } from "../../lib/dns/codes.ts";
+import { Flag } from "../../lib/dns/header.ts";
+import { rcodeName } from "../../lib/dns/codes.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { RecordCursor } from "../../lib/dns/records.ts";

@@ -1,4 +1,4 @@
-import { composeAddress } from "../../lib/net/sockaddr.ts";
+import { composeSockaddr } from "../../lib/net/sockaddr.ts";
 import { TcpSession } from "../../lib/frontend/tcp/tcp_session.ts";
 import { LoopBudget } from "../../lib/frontend/loop_budget.ts";
 import { UdpFrontend } from "../../lib/frontend/udp/udp_frontend.ts";
@@ -155,7 +155,7 @@ Deno.test({
     // Past Deno, where sending would make the runtime look at its sockets.
     const client = new MmsgSocket(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
     const { hostname, port } = server.address;
-    const to = composeAddress(hostname, port);
+    const to = composeSockaddr(hostname, port);
     function ask(): void {
       client.send(query("again.example"), to);
       client.flush();

@@ -2,7 +2,7 @@
  * What becomes of a client's query, whatever it is: through the front end, over UDP and TCP, with the fast path beside it.
  * What it costs is counted in steps, which no load on the machine changes. Uses nothing of a platform.
  */
-import { Message, names } from "../../lib/dns/message.ts";
+import { Message, messageNames } from "../../lib/dns/message.ts";
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Client } from "../../lib/core/resolver.ts";
@@ -70,7 +70,7 @@ export class QueryRounds implements Disposable {
   }
 
   async #ask(bytes: Uint8Array, client: Client): Promise<Uint8Array | undefined> {
-    const before = names.steps;
+    const before = messageNames.steps;
     const asked = bytes.slice();
     let reply: Uint8Array | undefined;
     let replies = 0;
@@ -90,7 +90,7 @@ export class QueryRounds implements Disposable {
       }
     }
     assertEquals(replies, 1, "one reply");
-    const steps = names.steps - before;
+    const steps = messageNames.steps - before;
     assert(
       steps <= 2 * (asked.length + (reply?.length ?? 0)) + 1000,
       `${steps} steps for ${asked.length} octets`,

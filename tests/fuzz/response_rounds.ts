@@ -5,7 +5,7 @@
  */
 import { crc32 } from "node:zlib";
 import { FormatError } from "../../lib/dns/format_error.ts";
-import { Message, names } from "../../lib/dns/message.ts";
+import { Message, messageNames } from "../../lib/dns/message.ts";
 import { composeReply } from "../../lib/dns/compose/reply.ts";
 import { UpstreamError } from "../../lib/core/errors.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
@@ -115,7 +115,7 @@ export class ResponseRounds {
     const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
     const client = { transport: "tcp", address: "192.0.2.1", port: 1 } as const;
     const query: Query = { message, client, deadline: this.#now + 4000, trace };
-    const before = names.steps;
+    const before = messageNames.steps;
     let response: Message;
     try {
       const answer = cache.resolve(query);
@@ -127,7 +127,10 @@ export class ResponseRounds {
     }
     sound(composeReply(message, response, { ...OPTIONS, transport: "udp" }));
     const reply = sound(composeReply(message, response, { ...OPTIONS, transport: "tcp" }));
-    assert(names.steps - before <= 4 * (response.bytes.length + bytes.length), "more steps than octets");
+    assert(
+      messageNames.steps - before <= 4 * (response.bytes.length + bytes.length),
+      "more steps than octets",
+    );
     return decoded(reply);
   }
 

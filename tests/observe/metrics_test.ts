@@ -11,7 +11,7 @@ const up: UpstreamStatus = {
   label,
   state: "up",
   lastError: undefined,
-  latency: 12.5,
+  latencyMs: 12.5,
   inFlight: 3,
   connections: 1,
   certificateExpires: undefined,
@@ -106,10 +106,10 @@ Deno.test("upstreams and cache are told as they stand, without what is not known
     ...up,
     label: "b",
     state: "down",
-    latency: undefined,
+    latencyMs: undefined,
     certificateExpires: 2e12,
   };
-  const cache = { entries: 5, octets: 1000, maxOctets: 4096, evictions: 7 };
+  const cache = { entries: 5, bytes: 1000, maxBytes: 4096, evictions: 7 };
   assertEquals(await samples(new Counters(), /_upstream_|_cache_/, { upstreams: [up, down], cache }), [
     `dot_proxy_upstream_up{upstream="${label}"} 1`,
     'dot_proxy_upstream_up{upstream="b"} 0',

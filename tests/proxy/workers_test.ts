@@ -108,8 +108,8 @@ Deno.test("each thread counts its answers; upstreams and cache are told of as on
   assert(second > 0 && third > 0 && second + third < CLIENTS, `${second} and ${third}`);
   assertEquals(threads.cache, {
     entries: CLIENTS,
-    octets: threads.cache!.octets,
-    maxOctets: 3 << 20,
+    bytes: threads.cache!.bytes,
+    maxBytes: 3 << 20,
     evictions: 0,
   });
   const [upstream, ...others] = threads.upstreams;

@@ -91,7 +91,7 @@ class Validating implements Disposable {
       label: "upstream",
       weight: 1,
       usable: true,
-      expectedLatency: 1,
+      expectedLatencyMs: 1,
       lastQueryAt: 0,
       resolve,
       exchange: resolve,

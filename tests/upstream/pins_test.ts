@@ -112,7 +112,7 @@ for (const { what, certificate, pins, name, failure } of CASES) {
       (await channel).close();
     } else {
       const error = await assertRejects(() => channel, UpstreamError);
-      assertEquals([error.failure, error.phase, error.again], [failure, "authentication", false]);
+      assertEquals([error.failure, error.phase, error.isRetryable], [failure, "authentication", false]);
     }
     await server.until(({ open }) => open === 0);
     assertEquals(server.received, 0);

@@ -46,7 +46,7 @@ function show(report) {
   say("p50", milliseconds(now.p50));
   say("p95", now.p95 === undefined ? "" : `95 % within ${milliseconds(now.p95)}`);
   say("own", now.ownShare === undefined ? "–" : `${(now.ownShare * 100).toFixed(0)} %`);
-  say("cache", cache ? `${number(cache.entries)} cached, ${octets(cache.octets)}` : "no cache");
+  say("cache", cache ? `${number(cache.entries)} cached, ${octets(cache.bytes)}` : "no cache");
   say("failures", number(now.failuresPerSecond));
   say("trouble", trouble(report));
   draw("rate", now.queriesPerSecond);
@@ -117,7 +117,7 @@ function showUpstreams(upstreams) {
 }
 
 function upstreamItem(upstream) {
-  const { label, state, lastError, latency, p95, inFlight, connections } = upstream;
+  const { label, state, lastError, latencyMs, p95, inFlight, connections } = upstream;
   const item = element("li", "", state);
   item.append(
     element("span", "", "dot"),
@@ -126,7 +126,7 @@ function upstreamItem(upstream) {
   );
   if (lastError) item.append(element("p", lastError, "reason"));
   const facts = [
-    `${milliseconds(latency)} now`,
+    `${milliseconds(latencyMs)} now`,
     `95 % within ${milliseconds(p95)}`,
     `${number(upstream.exchanges)} answers`,
     `${inFlight} waiting`,

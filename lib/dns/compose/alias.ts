@@ -1,18 +1,19 @@
 /** What it takes to follow an alias for a client, since stub resolvers do not (RFC 1034 §5.2.2). */
+import { HEADER_BYTES, HeaderField } from "../header.ts";
+import { writeUint16 } from "../bytes.ts";
 import { composeOptRecord, DNSSEC_OK } from "../edns.ts";
-import { HEADER, Message } from "../message.ts";
-import { writeUint16 } from "../records.ts";
+import { Message } from "../message.ts";
 
 /** A query like the one that was asked, for another name, which is plain. */
-export function questionFor(name: Uint8Array, { bytes, questionEnd, edns }: Message): Message {
+export function composeAliasQuery(name: Uint8Array, { bytes, questionEnd, edns }: Message): Message {
   const opt = edns ? composeOptRecord(0, []) : new Uint8Array(0);
   if (edns?.dnssecOk) writeUint16(opt, 7, DNSSEC_OK);
-  const end = HEADER + name.length + 4;
+  const end = HEADER_BYTES + name.length + 4;
   const question = new Uint8Array(end + opt.length);
-  question.set(bytes.subarray(0, 4));
-  question[5] = 1;
-  question[11] = edns ? 1 : 0;
-  question.set(name, HEADER);
+  question.set(bytes.subarray(0, HeaderField.QUESTIONS));
+  writeUint16(question, HeaderField.QUESTIONS, 1);
+  writeUint16(question, HeaderField.ADDITIONAL, edns ? 1 : 0);
+  question.set(name, HEADER_BYTES);
   question.set(bytes.subarray(questionEnd - 4, questionEnd), end - 4);
   question.set(opt, end);
   return Message.parse(question);

@@ -1,9 +1,11 @@
-import { Flag, Type } from "../codes.ts";
-import { expandRecord } from "./decompress.ts";
-import { HEADER, type Message } from "../message.ts";
+import { Flag, HEADER_BYTES } from "../header.ts";
+import { joinBytes, readUint16 } from "../bytes.ts";
+import { Type } from "../codes.ts";
+import { decompressRecord } from "./decompress.ts";
+import type { Message } from "../message.ts";
 import { lowerCase, skipPlainName } from "../name.ts";
-import { readUint16, RecordCursor } from "../records.ts";
-import { composeResponse, questionSuffix } from "./local_response.ts";
+import { RecordCursor } from "../records.ts";
+import { composePointer, composeResponse } from "./local_response.ts";
 
 /** A pointer has 14 bits for the offset (RFC 1035 §4.1.4). */
 const MAX_POINTER = 0x3fff;
@@ -16,7 +18,7 @@ const FIXED = 10;
  * `query`; their records have plain owners, or pointers to the name in the question.
  */
 export function compressOwners(query: Message, sections: readonly Uint8Array[][]): void {
-  const known = new Map([[keyOf(query.bytes.subarray(HEADER, query.questionEnd - 4)), HEADER]]);
+  const known = new Map([[keyOf(query.bytes.subarray(HEADER_BYTES, query.questionEnd - 4)), HEADER_BYTES]]);
   let at = query.questionEnd;
   const note = (record: Uint8Array, from: number, to: number) => {
     if (at + from <= MAX_POINTER) known.set(keyOf(record.subarray(from, to)), at + from);
@@ -28,7 +30,7 @@ export function compressOwners(query: Message, sections: readonly Uint8Array[][]
       const offset = isPointer ? undefined : known.get(keyOf(record.subarray(0, ownerEnd)));
       const written = offset === undefined
         ? record
-        : joined(questionSuffix(offset), record.subarray(ownerEnd));
+        : joinBytes([composePointer(offset), record.subarray(ownerEnd)]);
       if (offset === undefined && !isPointer) note(record, 0, ownerEnd);
       const data = (offset === undefined ? ownerEnd : 2) + FIXED;
       if (readUint16(written, data - FIXED) === Type.CNAME) note(written, data, written.length);
@@ -36,13 +38,6 @@ export function compressOwners(query: Message, sections: readonly Uint8Array[][]
       at += written.length;
     }
   }
-}
-
-function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(one.length + other.length);
-  whole.set(one);
-  whole.set(other, one.length);
-  return whole;
 }
 
 /** Names are the same whatever their case (RFC 4343 §3): an owner is written as the client has written it. */
@@ -59,7 +54,7 @@ export function recompose(query: Message, response: Message, leftOut: (type: num
   const kept = { answer: [] as Uint8Array[], authority: [] as Uint8Array[], additional: [] as Uint8Array[] };
   const cursor = new RecordCursor(bytes, questionEnd);
   while (cursor.next() && cursor.start < recordsEnd) {
-    if (!leftOut(cursor.type)) kept[cursor.section].push(expandRecord(bytes, cursor));
+    if (!leftOut(cursor.type)) kept[cursor.section].push(decompressRecord(bytes, cursor));
   }
   const { answer: answers, authority, additional } = kept;
   compressOwners(query, [answers, authority, additional]);

@@ -1,30 +1,31 @@
+import { joinBytes, writeUint16 } from "../bytes.ts";
 import { COMPRESSIBLE } from "../message_names.ts";
 import { FormatError } from "../format_error.ts";
 import { skipName } from "../name.ts";
-import { type RecordCursor, writeUint16 } from "../records.ts";
+import type { RecordCursor } from "../records.ts";
 
 /** The record that the cursor is on by itself, its names spelled out: it can go into any message. Throws `FormatError`. */
-export function expandRecord(bytes: Uint8Array, cursor: RecordCursor): Uint8Array {
+export function decompressRecord(bytes: Uint8Array, cursor: RecordCursor): Uint8Array {
   const { start, fixed, data, end, type } = cursor;
   const { before, names } = COMPRESSIBLE.get(type) ?? { before: end - data, names: 0 };
   let at = data + before;
   if (at > end) throw new FormatError("a record's data is too short for its type");
-  const parts = [expandName(bytes, start), bytes.subarray(fixed, at)];
+  const parts = [decompressName(bytes, start), bytes.subarray(fixed, at)];
   for (let i = 0; i < names; i++) {
     const next = skipName(bytes, at);
-    parts.push(expandName(bytes, at));
+    parts.push(decompressName(bytes, at));
     at = next;
   }
   if (at > end) throw new FormatError("a name runs past the end of its record");
   parts.push(bytes.subarray(at, end));
-  const record = join(parts);
+  const record = joinBytes(parts);
   const owner = parts[0]!.length;
   writeUint16(record, owner + 8, record.length - owner - 10);
   return record;
 }
 
 /** A name skipped before, without compression. */
-export function expandName(bytes: Uint8Array, offset: number): Uint8Array {
+export function decompressName(bytes: Uint8Array, offset: number): Uint8Array {
   const labels: Uint8Array[] = [];
   for (let at = offset;;) {
     const length = bytes[at]!;
@@ -33,17 +34,7 @@ export function expandName(bytes: Uint8Array, offset: number): Uint8Array {
       continue;
     }
     labels.push(bytes.subarray(at, at + length + 1));
-    if (length === 0) return join(labels);
+    if (length === 0) return joinBytes(labels);
     at += length + 1;
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

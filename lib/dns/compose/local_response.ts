@@ -1,7 +1,9 @@
-import { Class, Flag, Type } from "../codes.ts";
-import { HEADER, Message } from "../message.ts";
+import { Flag, HEADER_BYTES, HeaderField, RCODE_MASK } from "../header.ts";
+import { writeUint16 } from "../bytes.ts";
+import { Class, Type } from "../codes.ts";
+import { Message } from "../message.ts";
 import { composeOptRecord } from "../edns.ts";
-import { writeTtl, writeUint16 } from "../records.ts";
+import { writeTtl } from "../records.ts";
 
 /** What a response of our own says. */
 export interface ResponseFields {
@@ -31,11 +33,11 @@ export function composeResponse(query: Message, fields: ResponseFields): Message
   bytes.set(query.bytes.subarray(0, questionEnd));
   const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD) | (authoritative ? Flag.AA : 0) |
     (truncated ? Flag.TC : 0) | (authenticated ? Flag.AD : 0);
-  writeUint16(bytes, 2, flags | rcode & 0xf);
-  writeUint16(bytes, 4, 1);
-  writeUint16(bytes, 6, answers.length);
-  writeUint16(bytes, 8, authority.length);
-  writeUint16(bytes, 10, additional.length + opts.length);
+  writeUint16(bytes, HeaderField.FLAGS, flags | rcode & RCODE_MASK);
+  writeUint16(bytes, HeaderField.QUESTIONS, 1);
+  writeUint16(bytes, HeaderField.ANSWERS, answers.length);
+  writeUint16(bytes, HeaderField.AUTHORITY, authority.length);
+  writeUint16(bytes, HeaderField.ADDITIONAL, additional.length + opts.length);
   let at = questionEnd;
   for (const part of parts) {
     bytes.set(part, at);
@@ -45,7 +47,7 @@ export function composeResponse(query: Message, fields: ResponseFields): Message
 }
 
 /** A compression pointer to the name in the question (RFC 1035 §4.1.4), as the owner of what is asked for. */
-export const QUESTION_NAME: Uint8Array = Uint8Array.of(0xc0, HEADER);
+export const QUESTION_NAME: Uint8Array = Uint8Array.of(0xc0, HEADER_BYTES);
 
 /** One record of class IN. */
 export function composeRecord(owner: Uint8Array, type: number, ttl: number, data: Uint8Array): Uint8Array {
@@ -76,7 +78,7 @@ export function composeSoa(owner: Uint8Array, ttl: number): Uint8Array {
 }
 
 /** A pointer to the end of the name in the question that begins at `offset`: what is asked for is below it. */
-export function questionSuffix(offset: number): Uint8Array {
+export function composePointer(offset: number): Uint8Array {
   return Uint8Array.of(0xc0 | offset >> 8, offset & 0xff);
 }
 
@@ -85,10 +87,10 @@ export function questionSuffix(offset: number): Uint8Array {
  * the record would be one that the name does not have.
  */
 export function composeSoaAbove({ bytes }: Message, ttl: number): Uint8Array {
-  return composeSoa(questionSuffix(above(bytes, HEADER)), ttl);
+  return composeSoa(composePointer(parentOffset(bytes, HEADER_BYTES)), ttl);
 }
 
 /** Offset of the name one label above a plain name; that of the root itself. */
-export function above(bytes: Uint8Array, name: number): number {
+export function parentOffset(bytes: Uint8Array, name: number): number {
   return bytes[name] === 0 ? name : name + bytes[name]! + 1;
 }

@@ -1,9 +1,11 @@
-import { EdnsOption, Flag, Rcode, Type } from "../codes.ts";
-import { DNSSEC_OK, type Edns, findOpt, OPT_FIXED, writeOpt } from "../edns.ts";
-import { LENGTH_PREFIX } from "../framing.ts";
-import { HEADER, MAX_MESSAGE, type Message } from "../message.ts";
+import { Flag, HEADER_BYTES, HeaderField, OPCODE_MASK, RCODE_MASK } from "../header.ts";
+import { joinBytes, readUint16, writeUint16 } from "../bytes.ts";
+import { EdnsOption, Rcode, Type } from "../codes.ts";
+import { DNSSEC_OK, type Edns, findOpt, OPT_BYTES, writeOpt } from "../edns.ts";
+import { LENGTH_PREFIX_BYTES } from "../framing.ts";
+import { MAX_MESSAGE_BYTES, type Message } from "../message.ts";
 import { equalNames } from "../name.ts";
-import { readUint16, RecordCursor, type Section, writeUint16 } from "../records.ts";
+import { RecordCursor, type Section } from "../records.ts";
 
 /** How one client is to be answered, on top of what its query says. */
 export interface ReplyOptions {
@@ -21,7 +23,7 @@ export interface ExtendedErrorText {
 }
 
 /** All replies are composed here, and good until the next one is: whoever keeps one copies it. */
-const scratch = new Uint8Array(LENGTH_PREFIX + MAX_MESSAGE);
+const scratch = new Uint8Array(LENGTH_PREFIX_BYTES + MAX_MESSAGE_BYTES);
 const utf8 = new TextEncoder();
 
 /**
@@ -33,7 +35,7 @@ export function composeReply(query: Message, response: Message, options: ReplyOp
   const rcode = response.rcode;
   const flags = replyFlags(query.flags, edns?.dnssecOk ?? false, response.flags);
   let end = startReply(query, flags, rcode);
-  const limit = LENGTH_PREFIX + sizeLimit(edns, options) - (edns ? OPT_FIXED : 0);
+  const limit = LENGTH_PREFIX_BYTES + sizeLimit(edns, options) - (edns ? OPT_BYTES : 0);
   const fits = end + response.recordsEnd - response.questionEnd <= limit;
   end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit, !edns);
   if (edns) {
@@ -55,8 +57,8 @@ export function composeError(
   const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD);
   let end = startReply(query, flags, rcode);
   if (edns) {
-    const room = sizeLimit(edns, options) + LENGTH_PREFIX - end - OPT_FIXED;
-    const option = composeOptions(edns, reason ? [composeReason(reason)] : [], options);
+    const room = sizeLimit(edns, options) + LENGTH_PREFIX_BYTES - end - OPT_BYTES;
+    const option = composeOptions(edns, reason ? [composeExtendedError(reason)] : [], options);
     end = composeOpt(end, edns, rcode, options, option.length <= room ? option : NO_OPTIONS);
   }
   return finish(end);
@@ -67,20 +69,25 @@ export function composeError(
  * one (RFC 6891 §6.1.1: responders "MUST include" it). Never longer than the query. Returns a frame, see `scratch`.
  */
 export function composeHeaderError(bytes: Uint8Array, rcode: number, udpSize: number): Uint8Array {
-  scratch.fill(0, 0, LENGTH_PREFIX + HEADER);
-  scratch.set(bytes.subarray(0, 2), LENGTH_PREFIX);
-  const opcodeAndRd = readUint16(bytes, 2) & (0x7800 | Flag.RD);
-  writeUint16(scratch, LENGTH_PREFIX + 2, Flag.QR | opcodeAndRd | rcode);
+  scratch.fill(0, 0, LENGTH_PREFIX_BYTES + HEADER_BYTES);
+  scratch.set(bytes.subarray(0, HeaderField.FLAGS), LENGTH_PREFIX_BYTES);
+  const opcodeAndRd = readUint16(bytes, HeaderField.FLAGS) & (OPCODE_MASK | Flag.RD);
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.FLAGS, Flag.QR | opcodeAndRd | rcode);
   const opt = findOpt(bytes);
-  if (opt === undefined) return finish(LENGTH_PREFIX + HEADER);
-  scratch[LENGTH_PREFIX + 11] = 1;
-  writeOpt(scratch, LENGTH_PREFIX + HEADER, udpSize, (readUint16(bytes, opt + 6) & DNSSEC_OK) !== 0);
-  return finish(LENGTH_PREFIX + HEADER + OPT_FIXED);
+  if (opt === undefined) return finish(LENGTH_PREFIX_BYTES + HEADER_BYTES);
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.ADDITIONAL, 1);
+  writeOpt(
+    scratch,
+    LENGTH_PREFIX_BYTES + HEADER_BYTES,
+    udpSize,
+    (readUint16(bytes, opt + 6) & DNSSEC_OK) !== 0,
+  );
+  return finish(LENGTH_PREFIX_BYTES + HEADER_BYTES + OPT_BYTES);
 }
 
 /** RFC 6891 §6.2.3: less than 512 means 512. RFC 1035 §4.2.1: so does no OPT at all. */
 function sizeLimit(edns: Edns | undefined, options: ReplyOptions): number {
-  if (options.transport === "tcp") return MAX_MESSAGE;
+  if (options.transport === "tcp") return MAX_MESSAGE_BYTES;
   return Math.max(512, Math.min(edns?.udpSize ?? 512, options.udpSize));
 }
 
@@ -95,21 +102,24 @@ export function replyFlags(asked: number, dnssecOk: boolean, answered: number): 
 }
 
 function startReply(query: Message, flags: number, rcode: number): number {
-  scratch.set(query.bytes.subarray(0, query.questionEnd), LENGTH_PREFIX);
+  scratch.set(query.bytes.subarray(0, query.questionEnd), LENGTH_PREFIX_BYTES);
   // Fifteen is the highest RCODE that fits a header alone (RFC 6891 §6.1.3).
-  const shown = query.edns || rcode <= 0xf ? rcode & 0xf : Rcode.SERVFAIL;
-  writeUint16(scratch, LENGTH_PREFIX + 2, flags | shown);
-  writeUint16(scratch, LENGTH_PREFIX + 4, query.hasQuestion ? 1 : 0);
-  scratch.fill(0, LENGTH_PREFIX + 6, LENGTH_PREFIX + HEADER);
-  return LENGTH_PREFIX + query.questionEnd;
+  const shown = query.edns || rcode <= RCODE_MASK ? rcode & RCODE_MASK : Rcode.SERVFAIL;
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.FLAGS, flags | shown);
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.QUESTIONS, query.hasQuestion ? 1 : 0);
+  scratch.fill(0, LENGTH_PREFIX_BYTES + HeaderField.ANSWERS, LENGTH_PREFIX_BYTES + HEADER_BYTES);
+  return LENGTH_PREFIX_BYTES + query.questionEnd;
 }
 
 /** All records but the OPT record and what stands behind it, which is additional data at most. */
 function copyRecords(response: Message, at: number): number {
   const { bytes, questionEnd, recordsEnd } = response;
   scratch.set(bytes.subarray(questionEnd, recordsEnd), at);
-  scratch.set(bytes.subarray(6, 10), LENGTH_PREFIX + 6);
-  writeUint16(scratch, LENGTH_PREFIX + 10, response.additionalKept);
+  scratch.set(
+    bytes.subarray(HeaderField.ANSWERS, HeaderField.ADDITIONAL),
+    LENGTH_PREFIX_BYTES + HeaderField.ANSWERS,
+  );
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.ADDITIONAL, response.additionalKept);
   return recordsEnd - questionEnd;
 }
 
@@ -141,7 +151,7 @@ function truncateRecords(response: Message, at: number, limit: number, leavesAdd
     }
     if (cursor.end - questionEnd > room) {
       if (cursor.section !== "additional" || isReferral(response)) {
-        scratch[LENGTH_PREFIX + 2]! |= Flag.TC >> 8;
+        scratch[LENGTH_PREFIX_BYTES + HeaderField.FLAGS]! |= Flag.TC >> 8;
       }
       if (leavesAddresses && cursor.section === "answer" && (type === Type.A || type === Type.AAAA)) {
         kept = cursor.start - questionEnd;
@@ -152,9 +162,9 @@ function truncateRecords(response: Message, at: number, limit: number, leavesAdd
     counts[cursor.section]++;
   }
   scratch.set(bytes.subarray(questionEnd, questionEnd + kept), at);
-  writeUint16(scratch, LENGTH_PREFIX + 6, rrset.answer);
-  writeUint16(scratch, LENGTH_PREFIX + 8, rrset.authority);
-  writeUint16(scratch, LENGTH_PREFIX + 10, rrset.additional);
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.ANSWERS, rrset.answer);
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.AUTHORITY, rrset.authority);
+  writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.ADDITIONAL, rrset.additional);
   return kept;
 }
 
@@ -176,17 +186,11 @@ function composeOptions(edns: Edns, extendedErrors: Uint8Array[], options: Reply
       Uint8Array.of(0, EdnsOption.TCP_KEEPALIVE, 0, 2, options.keepAlive >> 8, options.keepAlive & 0xff),
     );
   }
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joinBytes(parts);
 }
 
 /** The option, header included. */
-export function composeReason({ code, text }: ExtendedErrorText): Uint8Array {
+export function composeExtendedError({ code, text }: ExtendedErrorText): Uint8Array {
   const extraText = utf8.encode(text);
   const option = new Uint8Array(6 + extraText.length);
   writeUint16(option, 0, EdnsOption.EXTENDED_ERROR);
@@ -207,12 +211,16 @@ function composeOpt(
   writeOpt(scratch, at, udpSize, edns.dnssecOk);
   scratch[at + 5] = rcode >> 4;
   writeUint16(scratch, at + 9, option.length);
-  scratch.set(option, at + OPT_FIXED);
-  writeUint16(scratch, LENGTH_PREFIX + 10, readUint16(scratch, LENGTH_PREFIX + 10) + 1);
-  return at + OPT_FIXED + option.length;
+  scratch.set(option, at + OPT_BYTES);
+  writeUint16(
+    scratch,
+    LENGTH_PREFIX_BYTES + HeaderField.ADDITIONAL,
+    readUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.ADDITIONAL) + 1,
+  );
+  return at + OPT_BYTES + option.length;
 }
 
 function finish(end: number): Uint8Array {
-  writeUint16(scratch, 0, end - LENGTH_PREFIX);
+  writeUint16(scratch, 0, end - LENGTH_PREFIX_BYTES);
   return scratch.subarray(0, end);
 }

@@ -1,8 +1,9 @@
-import { EdnsOption, Flag, Type } from "../codes.ts";
-import { DNSSEC_OK, writeOpt } from "../edns.ts";
-import { LENGTH_PREFIX } from "../framing.ts";
-import { HEADER, Message } from "../message.ts";
-import { writeUint16 } from "../records.ts";
+import { Flag, HEADER_BYTES, HeaderField } from "../header.ts";
+import { writeUint16 } from "../bytes.ts";
+import { EdnsOption, Type } from "../codes.ts";
+import { DNSSEC_OK, OPT_BYTES, writeOpt } from "../edns.ts";
+import { LENGTH_PREFIX_BYTES } from "../framing.ts";
+import { Message } from "../message.ts";
 
 /** Queries are padded to a multiple of this, in octets (RFC 8467 §4.1). */
 const BLOCK = 128;
@@ -32,10 +33,9 @@ const OPTS: Readonly<Record<ClientSubnet, Uint8Array>> = {
 };
 const OPT_FLAGS = 7;
 const OPT_LENGTH = 9;
-const OPT_FIXED = 11;
 
 /** The longest frame `composeQuery` makes, in octets: the longest question is 12 + 255 + 4. */
-export const MAX_QUERY_FRAME = LENGTH_PREFIX + 3 * BLOCK;
+export const MAX_QUERY_FRAME_BYTES = LENGTH_PREFIX_BYTES + 3 * BLOCK;
 
 /**
  * Writes the query for the upstream at `into[at]`, which has `MAX_QUERY_FRAME` octets of room: length prefix, header
@@ -50,21 +50,21 @@ export function composeQuery(
 ): number {
   const template = OPTS[clientSubnet];
   const { bytes, questionEnd } = query;
-  const start = at + LENGTH_PREFIX;
+  const start = at + LENGTH_PREFIX_BYTES;
   const padding = -(questionEnd + template.length) & (BLOCK - 1);
   const end = start + questionEnd + template.length + padding;
 
   writeUint16(into, at, end - start);
-  writeUint16(into, start, id);
+  writeUint16(into, start + HeaderField.ID, id);
   // AD asks for the verdict on validation (RFC 6840 §5.7): what a client gets to see of it is decided in the reply.
-  writeUint16(into, start + 2, query.flags & (Flag.RD | Flag.CD | Flag.Z) | Flag.AD);
-  into.set(QUESTION_AND_OPT_COUNTS, start + 4);
-  for (let i = HEADER; i < questionEnd; i++) into[start + i] = bytes[i]!;
+  writeUint16(into, start + HeaderField.FLAGS, query.flags & (Flag.RD | Flag.CD | Flag.Z) | Flag.AD);
+  into.set(QUESTION_AND_OPT_COUNTS, start + HeaderField.QUESTIONS);
+  for (let i = HEADER_BYTES; i < questionEnd; i++) into[start + i] = bytes[i]!;
 
   const opt = start + questionEnd;
   into.set(template, opt);
   if (query.edns?.dnssecOk) writeUint16(into, opt + OPT_FLAGS, DNSSEC_OK);
-  writeUint16(into, opt + OPT_LENGTH, template.length - OPT_FIXED + padding);
+  writeUint16(into, opt + OPT_LENGTH, template.length - OPT_BYTES + padding);
   writeUint16(into, opt + template.length - 2, padding);
   into.fill(0, opt + template.length, end);
   return end;
@@ -74,18 +74,18 @@ export function composeQuery(
  * A copy of a client's query with what its answer depends on and no more, 302 bytes at most: header, question and, where
  * there is one, an OPT record without options but an empty TCP keep-alive. For as long as the answer is waited for.
  */
-export function essentialsOf({ bytes, questionEnd, edns }: Message): Message {
+export function compactQuery({ bytes, questionEnd, edns }: Message): Message {
   const keepsAlive = edns?.option(EdnsOption.TCP_KEEPALIVE) !== undefined;
-  const opt = edns ? OPT_FIXED + (keepsAlive ? OPTION_HEADER : 0) : 0;
+  const opt = edns ? OPT_BYTES + (keepsAlive ? OPTION_HEADER : 0) : 0;
   const copy = new Uint8Array(questionEnd + opt);
-  for (let i = 0; i < 6; i++) copy[i] = bytes[i]!;
-  for (let i = HEADER; i < questionEnd; i++) copy[i] = bytes[i]!;
+  for (let i = 0; i < HeaderField.ANSWERS; i++) copy[i] = bytes[i]!;
+  for (let i = HEADER_BYTES; i < questionEnd; i++) copy[i] = bytes[i]!;
   if (edns) {
-    copy[HEADER - 1] = 1;
+    writeUint16(copy, HeaderField.ADDITIONAL, 1);
     writeOpt(copy, questionEnd, edns.udpSize, edns.dnssecOk);
     if (keepsAlive) {
       writeUint16(copy, questionEnd + OPT_LENGTH, OPTION_HEADER);
-      writeUint16(copy, questionEnd + OPT_FIXED, EdnsOption.TCP_KEEPALIVE);
+      writeUint16(copy, questionEnd + OPT_BYTES, EdnsOption.TCP_KEEPALIVE);
     }
   }
   return Message.parse(copy);

@@ -1,9 +1,10 @@
-import { Class, ExtendedError, Flag, Opcode, Rcode, Type } from "../../dns/codes.ts";
+import { Flag, HEADER_BYTES, Opcode } from "../../dns/header.ts";
+import { readUint16 } from "../../dns/bytes.ts";
+import { Class, ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { HEADER, MAX_MESSAGE, Message } from "../../dns/message.ts";
-import { essentialsOf } from "../../dns/compose/upstream_query.ts";
-import { readUint16 } from "../../dns/records.ts";
-import { BARE_REASON, composeRefusal } from "../../dns/compose/refusal.ts";
+import { MAX_MESSAGE_BYTES, Message } from "../../dns/message.ts";
+import { compactQuery } from "../../dns/compose/upstream_query.ts";
+import { BARE_EXTENDED_ERROR_BYTES, composeRefusal } from "../../dns/compose/refusal.ts";
 import {
   composeError,
   composeHeaderError,
@@ -91,7 +92,7 @@ export class Answerer {
   ): Message | undefined {
     // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
     // servers that answer each other's answers would never stop.
-    const flags = bytes.length < HEADER ? Flag.QR : readUint16(bytes, 2);
+    const flags = bytes.length < HEADER_BYTES ? Flag.QR : readUint16(bytes, 2);
     if (flags & Flag.QR) return void asker.reply(this.#reject(client, undefined));
     const verdict = !isAdmitted && this.#options.admission?.admit(client, now) || "answer";
     if (verdict !== "answer") return void this.deny(bytes, client, { verdict, asker });
@@ -134,7 +135,11 @@ export class Answerer {
     const message = parse(bytes);
     if (!message) return composeHeaderError(bytes, Rcode.REFUSED, udpSize);
     const reason = { code: ExtendedError.PROHIBITED, text: denial.text };
-    return composeRefusal(message, { rcode, truncated, reason, udpSize }, isUdp ? bytes.length : MAX_MESSAGE);
+    return composeRefusal(
+      message,
+      { rcode, truncated, reason, udpSize },
+      isUdp ? bytes.length : MAX_MESSAGE_BYTES,
+    );
   }
 
   /** What is understood, but not done here. */
@@ -171,7 +176,7 @@ export class Answerer {
       return true;
     }
     // As long as it waits, a query keeps neither its padding nor the buffer that it was read into.
-    query.message = essentialsOf(message);
+    query.message = compactQuery(message);
     response.then(
       (response) => asker.reply(this.#reply(query, response, start)),
       (error) => asker.reply(this.#fail(query, error, start)),
@@ -203,7 +208,9 @@ export class Answerer {
     if (error.failure !== "overloaded") return composeError(query.message, rcode, options, reason);
     // What is shed in a flood must not be another for those whose addresses are forged: a code is all it tells.
     const { udpSize, transport } = options;
-    const limit = transport === "udp" ? query.message.bytes.length + BARE_REASON : MAX_MESSAGE;
+    const limit = transport === "udp"
+      ? query.message.bytes.length + BARE_EXTENDED_ERROR_BYTES
+      : MAX_MESSAGE_BYTES;
     return composeRefusal(query.message, { rcode, truncated: false, reason, udpSize }, limit);
   }
 

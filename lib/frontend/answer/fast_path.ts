@@ -1,6 +1,5 @@
+import { Flag, HEADER_BYTES } from "../../dns/header.ts";
 import { IpAddress } from "../../net/ip_address.ts";
-import { Flag } from "../../dns/codes.ts";
-import { HEADER } from "../../dns/message.ts";
 import type { Observe } from "../../core/event.ts";
 import type { CacheFastPath } from "../../resolver/cache/fast_path.ts";
 import type { Admission, Verdict } from "./admission.ts";
@@ -44,7 +43,7 @@ export class UdpFastPath {
     const start = batch.start(i);
     const length = batch.length(i);
     // What is no query has no client that could be told anything.
-    if (length < HEADER || (received[start + 2]! & Flag.QR >> 8) !== 0) return "unread";
+    if (length < HEADER_BYTES || (received[start + 2]! & Flag.QR >> 8) !== 0) return "unread";
     if (admission) {
       const verdict = admission.admitFrom(batch.readClient(i, this.#client), "udp", this.#now);
       if (verdict !== "answer") return verdict;

@@ -1,4 +1,4 @@
-import { type IpAddress, IPV4 } from "../../net/ip_address.ts";
+import { type IpAddress, IPV4_WORD } from "../../net/ip_address.ts";
 
 /** Below the limit; above it, so that a notice of that is due; so far above it that silence is best. */
 export type Measure = "within" | "over" | "far over";
@@ -37,7 +37,7 @@ export class RateLimit {
   /** Takes a token of this client, if one is left: for the query, or else for a notice. */
   take({ words, isIpv4 }: IpAddress, transport: "udp" | "tcp", now: number): Measure {
     // Customers get a /56 or more each (RFC 6177 §2), and within it whoever wants has as many addresses as he likes.
-    const slot = isIpv4 ? this.#slot(-1, words[IPV4]!) : this.#slot(words[0]!, words[1]! & ~0xff);
+    const slot = isIpv4 ? this.#slot(-1, words[IPV4_WORD]!) : this.#slot(words[0]!, words[1]! & ~0xff);
     const bucket = BUCKETS * slot + (transport === "tcp" ? TCP : UDP);
     if (this.#buckets.take(bucket, now)) return "within";
     return this.#buckets.take(bucket + NOTICE, now) ? "over" : "far over";

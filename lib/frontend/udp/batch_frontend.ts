@@ -1,10 +1,10 @@
-import { LENGTH_PREFIX } from "../../dns/framing.ts";
+import { LENGTH_PREFIX_BYTES } from "../../dns/framing.ts";
 import type { Client } from "../../core/resolver.ts";
 import type { Answerer, ReplySink } from "../answer/answerer.ts";
 import { BumpBuffer } from "./bump_buffer.ts";
 import { isLinkLocal, type OwnLink } from "./own_link.ts";
 import type { Outcome } from "../answer/fast_path.ts";
-import { composeAddress, ipv4Of, portOf, textOf } from "../../net/sockaddr.ts";
+import { composeSockaddr, sockaddrIpv4, sockaddrPort, sockaddrText } from "../../net/sockaddr.ts";
 import type { LoopBudget } from "../loop_budget.ts";
 import { BATCH, type MmsgSocket } from "./mmsg.ts";
 
@@ -52,7 +52,7 @@ export class BatchFrontend {
   /** The datagram that woke us, and as much of what has come in beside it as there is room for in this turn. */
   take(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
     const scope = isLinkLocal(hostname) ? this.#ownLink.find()?.index : undefined;
-    this.#batch.put(datagram, composeAddress(hostname, port, scope));
+    this.#batch.put(datagram, composeSockaddr(hostname, port, scope));
     let count = this.#batch.receive(1);
     this.#answerAll(count);
     while (count === BATCH && !this.#turns.isExhausted) {
@@ -79,14 +79,14 @@ export class BatchFrontend {
 
   /** A reply to one of a batch that is still there, or to somebody who has waited. */
   reply(frame: Uint8Array | undefined, asker: DatagramReplySink): void {
-    if (frame && !this.#closed) this.#send(frame.subarray(LENGTH_PREFIX), asker);
+    if (frame && !this.#closed) this.#send(frame.subarray(LENGTH_PREFIX_BYTES), asker);
     if (asker.waits && --this.#waiting === 0) this.#onIdle();
   }
 
   #answer(i: number, outcome: Exclude<Outcome, "replied">): void {
     const batch = this.#batch;
     const sender = batch.sender(i);
-    const client: Client = { transport: "udp", address: this.#addressOf(sender), port: portOf(sender) };
+    const client: Client = { transport: "udp", address: this.#addressOf(sender), port: sockaddrPort(sender) };
     const asker = new DatagramReplySink(this, sender);
     if (outcome !== "admitted" && outcome !== "unread") {
       return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
@@ -117,12 +117,12 @@ export class BatchFrontend {
   }
 
   #addressOf(sender: Uint8Array): string {
-    const key = ipv4Of(sender);
-    if (key === undefined) return textOf(sender);
+    const key = sockaddrIpv4(sender);
+    if (key === undefined) return sockaddrText(sender);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#known.size === MAX_KNOWN) this.#known.clear();
-    const text = textOf(sender);
+    const text = sockaddrText(sender);
     this.#known.set(key, text);
     return text;
   }

@@ -1,5 +1,5 @@
 import type { IpAddress } from "../../net/ip_address.ts";
-import { lengthOf, readAddress, SOCKET_ADDRESS } from "../../net/sockaddr.ts";
+import { readSockaddr, SOCKADDR_BYTES, sockaddrLength } from "../../net/sockaddr.ts";
 import { addressOf, type Library, SOL_SOCKET } from "../../platform/libc.ts";
 
 /**
@@ -16,7 +16,7 @@ export const BATCH = 64;
 /** Octets of a datagram: a longer query arrives cut off and is malformed; a reply is no longer, by --max-udp-size. */
 const SLOT = 4096;
 /** Octets of a sender's address, and words. */
-const NAME = SOCKET_ADDRESS;
+const NAME = SOCKADDR_BYTES;
 const NAME_WORDS = NAME / 4;
 
 /** struct mmsghdr on 64-bit Linux: msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control…, msg_flags, msg_len. */
@@ -119,7 +119,7 @@ export class MmsgSocket {
 
   /** Reads the sender's IP address into `words`. */
   readClient(i: number, words: IpAddress): IpAddress {
-    return readAddress(this.#in.names, i * NAME, words);
+    return readSockaddr(this.#in.names, i * NAME, words);
   }
 
   /** The buffer for replies. */
@@ -163,7 +163,7 @@ export class MmsgSocket {
 
   #queue(length: number): void {
     const { names, words, vectorWords } = this.#out;
-    words[(this.#count * HEADER + NAME_LENGTH) / 4] = lengthOf(names, this.#count * NAME);
+    words[(this.#count * HEADER + NAME_LENGTH) / 4] = sockaddrLength(names, this.#count * NAME);
     vectorWords[4 * this.#count + 2] = length;
     if (++this.#count === BATCH) this.flush();
   }

@@ -1,5 +1,5 @@
-import { LENGTH_PREFIX } from "../../dns/framing.ts";
-import { MAX_MESSAGE } from "../../dns/message.ts";
+import { LENGTH_PREFIX_BYTES } from "../../dns/framing.ts";
+import { MAX_MESSAGE_BYTES } from "../../dns/message.ts";
 import type { Observe } from "../../core/event.ts";
 import type { Client } from "../../core/resolver.ts";
 import type { Answerer } from "../answer/answerer.ts";
@@ -81,7 +81,7 @@ export class UdpFrontend {
   }
 
   async #receive(): Promise<void> {
-    const buffer = new Uint8Array(MAX_MESSAGE);
+    const buffer = new Uint8Array(MAX_MESSAGE_BYTES);
     while (!this.#stopping) {
       try {
         const [datagram, from] = await this.#socket.receive(buffer);
@@ -101,7 +101,7 @@ export class UdpFrontend {
     const client: Client = { transport: "udp", address: from.hostname, port: from.port };
     let waits = false;
     const reply = (frame: Uint8Array | undefined) => {
-      if (frame && !this.#closed) this.#send(frame.slice(LENGTH_PREFIX), from);
+      if (frame && !this.#closed) this.#send(frame.slice(LENGTH_PREFIX_BYTES), from);
       if (waits) this.#settle();
     };
     waits = !this.#answerer.answer(datagram, client, { reply });

@@ -1,4 +1,4 @@
-import { Flag } from "../../dns/codes.ts";
+import { Flag } from "../../dns/header.ts";
 import type { Message } from "../../dns/message.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { Candidate, HedgeTrigger } from "../../core/candidate.ts";

@@ -1,12 +1,14 @@
-import { questionFor } from "../../dns/compose/alias.ts";
-import { Class, ExtendedError, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { readUint16 } from "../../dns/bytes.ts";
+import { composeAliasQuery } from "../../dns/compose/alias.ts";
+import { Class, ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { compressOwners } from "../../dns/compose/compress.ts";
-import { expandName, expandRecord } from "../../dns/compose/decompress.ts";
+import { decompressName, decompressRecord } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { HEADER, type Message } from "../../dns/message.ts";
+import type { Message } from "../../dns/message.ts";
 import { equalNames, skipName } from "../../dns/name.ts";
-import { readUint16, RecordCursor } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { RecordCursor } from "../../dns/records.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import { composeResponse } from "../../dns/compose/local_response.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
@@ -15,7 +17,7 @@ import { RouteTable } from "./route_table.ts";
 /** Aliases from one tree into another that are followed for one query: a circle ends there. */
 const MAX_CROSSINGS = 8;
 
-const TOO_MANY_CROSSINGS = [composeReason({
+const TOO_MANY_CROSSINGS = [composeExtendedError({
   code: ExtendedError.OTHER,
   text: "aliases lead from route to route without an end",
 })];
@@ -79,11 +81,11 @@ export class Router implements Resolver {
     }
     if (rcode !== Rcode.NOERROR && rcode !== Rcode.NXDOMAIN) return undefined;
     const cursor = new RecordCursor(bytes, questionEnd);
-    let owner = HEADER;
+    let owner = HEADER_BYTES;
     while (cursor.next() && cursor.section === "answer") {
       if (cursor.type !== Type.CNAME || !equalNames(bytes, cursor.start, owner)) continue;
       skipName(bytes, cursor.data); // or it may have no end
-      const message = questionFor(expandName(bytes, cursor.data), query.message);
+      const message = composeAliasQuery(decompressName(bytes, cursor.data), query.message);
       if (this.#table.find(message) !== route) {
         return { answers: recordsUpTo(response, cursor.start), message };
       }
@@ -110,7 +112,7 @@ function recordsUpTo({ bytes, questionEnd }: Message, last: number): Uint8Array[
   while (cursor.next() && cursor.section === "answer") {
     const isSignature = cursor.type === Type.RRSIG && equalNames(bytes, cursor.start, last);
     if (cursor.start > last && !isSignature) break;
-    records.push(expandRecord(bytes, cursor));
+    records.push(decompressRecord(bytes, cursor));
   }
   return records;
 }
@@ -120,7 +122,7 @@ function join(query: Message, response: Message, { answers }: Crossing, rest: Me
   const kept = { answer: answers, authority: [] as Uint8Array[] };
   const cursor = new RecordCursor(rest.bytes, rest.questionEnd);
   while (cursor.next() && cursor.section !== "additional") {
-    kept[cursor.section].push(expandRecord(rest.bytes, cursor));
+    kept[cursor.section].push(decompressRecord(rest.bytes, cursor));
   }
   compressOwners(query, [kept.answer, kept.authority]);
   return composeResponse(query, {

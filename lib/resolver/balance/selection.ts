@@ -56,7 +56,7 @@ function byLatency(_: Query, candidates: readonly Candidate[]): Candidate[] {
   return usableFirst(candidates.toSorted((a, b) => cost(a) - cost(b)));
 }
 
-function cost({ expectedLatency, weight }: Candidate): number {
+function cost({ expectedLatencyMs: expectedLatency, weight }: Candidate): number {
   return expectedLatency / weight;
 }
 

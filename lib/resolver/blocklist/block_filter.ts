@@ -1,10 +1,12 @@
+import { HEADER_BYTES } from "../../dns/header.ts";
+import { readUint16 } from "../../dns/bytes.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
-import { expandName } from "../../dns/compose/decompress.ts";
+import { decompressName } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { HEADER, type Message } from "../../dns/message.ts";
+import type { Message } from "../../dns/message.ts";
 import { skipPlainName } from "../../dns/name.ts";
-import { readUint16, RecordCursor } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { RecordCursor } from "../../dns/records.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import {
   composeRecord,
   composeResponse,
@@ -62,7 +64,7 @@ export class BlockFilter implements Resolver {
     this.#names = names;
     this.#labels = labels;
     this.#reasons = labels.map((label) =>
-      composeReason({ code: ExtendedError.BLOCKED, text: `blocked by the list ${label}` })
+      composeExtendedError({ code: ExtendedError.BLOCKED, text: `blocked by the list ${label}` })
     );
     this.#loaded.resolve();
   }
@@ -96,7 +98,7 @@ export class BlockFilter implements Resolver {
     while (cursor.next() && cursor.section === "answer") {
       const target = targetOf(bytes, cursor);
       if (target === undefined) continue;
-      const list = this.#names!.findName(expandName(bytes, target));
+      const list = this.#names!.findName(decompressName(bytes, target));
       if (list >= 0) return this.#block(query, list);
     }
     return response;
@@ -141,7 +143,7 @@ const LEADING: ReadonlySet<number> = new Set([Type.CNAME, Type.HTTPS, Type.SVCB]
 /** Where the first answer is what was asked for, no alias comes with it (RFC 1034 §3.6.2): a glance is enough mostly. */
 function leadsOn({ bytes, questionEnd }: Message): boolean {
   if (readUint16(bytes, 6) === 0) return false;
-  const isOwn = readUint16(bytes, questionEnd) === (0xc000 | HEADER);
+  const isOwn = readUint16(bytes, questionEnd) === (0xc000 | HEADER_BYTES);
   if (!isOwn) return true;
   const type = readUint16(bytes, questionEnd + 2);
   return LEADING.has(type) || type !== readUint16(bytes, questionEnd - 4);

@@ -1,5 +1,5 @@
 import type { Message } from "../../dns/message.ts";
-import { essentialsOf } from "../../dns/compose/upstream_query.ts";
+import { compactQuery } from "../../dns/compose/upstream_query.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { Observe } from "../../core/event.ts";
 import type { CacheStatus } from "../../core/status.ts";
@@ -79,8 +79,8 @@ export class Cache implements Resolver, Disposable {
   }
 
   get status(): CacheStatus {
-    const { size: entries, bytes: octets, evictions } = this.store;
-    return { entries, octets, maxOctets: this.#options.maxOctets, evictions };
+    const { size: entries, bytes, evictions } = this.store;
+    return { entries, bytes, maxBytes: this.#options.maxOctets, evictions };
   }
 
   /** Queries that were answered by another's. */
@@ -294,7 +294,7 @@ export class Cache implements Resolver, Disposable {
  */
 function withOwnBytes({ message, client, deadline }: Query): Query {
   const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
-  return { message: essentialsOf(message), client, deadline, trace, hasFallback: true };
+  return { message: compactQuery(message), client, deadline, trace, hasFallback: true };
 }
 
 function toSeconds(ticks: number): number {

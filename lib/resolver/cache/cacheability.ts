@@ -1,8 +1,10 @@
-import { Class, EdnsOption, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { readUint16 } from "../../dns/bytes.ts";
+import { Class, EdnsOption, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { HEADER, Message } from "../../dns/message.ts";
+import { Message } from "../../dns/message.ts";
 import { equalNames, skipPlainName } from "../../dns/name.ts";
-import { readTtl, readUint16, RecordCursor, soaMinimum, writeTtl } from "../../dns/records.ts";
+import { readTtl, RecordCursor, soaMinimum, writeTtl } from "../../dns/records.ts";
 
 /** In seconds. */
 export interface TtlLimits {
@@ -107,7 +109,7 @@ export class Cacheability {
       const at = cursor.fixed + 4;
       let ttl = readTtl(bytes, at);
       this.#isSigned ||= isProof(cursor.type);
-      this.spellsOut ||= isLabel(bytes[cursor.start]!) && equalNames(bytes, cursor.start, HEADER);
+      this.spellsOut ||= isLabel(bytes[cursor.start]!) && equalNames(bytes, cursor.start, HEADER_BYTES);
       if (cursor.section === "answer") {
         this.#isData ||= isData(rcode, cursor.type, type);
         if (size > 0 && cursor.type === type && addresses >= 0) {

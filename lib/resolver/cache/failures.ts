@@ -1,8 +1,9 @@
-import { ExtendedError, Flag } from "../../dns/codes.ts";
-import { composeOptRecord, cutReason } from "../../dns/edns.ts";
+import { Flag } from "../../dns/header.ts";
+import { writeUint16 } from "../../dns/bytes.ts";
+import { ExtendedError } from "../../dns/codes.ts";
+import { composeOptRecord, cutExtraText } from "../../dns/edns.ts";
 import { Message } from "../../dns/message.ts";
-import { writeUint16 } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import type { UpstreamError } from "../../core/errors.ts";
 import { hashQuestion, variantOf } from "../question_key.ts";
 
@@ -96,11 +97,11 @@ function composeFailure(query: Message, failure: UpstreamError | Message): Messa
   const isResponse = failure instanceof Message;
   const reasons = isResponse
     ? failure.edns?.extendedErrors() ?? []
-    : [cutReason(composeReason({ code: failure.extendedError, text: failure.message }))];
+    : [cutExtraText(composeExtendedError({ code: failure.extendedError, text: failure.message }))];
   const rcode = failure.rcode;
   const opt = composeOptRecord(rcode, [
     ...reasons,
-    composeReason({ code: ExtendedError.CACHED_ERROR, text: "" }),
+    composeExtendedError({ code: ExtendedError.CACHED_ERROR, text: "" }),
   ]);
   const { questionEnd } = query;
   const bytes = new Uint8Array(questionEnd + opt.length);

@@ -1,7 +1,7 @@
-import { HEADER } from "../../dns/message.ts";
-import { OPT_FIXED, writeOpt } from "../../dns/edns.ts";
+import { HEADER_BYTES } from "../../dns/header.ts";
+import { readUint16, writeUint16 } from "../../dns/bytes.ts";
+import { OPT_BYTES, writeOpt } from "../../dns/edns.ts";
 import { QueryView } from "../../dns/query_view.ts";
-import { readUint16, writeUint16 } from "../../dns/records.ts";
 import { replyFlags } from "../../dns/compose/reply.ts";
 import type { Cache } from "./cache.ts";
 import { NONE, type Ref } from "./store/index.ts";
@@ -46,7 +46,7 @@ export class CacheFastPath {
     const isDue = this.#now >= entries.refreshAt(this.#ref);
     if (isDue || entries.generation(this.#ref) !== epoch) return false;
     const length = query.questionEnd - start + entries.recordsLength(this.#ref) +
-      (query.hasOpt ? OPT_FIXED + entries.extendedErrorsLength(this.#ref) : 0);
+      (query.hasOpt ? OPT_BYTES + entries.extendedErrorsLength(this.#ref) : 0);
     return length <= Math.min(query.udpSize, Math.max(udpSize, 512));
   }
 
@@ -71,7 +71,7 @@ export class CacheFastPath {
     if (!hasOpt) return end;
     writeOpt(into, end, udpSize, dnssecOk);
     writeUint16(into, at + 10, readUint16(into, at + 10) + 1);
-    const options = end + OPT_FIXED;
+    const options = end + OPT_BYTES;
     const errors = entries.extendedErrorsLength(ref);
     if (errors === 0) return options;
     writeUint16(into, options - 2, errors);
@@ -80,7 +80,7 @@ export class CacheFastPath {
 
   #findFresh(bytes: Uint8Array, typeAndClass: number, tag: number): Ref {
     const { start, nameEnd } = this.#query;
-    const ref = this.#store.find(bytes, start + HEADER, nameEnd, typeAndClass, tag);
+    const ref = this.#store.find(bytes, start + HEADER_BYTES, nameEnd, typeAndClass, tag);
     return ref !== NONE && this.#now < this.#store.entries.expiresAt(ref) ? ref : NONE;
   }
 }

@@ -1,5 +1,6 @@
 /** Which entry of the store answers a question. */
-import { HEADER, type Message } from "../../dns/message.ts";
+import { HEADER_BYTES } from "../../dns/header.ts";
+import type { Message } from "../../dns/message.ts";
 import { NONE, type Ref } from "./store/index.ts";
 import { PARENT_SIDE, typeAndClass, variantOf } from "../question_key.ts";
 import type { RouteTable } from "../balance/route_table.ts";
@@ -20,7 +21,7 @@ export function entryTag(query: Message, routes: RouteTable): number {
 
 /** The entry for this name and type, fresh or not; or NONE. */
 export function findExact(store: Store, { bytes, questionEnd }: Message, tag: number, key: number): Ref {
-  return store.find(bytes, HEADER, questionEnd - 4, key, tag);
+  return store.find(bytes, HEADER_BYTES, questionEnd - 4, key, tag);
 }
 
 /** Under which type and class a denial of the name is kept. */
@@ -57,7 +58,7 @@ export function findNxdomainCut(
   const { bytes, questionEnd } = message;
   const key = denialKey(message);
   const root = questionEnd - 5;
-  for (let at = HEADER; at < root;) {
+  for (let at = HEADER_BYTES; at < root;) {
     at += bytes[at]! + 1;
     if (at >= root || at > treeStart) break;
     const ref = store.find(bytes, at, root + 1, key, tag);

@@ -1,10 +1,11 @@
 /** Messages made of entries: what the cache answers. */
-import { ExtendedError, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { readUint16, writeUint16 } from "../../dns/bytes.ts";
+import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { recompose } from "../../dns/compose/compress.ts";
-import { HEADER, Message } from "../../dns/message.ts";
-import { composeOptRecord, OPT_FIXED } from "../../dns/edns.ts";
-import { readUint16, writeUint16 } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { Message } from "../../dns/message.ts";
+import { composeOptRecord, OPT_BYTES } from "../../dns/edns.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import { isProof } from "./cacheability.ts";
 import type { Entries } from "./store/entry.ts";
 import type { Ref } from "./store/index.ts";
@@ -33,7 +34,7 @@ export function freshMessage(
   const length = lengthFor(entries, ref, records);
   const errors = entries.extendedErrorsLength(ref);
   const end = questionEnd + length;
-  const bytes = new Uint8Array(errors === 0 ? end : end + OPT_FIXED + errors);
+  const bytes = new Uint8Array(errors === 0 ? end : end + OPT_BYTES + errors);
   startMessage(entries, ref, query, bytes);
   entries.copyRecords(ref, bytes, questionEnd, age, records, length);
   leaveOut(bytes, entries.records(ref) - records);
@@ -54,8 +55,8 @@ function addOpt(bytes: Uint8Array, at: number, opt: Uint8Array): void {
   writeUint16(bytes, 10, readUint16(bytes, 10) + 1);
 }
 
-const STALE = composeReason({ code: ExtendedError.STALE_ANSWER, text: "" });
-const STALE_NXDOMAIN = composeReason({ code: ExtendedError.STALE_NXDOMAIN, text: "" });
+const STALE = composeExtendedError({ code: ExtendedError.STALE_ANSWER, text: "" });
+const STALE_NXDOMAIN = composeExtendedError({ code: ExtendedError.STALE_NXDOMAIN, text: "" });
 
 /** The same past its time, which it says (RFC 8767 §4, RFC 8914 §4.4 and §4.20). */
 export function staleMessage(entries: Entries, ref: Ref, query: Message, isUdp: boolean): Message {
@@ -81,7 +82,7 @@ export function messageBelow(entries: Entries, ref: Ref, query: Message, age: nu
   const message = freshMessage(entries, ref, query, age, false);
   const { bytes, questionEnd } = message;
   if (bytes.length > MAX_POINTER) return undefined;
-  const longer = questionEnd - 4 - HEADER - (entries.nameEnd(ref) - entries.nameAt(ref));
+  const longer = questionEnd - 4 - HEADER_BYTES - (entries.nameEnd(ref) - entries.nameAt(ref));
   for (let at = questionEnd; at < bytes.length;) {
     const fixed = moveName(bytes, at, longer);
     if (fixed === undefined || fixed + 10 > bytes.length) return undefined;

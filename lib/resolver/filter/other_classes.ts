@@ -1,11 +1,13 @@
 import { Class, ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { RecordCursor } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import { composeResponse } from "../../dns/compose/local_response.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
-const REASON = [composeReason({ code: ExtendedError.NOT_SUPPORTED, text: "this class is not resolved" })];
+const REASON = [
+  composeExtendedError({ code: ExtendedError.NOT_SUPPORTED, text: "this class is not resolved" }),
+];
 
 /**
  * Leads questions of other classes than IN past everything that is answered here, which is of class IN. An answer with

@@ -2,14 +2,14 @@ import { IpAddress } from "../../net/ip_address.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { RecordCursor } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import { composeResponse } from "../../dns/compose/local_response.ts";
 import { SvcParam, visitSvcParams } from "../../dns/svc_params.ts";
 import { type Network, NetworkTable } from "../../net/ip_network.ts";
 import type { DomainSet } from "../names/domain_set.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
-const REASON = [composeReason({
+const REASON = [composeExtendedError({
   code: ExtendedError.FILTERED,
   text: "the answer has an address of a private network (protection against rebinding)",
 })];

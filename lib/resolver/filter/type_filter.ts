@@ -1,12 +1,19 @@
-import { ExtendedError, Flag, Rcode, Type, typeName } from "../../dns/codes.ts";
+import { Flag } from "../../dns/header.ts";
+import { readUint16, writeUint16 } from "../../dns/bytes.ts";
+import { ExtendedError, Rcode, Type, typeName } from "../../dns/codes.ts";
 import { compressOwners } from "../../dns/compose/compress.ts";
-import { expandName, expandRecord } from "../../dns/compose/decompress.ts";
+import { decompressName, decompressRecord } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import type { Message } from "../../dns/message.ts";
 import { skipPlainName } from "../../dns/name.ts";
-import { readUint16, RecordCursor, writeUint16 } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
-import { above, composeResponse, composeSoa, composeSoaAbove } from "../../dns/compose/local_response.ts";
+import { RecordCursor } from "../../dns/records.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
+import {
+  composeResponse,
+  composeSoa,
+  composeSoaAbove,
+  parentOffset,
+} from "../../dns/compose/local_response.ts";
 import { SvcParam, visitSvcParams } from "../../dns/svc_params.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
@@ -32,7 +39,7 @@ export class TypeFilter implements Resolver {
   constructor(types: readonly number[], filtersSigned: boolean, next: Resolver) {
     this.#types = new Map(types.map((type) => [
       type,
-      composeReason({
+      composeExtendedError({
         code: ExtendedError.FILTERED,
         text: `${typeName(type)} records are not given out here`,
       }),
@@ -112,8 +119,8 @@ export class TypeFilter implements Resolver {
         continue;
       }
       if (section === "answer") hasData ||= !ALIASES.has(covered);
-      if (section === "answer" && type === Type.CNAME) alias = expandName(bytes, data);
-      const record = expandRecord(bytes, cursor);
+      if (section === "answer" && type === Type.CNAME) alias = decompressName(bytes, data);
+      const record = decompressRecord(bytes, cursor);
       kept[section].push(this.#hasHint(bytes, cursor) ? this.#withoutHints(record, reasons) : record);
     }
     const { answer, authority, additional } = kept;
@@ -183,5 +190,5 @@ const DNAME = 39;
 const ALIASES: ReadonlySet<number> = new Set([Type.CNAME, DNAME]);
 
 function soaAbove(name: Uint8Array): Uint8Array {
-  return composeSoa(name.subarray(above(name, 0)), TTL);
+  return composeSoa(name.subarray(parentOffset(name, 0)), TTL);
 }

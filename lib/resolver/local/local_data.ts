@@ -1,20 +1,21 @@
-import { questionFor } from "../../dns/compose/alias.ts";
-import { ExtendedError, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { composeAliasQuery } from "../../dns/compose/alias.ts";
+import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { compressOwners } from "../../dns/compose/compress.ts";
-import { expandName, expandRecord } from "../../dns/compose/decompress.ts";
+import { decompressName, decompressRecord } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { HEADER, Message } from "../../dns/message.ts";
+import { Message } from "../../dns/message.ts";
 import { lowerCase } from "../../dns/name.ts";
 import { RecordCursor } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import {
-  above,
+  composePointer,
   composeRecord,
   composeResponse,
   composeSoa,
   composeSoaAbove,
+  parentOffset,
   QUESTION_NAME,
-  questionSuffix,
 } from "../../dns/compose/local_response.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { LocalName, ZoneData } from "./zone_data.ts";
@@ -33,7 +34,9 @@ const APEX: ReadonlyMap<number, Uint8Array[]> = new Map([
   [Type.NS, [composeRecord(QUESTION_NAME, Type.NS, ZONE_TTL, QUESTION_NAME)]],
 ]);
 /** "Forged Answer" (RFC 8914 §4.5): the name has another answer elsewhere. */
-const FORGED = [composeReason({ code: ExtendedError.FORGED_ANSWER, text: "answered from local data" })];
+const FORGED = [
+  composeExtendedError({ code: ExtendedError.FORGED_ANSWER, text: "answered from local data" }),
+];
 const TOO_MANY_ALIASES = `more than ${MAX_ALIASES} local aliases in a row`;
 const CIRCLE = "the alias leads back to itself, by way of another server";
 
@@ -84,14 +87,17 @@ export class LocalData implements Resolver {
     const zone = this.names.zoneOf(message);
     const soa = zone === undefined
       ? composeSoaAbove(message, LOCAL_TTL)
-      : composeSoa(questionSuffix(zone), LOCAL_TTL);
+      : composeSoa(composePointer(zone), LOCAL_TTL);
     return composeResponse(message, { ...fields, authority: [soa] });
   }
 
   /** What the alias's target has is part of the answer: stub resolvers do not ask for it (RFC 1034 §5.2.2). */
   #follow(query: Query, name: LocalName, target: Uint8Array, aliases: number): Message | Promise<Message> {
     if (aliases === 0) return fail(query.message, TOO_MANY_ALIASES);
-    const response = this.#resolve({ ...query, message: questionFor(target, query.message) }, aliases - 1);
+    const response = this.#resolve(
+      { ...query, message: composeAliasQuery(target, query.message) },
+      aliases - 1,
+    );
     if (response instanceof Message) return withAlias(query, name, response);
     return response.then((response) => withAlias(query, name, response));
   }
@@ -99,24 +105,24 @@ export class LocalData implements Resolver {
 
 /** Of a zone that does not exist itself the denial is one of the zone above. */
 function deny(message: Message, zone: number, { below, isPublic }: LocalName, isEmpty: boolean): Message {
-  const owner = below === "absent" ? above(message.bytes, zone) : zone;
+  const owner = below === "absent" ? parentOffset(message.bytes, zone) : zone;
   return composeResponse(message, {
     rcode: isEmpty || below === "empty" ? Rcode.NOERROR : Rcode.NXDOMAIN,
     authoritative: true,
-    authority: [composeSoa(questionSuffix(owner), ZONE_TTL)],
+    authority: [composeSoa(composePointer(owner), ZONE_TTL)],
     extendedErrors: isPublic ? FORGED : [],
   });
 }
 
 function fail(message: Message, text: string): Message {
-  const extendedErrors = [composeReason({ code: ExtendedError.OTHER, text })];
+  const extendedErrors = [composeExtendedError({ code: ExtendedError.OTHER, text })];
   return composeResponse(message, { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors });
 }
 
 /** Whether the name in the question is this plain one. */
 function asksFor({ bytes, questionEnd }: Message, name: Uint8Array): boolean {
-  if (questionEnd - 4 - HEADER !== name.length) return false;
-  return name.every((octet, i) => lowerCase(octet) === lowerCase(bytes[HEADER + i]!));
+  if (questionEnd - 4 - HEADER_BYTES !== name.length) return false;
+  return name.every((octet, i) => lowerCase(octet) === lowerCase(bytes[HEADER_BYTES + i]!));
 }
 
 /** The CNAME record, and what is known of its target. */
@@ -128,8 +134,10 @@ function withAlias({ message, trace }: Query, name: LocalName, response: Message
     void response.edns; // checks all names, once for each message
     while (cursor.next() && cursor.section !== "additional") {
       const isAlias = cursor.type === Type.CNAME && cursor.section === "answer";
-      if (isAlias && asksFor(message, expandName(response.bytes, cursor.data))) return fail(message, CIRCLE);
-      (cursor.section === "answer" ? answers : authority).push(expandRecord(response.bytes, cursor));
+      if (isAlias && asksFor(message, decompressName(response.bytes, cursor.data))) {
+        return fail(message, CIRCLE);
+      }
+      (cursor.section === "answer" ? answers : authority).push(decompressRecord(response.bytes, cursor));
     }
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

@@ -1,4 +1,5 @@
-import { HEADER, type Message } from "../../dns/message.ts";
+import { HEADER_BYTES } from "../../dns/header.ts";
+import type { Message } from "../../dns/message.ts";
 import { lowerCase } from "../../dns/name.ts";
 
 /** A name has no more labels than this (RFC 1035 §3.1). */
@@ -95,7 +96,7 @@ let hashed: Message | undefined;
 /** The hashes of a question's name; they hold until the next question. One pass is enough for all who ask in turn. */
 export function questionSuffixes(message: Message): SuffixHashes {
   if (message !== hashed) {
-    ofQuestion.read(message.bytes, HEADER);
+    ofQuestion.read(message.bytes, HEADER_BYTES);
     hashed = message;
   }
   return ofQuestion;

@@ -1,10 +1,10 @@
 /** Plain DNS, for the one purpose that has no other way: where an upstream is that was given by name (RFC 8310 §7.2). */
 import { isIPv6 } from "node:net";
-import { Flag } from "../../dns/codes.ts";
+import { Flag } from "../../dns/header.ts";
+import { writeUint16 } from "../../dns/bytes.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { FrameReader, LENGTH_PREFIX } from "../../dns/framing.ts";
+import { FrameReader, LENGTH_PREFIX_BYTES } from "../../dns/framing.ts";
 import { Message } from "../../dns/message.ts";
-import { writeUint16 } from "../../dns/records.ts";
 import type { HostPort } from "../../net/host_port.ts";
 
 /** Longer than any answer over UDP to a query without EDNS (RFC 1035 §4.2.1), in octets. */
@@ -52,9 +52,9 @@ async function overTcp({ host, port }: HostPort, query: Uint8Array, limit: numbe
   return await within(limit, () => abort.abort(), async () => {
     const connection = await Deno.connect({ hostname: host, port, signal: abort.signal });
     abort.signal.addEventListener("abort", () => connection.close());
-    const frame = new Uint8Array(LENGTH_PREFIX + query.length);
+    const frame = new Uint8Array(LENGTH_PREFIX_BYTES + query.length);
     writeUint16(frame, 0, query.length);
-    frame.set(query, LENGTH_PREFIX);
+    frame.set(query, LENGTH_PREFIX_BYTES);
     await connection.write(frame); // so few octets always fit
     const answer = parseAnswer(await readFrame(connection), query);
     if (answer) return answer;

@@ -1,8 +1,8 @@
+import { readUint16 } from "../../dns/bytes.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { FrameSplitter } from "../../dns/framing.ts";
 import { Message } from "../../dns/message.ts";
-import { type ClientSubnet, composeQuery, MAX_QUERY_FRAME } from "../../dns/compose/upstream_query.ts";
-import { readUint16 } from "../../dns/records.ts";
+import { type ClientSubnet, composeQuery, MAX_QUERY_FRAME_BYTES } from "../../dns/compose/upstream_query.ts";
 import { type Failure, type FailureFacts, type Phase, UpstreamError } from "../../core/errors.ts";
 import { type Channel, ChannelError, type Dial } from "./channel.ts";
 import { AnswerQuality } from "./answer_quality.ts";
@@ -243,7 +243,7 @@ export class Connection implements Disposable {
 
   #write(pending: PendingQuery, now: number): void {
     const id = this.#pending.markSent(pending, now);
-    const into = this.#outbox.reserve(MAX_QUERY_FRAME);
+    const into = this.#outbox.reserve(MAX_QUERY_FRAME_BYTES);
     const { clientSubnet } = this.#options;
     this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length, clientSubnet);
     this.#usedAt = now;
@@ -271,7 +271,7 @@ export class Connection implements Disposable {
     try {
       const response = Message.receive(frame, this.#channel?.isAuthenticated);
       if (!pending) return this.#receiveUnawaited(id);
-      const keepAlive = response.edns?.keepAlive;
+      const keepAlive = response.edns?.keepAliveMs;
       if (!response.answers(pending.message)) return this.#receiveBad(pending, this.#error("wrong answer"));
       const detail = ednsRefusal(response);
       if (detail !== undefined) return this.#receiveBad(pending, this.#error("no EDNS", { detail }));

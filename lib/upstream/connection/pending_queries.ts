@@ -1,4 +1,4 @@
-import { MOST_LOOKED_AT } from "../../core/client_shares.ts";
+import { MAX_EXAMINED } from "../../core/client_shares.ts";
 import type { Message } from "../../dns/message.ts";
 import type { Failure, UpstreamError } from "../../core/errors.ts";
 import type { HedgeTrigger } from "../../core/candidate.ts";
@@ -137,7 +137,7 @@ export class PendingQueries {
 
   /** Gives up the eldest query that was sent and may go, if there is one among the first: another one needs its place. */
   evictOldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
-    let left = MOST_LOOKED_AT;
+    let left = MAX_EXAMINED;
     for (let pending = this.#sent.oldest; pending && left > 0; pending = pending.younger, left--) {
       if (!mayGo(pending)) continue;
       this.abandon(pending, error);

@@ -85,7 +85,7 @@ export class RetriedQuery implements PendingQuery {
   /** Counts a failure and decides whether another attempt may follow. */
   noteFailure(error: UpstreamError, now: number): boolean {
     // A query with a trigger turns to another upstream, unless only its connection was closed.
-    if (!error.again || this.hedge && error.failure !== "closed") return false;
+    if (!error.isRetryable || this.hedge && error.failure !== "closed") return false;
     if (error.sent) this.#failures++;
     return this.#failures < MAX_SENT && now < this.deadline;
   }

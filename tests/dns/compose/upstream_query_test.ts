@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { Message } from "../../../lib/dns/message.ts";
 import {
   type ClientSubnet,
+  compactQuery,
   composeQuery,
-  essentialsOf,
-  MAX_QUERY_FRAME,
+  MAX_QUERY_FRAME_BYTES,
 } from "../../../lib/dns/compose/upstream_query.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { hex, keepAlive, padding, query, type QueryFields, read } from "../../support/packets/packets.ts";
@@ -12,7 +12,7 @@ import { captured, vector, written } from "../vectors.ts";
 
 /** The message composed for the upstream, without its length, which is checked. */
 function compose(client: Uint8Array, id = 0x4242, clientSubnet?: ClientSubnet): Uint8Array {
-  const into = new Uint8Array(MAX_QUERY_FRAME).fill(0xee);
+  const into = new Uint8Array(MAX_QUERY_FRAME_BYTES).fill(0xee);
   const end = composeQuery(Message.parse(client), id, into, 0, clientSubnet);
   assertEquals(into[0]! << 8 | into[1]!, end - 2, "the length prefix (RFC 7766 §8)");
   assert(into.subarray(end).every((octet) => octet === 0xee), "something was written behind the end");
@@ -32,7 +32,7 @@ Deno.test("a query for the upstream, octet by octet", () => {
 });
 
 Deno.test("a query is written where it is told to, over whatever was there", () => {
-  const into = new Uint8Array(100 + MAX_QUERY_FRAME).fill(0xee);
+  const into = new Uint8Array(100 + MAX_QUERY_FRAME_BYTES).fill(0xee);
   const end = composeQuery(Message.parse(query("example")), 0xffff, into, 100);
   assert(into.subarray(0, 100).every((octet) => octet === 0xee), "something was written before the start");
   assertEquals(read(into.subarray(102, end)).id, 0xffff);
@@ -81,7 +81,7 @@ Deno.test("8467-1, 8467-2, 7830-1: padding of zeros is the last option and fills
 });
 
 Deno.test("the longest question fits in the room that was promised", () => {
-  assertEquals(compose(vector("written/longest-name.hex")).length, MAX_QUERY_FRAME - 2);
+  assertEquals(compose(vector("written/longest-name.hex")).length, MAX_QUERY_FRAME_BYTES - 2);
 });
 
 Deno.test("RD, CD and Z are the client's, AD is always asked for, other bits are not sent (6840 §5.7, §5.9)", () => {
@@ -156,7 +156,7 @@ Deno.test("what is kept of a query that waits: header, question and what its OPT
       ...fields.edns && { edns: { ...fields.edns, ...options } },
     });
     buffer.set(large, 99);
-    const { bytes } = essentialsOf(Message.parse(buffer.subarray(99, 99 + large.length)));
+    const { bytes } = compactQuery(Message.parse(buffer.subarray(99, 99 + large.length)));
     const kept = fields.edns && { edns: { ...fields.edns, options: [keepAlive()] } };
     assertEquals(bytes, query("a.example", "AAAA", { ...fields, ...kept }));
     assertEquals(bytes.buffer.byteLength, bytes.length);

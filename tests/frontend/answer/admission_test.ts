@@ -1,4 +1,4 @@
-import { IpAddress, IPV4 } from "../../../lib/net/ip_address.ts";
+import { IpAddress, IPV4_WORD } from "../../../lib/net/ip_address.ts";
 import { Admission, type AdmissionOptions } from "../../../lib/frontend/answer/admission.ts";
 import { Answerer } from "../../../lib/frontend/answer/answerer.ts";
 import { parseNetwork } from "../../../lib/net/ip_network.ts";
@@ -65,7 +65,7 @@ function flood(rules: Admission, addresses: number, also = (_now: number) => {})
   from.isIpv4 = true;
   const found: Record<string, number> = {};
   for (let i = 0; i < 500_000; i++) {
-    from.words[IPV4] = (10 << 24) + i % addresses;
+    from.words[IPV4_WORD] = (10 << 24) + i % addresses;
     const now = 1000 + i / 100;
     const verdict = rules.admitFrom(from, "udp", now);
     found[verdict] = (found[verdict] ?? 0) + 1;

@@ -62,7 +62,7 @@ Deno.test("race alone asks two at once, and sharded alone is not hedged", () => 
 Deno.test("failover: the order given, and the first one again as soon as it is back", () => {
   const order = orderer("failover");
   const all = candidates(3);
-  all[2]!.expectedLatency = 1;
+  all[2]!.expectedLatencyMs = 1;
   assertEquals(labels(order(all)), "abc");
   all[0]!.usable = false;
   assertEquals(labels(order(all)), "bca");
@@ -72,8 +72,8 @@ Deno.test("failover: the order given, and the first one again as soon as it is b
 
 Deno.test("fastest: by expected latency, for which a weight of 2 makes up half", () => {
   const order = orderer("fastest");
-  const [a, b, c] = [30, 10, 45].map((expectedLatency, i) =>
-    new FakeCandidate("abc"[i]!, { expectedLatency })
+  const [a, b, c] = [30, 10, 45].map((expectedLatencyMs, i) =>
+    new FakeCandidate("abc"[i]!, { expectedLatencyMs })
   );
   assertEquals(labels(order([a!, b!, c!])), "bac");
   c!.weight = 5;
@@ -84,7 +84,7 @@ Deno.test("fastest: one not asked for 5 s gets a query now and then, which are l
   let now = 0;
   const order = orderer("fastest", () => now);
   const all = candidates(20);
-  all.forEach((each, i) => each.expectedLatency = 10 + i);
+  all.forEach((each, i) => each.expectedLatencyMs = 10 + i);
   const lastAsked = new Map(all.map((each) => [each, 0]));
   let longest = 0;
   const count = 50_000;
@@ -105,7 +105,7 @@ Deno.test("fastest: with two upstreams, exploration takes less than one query in
   let now = 0;
   const order = orderer("fastest", () => now);
   const [a, b] = candidates(2);
-  b!.expectedLatency = 500;
+  b!.expectedLatencyMs = 500;
   const firsts = shares(50_000, () => {
     now += 2;
     const [first] = order([a!, b!]);
@@ -227,6 +227,6 @@ Deno.test("sharded: the names of a failed upstream move together, to one other, 
 
 Deno.test("race: the two that are likely to be first", () => {
   const all = candidates(3);
-  all.forEach((each, i) => each.expectedLatency = 30 - 10 * i);
+  all.forEach((each, i) => each.expectedLatencyMs = 30 - 10 * i);
   assertEquals(labels(selectionPolicy("race", () => 0).order(QUERY, all)), "cba");
 });

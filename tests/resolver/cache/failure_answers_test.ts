@@ -1,7 +1,7 @@
 /** Failures are remembered for a while, apart from data (9520). */
-import { cutReason } from "../../../lib/dns/edns.ts";
+import { cutExtraText } from "../../../lib/dns/edns.ts";
 import { Message } from "../../../lib/dns/message.ts";
-import { composeReason } from "../../../lib/dns/compose/reply.ts";
+import { composeExtendedError } from "../../../lib/dns/compose/reply.ts";
 import { FailureCache } from "../../../lib/resolver/cache/failures.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { a, type EdnsOption, query, read, response } from "../../support/packets/packets.ts";
@@ -124,7 +124,7 @@ Deno.test("failures take bounded room, whatever is said of them, and the latest 
 
 Deno.test("a long reason is cut between characters", () => {
   const text = `${"x".repeat(199)}\u00e4 and more`;
-  const cut = cutReason(composeReason({ code: 6, text }));
+  const cut = cutExtraText(composeExtendedError({ code: 6, text }));
   assertEquals(new TextDecoder().decode(cut.subarray(6)), "x".repeat(199));
   assertEquals([cut[2]! << 8 | cut[3]!, cut.length], [201, 205]);
 });

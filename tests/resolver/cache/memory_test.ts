@@ -14,7 +14,7 @@ Deno.test("a million names pass through 64 MiB, and resident memory grows by tha
   assert(success, new TextDecoder().decode(stderr));
   const told = JSON.parse(new TextDecoder().decode(stdout));
   assertEquals([told.misses, told.hits, told.last], [1_000_000, 1, "host-0999999.zone.example."]);
-  assert(told.octets <= 64 * MIB && told.entries > 300_000, JSON.stringify(told));
+  assert(told.bytes <= 64 * MIB && told.entries > 300_000, JSON.stringify(told));
   assertEquals(told.entries + told.evictions, 1_000_000);
   // The cache's memory is reserved at once, but not resident before it is written to.
   assert(told.reserved < 8 * MIB, `${told.reserved / MIB} MiB for an empty cache`);

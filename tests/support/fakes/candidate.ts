@@ -50,11 +50,14 @@ export class FakeCandidate implements Candidate {
   readonly label: string;
   weight = 1;
   usable = true;
-  expectedLatency = 10;
+  expectedLatencyMs = 10;
   lastQueryAt = 0;
   readonly attempts: Attempt[] = [];
 
-  constructor(label: string, fields: Partial<Pick<Candidate, "weight" | "usable" | "expectedLatency">> = {}) {
+  constructor(
+    label: string,
+    fields: Partial<Pick<Candidate, "weight" | "usable" | "expectedLatencyMs">> = {},
+  ) {
     this.label = label;
     Object.assign(this, fields);
   }

@@ -184,7 +184,7 @@ for (const [code, words] of ALERTS) {
     await using server = await PlainServer.start({ reply: Uint8Array.of(21, 3, 3, 0, 2, 2, code) });
     const { channel } = dialled(dialTo(written(server.address)));
     const error = await assertRejects(() => channel, UpstreamError);
-    assertEquals([error.failure, error.phase, error.again], ["handshake refused", "TLS", false]);
+    assertEquals([error.failure, error.phase, error.isRetryable], ["handshake refused", "TLS", false]);
     assertMatch(error.message, words);
   });
 }

@@ -35,7 +35,7 @@ for (const [what, admission] of STALLS) {
     await using server = await DotServer.start({ certificate: CERTIFICATE, admission });
     const { channel } = dialled(dialTo(written(server.address), { timeoutMs: 100 }));
     const error = await assertRejects(() => channel, UpstreamError, "TLS: timed out");
-    assertEquals([error.failure, error.phase, error.again], ["timed out", "TLS", false]);
+    assertEquals([error.failure, error.phase, error.isRetryable], ["timed out", "TLS", false]);
     await server.until(({ open }) => open === 0, { timeout: 1_000 });
   });
 }

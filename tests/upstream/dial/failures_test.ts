@@ -18,7 +18,7 @@ for (const [what, options, outcome] of FAILURES) {
     await using server = await DotServer.start({ certificate: CERTIFICATE, ...options });
     const { channel } = dialled(dialTo(written(server.address), { timeoutMs: 500 }));
     const error = await assertRejects(() => channel, UpstreamError);
-    assertEquals([error.failure, error.again], [outcome, false]);
+    assertEquals([error.failure, error.isRetryable], [outcome, false]);
     await server.until(({ open }) => open === 0, { timeout: 1_000 });
   });
 }

@@ -1,6 +1,7 @@
+import { readUint16, writeUint16 } from "../../../dns/bytes.ts";
 import { lowerCase } from "../../../dns/name.ts";
 import { Type } from "../../../dns/codes.ts";
-import { readTtl, readUint16, writeTtl, writeUint16 } from "../../../dns/records.ts";
+import { readTtl, writeTtl } from "../../../dns/records.ts";
 import type { Arena } from "./arena.ts";
 import type { Ref } from "./index.ts";
 import { DO } from "../../question_key.ts";

@@ -3,11 +3,13 @@
  * the file was cut. Numbers have their lowest octet first, as on every machine that Deno runs on.
  */
 import { crc32 } from "node:zlib";
+import { HEADER_BYTES } from "../../../dns/header.ts";
+import { readUint16, writeUint16 } from "../../../dns/bytes.ts";
 import { Type } from "../../../dns/codes.ts";
-import { areErrors } from "../../../dns/edns.ts";
+import { areExtendedErrors } from "../../../dns/edns.ts";
 import { FormatError } from "../../../dns/format_error.ts";
-import { HEADER, Message } from "../../../dns/message.ts";
-import { readTtl, readUint16, writeTtl, writeUint16 } from "../../../dns/records.ts";
+import { Message } from "../../../dns/message.ts";
+import { readTtl, writeTtl } from "../../../dns/records.ts";
 import { Cacheability } from "../cacheability.ts";
 import {
   BOTH,
@@ -170,7 +172,7 @@ function isWhole(octets: Uint8Array): boolean {
     const count = words[EntryWord.MORE_COUNTS]! & 0xffff;
     const lengths = words[EntryWord.LENGTHS]!;
     const end = entryLength(count, lengths);
-    if (!areErrors(octets.subarray(end - (lengths >>> 24), end))) return false;
+    if (!areExtendedErrors(octets.subarray(end - (lengths >>> 24), end))) return false;
     if (!response.pointersLeadToNames || appraisal.count !== count) return false;
     for (let i = 0; i < count; i++) {
       if (readUint16(octets, ENTRY_HEADER + 2 * i) !== appraisal.offsets[i]) return false;
@@ -188,17 +190,17 @@ function messageOf(words: Int32Array, octets: Uint8Array): Message {
   const [nameLength, recordsLength] = [lengths >>> 16 & 0xff, lengths & 0xffff];
   const name = ENTRY_HEADER + 2 * (words[EntryWord.MORE_COUNTS]! & 0xffff);
   const records = name + nameLength;
-  const bytes = new Uint8Array(HEADER + nameLength + 4 + recordsLength);
+  const bytes = new Uint8Array(HEADER_BYTES + nameLength + 4 + recordsLength);
   writeUint16(bytes, 2, words[EntryWord.FLAGS]!);
   writeUint16(bytes, 4, 1);
   writeUint16(bytes, 6, words[EntryWord.COUNTS]! >>> 16);
   writeUint16(bytes, 8, words[EntryWord.COUNTS]!);
   writeUint16(bytes, 10, words[EntryWord.MORE_COUNTS]! >>> 16);
-  bytes.set(octets.subarray(name, records), HEADER);
+  bytes.set(octets.subarray(name, records), HEADER_BYTES);
   const type = words[EntryWord.TYPE_AND_CLASS]! >>> 16;
-  writeUint16(bytes, HEADER + nameLength, type === 0 ? Type.A : type);
-  writeUint16(bytes, HEADER + nameLength + 2, words[EntryWord.TYPE_AND_CLASS]!);
-  bytes.set(octets.subarray(records, records + recordsLength), HEADER + nameLength + 4);
+  writeUint16(bytes, HEADER_BYTES + nameLength, type === 0 ? Type.A : type);
+  writeUint16(bytes, HEADER_BYTES + nameLength + 2, words[EntryWord.TYPE_AND_CLASS]!);
+  bytes.set(octets.subarray(records, records + recordsLength), HEADER_BYTES + nameLength + 4);
   return Message.parse(bytes);
 }
 

@@ -1,7 +1,9 @@
-import { boundedErrors } from "../../../dns/edns.ts";
-import { HEADER, type Message } from "../../../dns/message.ts";
+import { HEADER_BYTES } from "../../../dns/header.ts";
+import { readUint16, writeUint16 } from "../../../dns/bytes.ts";
+import { boundedExtendedErrors } from "../../../dns/edns.ts";
+import type { Message } from "../../../dns/message.ts";
 import { lowerCase } from "../../../dns/name.ts";
-import { readUint16, writeTtl, writeUint16 } from "../../../dns/records.ts";
+import { writeTtl } from "../../../dns/records.ts";
 import type { Cacheability } from "../cacheability.ts";
 import { Arena, type BlockOwner, UNIT } from "./arena.ts";
 import {
@@ -102,11 +104,11 @@ export class Store {
     const { bytes, questionEnd, recordsEnd } = response;
     const nameEnd = questionEnd - 4;
     const { count } = appraisal;
-    const errors = boundedErrors(response.edns);
-    const lengths = packLengths(nameEnd - HEADER, recordsEnd - questionEnd, errors.length);
+    const errors = boundedExtendedErrors(response.edns);
+    const lengths = packLengths(nameEnd - HEADER_BYTES, recordsEnd - questionEnd, errors.length);
     const length = entryLength(count, lengths);
-    const hashed = hash(bytes, HEADER, nameEnd, typeAndClass, tag & ~DO);
-    const known = this.#find(hashed, bytes, HEADER, nameEnd, typeAndClass, tag);
+    const hashed = hash(bytes, HEADER_BYTES, nameEnd, typeAndClass, tag & ~DO);
+    const known = this.#find(hashed, bytes, HEADER_BYTES, nameEnd, typeAndClass, tag);
     const ref = this.#place(Math.ceil(length / UNIT), hashed, known);
     if (ref === NONE) return;
 
@@ -219,7 +221,7 @@ export class Store {
     const { count, offsets, ttls } = appraisal;
     let at = start;
     for (let i = 0; i < count; i++, at += 2) writeUint16(into, at, offsets[i]!);
-    for (let i = HEADER; i < questionEnd - 4; i++) into[at++] = lowerCase(bytes[i]!);
+    for (let i = HEADER_BYTES; i < questionEnd - 4; i++) into[at++] = lowerCase(bytes[i]!);
     into.set(bytes.subarray(questionEnd, recordsEnd), at);
     for (let i = 0; i < count; i++) writeTtl(into, at + offsets[i]!, ttls[i]!);
     return at + recordsEnd - questionEnd;

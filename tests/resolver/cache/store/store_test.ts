@@ -1,6 +1,7 @@
 /** The store against the simplest one there can be, a Map; and its bounds. */
 import fc from "fast-check";
-import { HEADER, Message } from "../../../../lib/dns/message.ts";
+import { HEADER_BYTES } from "../../../../lib/dns/header.ts";
+import { Message } from "../../../../lib/dns/message.ts";
 import { Cacheability } from "../../../../lib/resolver/cache/cacheability.ts";
 import { NONE, type Ref } from "../../../../lib/resolver/cache/store/index.ts";
 import { typeAndClass } from "../../../../lib/resolver/question_key.ts";
@@ -19,7 +20,7 @@ function put(store: Store, name: string, fields: ResponseFields, { tag = 0, now 
 
 function find(store: Store, name: string, tag = 0): Ref {
   const message = Message.parse(query(name, "TXT"));
-  return store.find(message.bytes, HEADER, message.questionEnd - 4, typeAndClass(message), tag);
+  return store.find(message.bytes, HEADER_BYTES, message.questionEnd - 4, typeAndClass(message), tag);
 }
 
 /** The records of an entry, `age` seconds old, as they stand in a message; undefined where there is no entry. */
