@@ -1,5 +1,5 @@
 /**
- * `deno task sbom FILE` writes what the executable is made of, as CycloneDX: the runtime, and the packages of deno.lock
+ * `deno task sbom FILE` writes the contents of the executable, as CycloneDX: the runtime, and the packages of deno.lock
  * that main.ts reaches, with their hashes. It has no date and no serial number, so that one commit has one list.
  */
 import { join } from "node:path";
@@ -70,7 +70,7 @@ function keyOf(name: string, { npm }: Lock): string {
   return Object.keys(npm).find((key) => key === name || key.startsWith(`${name}@`)) ?? name;
 }
 
-/** What each package says of its license, by NAME@VERSION. */
+/** The license of each package, by NAME@VERSION. */
 async function licensesOf(): Promise<Map<string, string>> {
   const folder = await Deno.makeTempDir();
   try {

@@ -14,7 +14,7 @@ const APART = /^(\.git|build|coverage|node_modules|bench\/results|deploy\/dot-pr
 
 interface Rule {
   readonly name: string;
-  /** A use; what it uses is the text from there to the end of the line. */
+  /** A use; the rest of the line names the used package. */
   readonly use: RegExp;
   /** How a use must go on where it is fixed; without it every use is a fault. */
   readonly fixed?: RegExp;

@@ -1,5 +1,5 @@
 /**
- * Installs the packages that tests need, where it may, and leaves out the files that need what is still missing; in CI
+ * Installs the packages that tests need, where it may, and leaves out the test files that need missing ones; in CI
  * that is a failure. Runs all tests in one mode; then those that depend on the mode in each of the others, those that
  * start the proxy as a process on its bundle, and those about dates on another day. Or all in the one mode that
  * DOT_PROXY_TEST_MODE names. Arguments are handed on to `deno test`.
@@ -35,7 +35,7 @@ async function run({ mode = MODE, files, surroundings, env = {}, behind = [] }: 
 /** Tests and program as they will be on a day when nothing has changed but the day. */
 async function runElsewhere(): Promise<boolean> {
   const faketime = find("faketime");
-  if (faketime === undefined) return true; // told with all that is missing
+  if (faketime === undefined) return true; // reported with the other missing packages
   return await run({
     files: present(suitesWithDates()),
     surroundings: "the clock 400 days ahead, in another time zone and locale",

@@ -14,7 +14,7 @@ export function suites(): string[] {
     .sort();
 }
 
-/** Those of them that read the mode, themselves or through what they import, start or run. */
+/** Test files that read the mode, directly or through files that they import, start or run. */
 export function suitesWithMode(): string[] {
   return suites().filter((suite) => reachedBy(suite).has(MODE_FILE));
 }
@@ -32,7 +32,7 @@ export function suitesWithDates(): string[] {
   );
 }
 
-/** Those of them that start a program through e2e/tools.ts, themselves or through what they import, start or run. */
+/** Test files that start a program through e2e/tools.ts, directly or through files that they import, start or run. */
 export function suitesThatStart(program: string): string[] {
   const starts = new RegExp(String.raw`\b(?:pathOf|run|succeed)\(\s*"${program}"`);
   const files = [...known].filter((path) => textOf(path).includes('tools.ts"') && starts.test(textOf(path)));

@@ -20,14 +20,14 @@ export interface Effort {
 
 /** In seconds. */
 const COMPILING = 2;
-/** Queries per second that come one by one, so that what is done once for many in a burst is done often, too. */
+/** Queries per second that arrive one by one, so that work done once per burst is also done often. */
 const ONE_BY_ONE = 10_000;
 /** How often one round is measured again. */
 const RETRIES = 2;
 /** Others may have so much of the proxy's core before a round counts as disturbed. */
 export const QUIET = 0.05;
 
-/** What one round of one peer came to. */
+/** Result of one round of one peer. */
 export interface Round {
   readonly outcome: Outcome;
   /** CPU time of the proxy's process, its threads and children, per answer, in µs. */
@@ -85,7 +85,7 @@ export async function measure(
   }
   const budget = { spare: 1000 * effort.spare };
   for (let round = 1; round <= effort.rounds; round++) {
-    // Whoever goes first in one round goes later in the next.
+    // The first peer of one round comes later in the next.
     for (let turn = 0; turn < running.length; turn++) {
       const index = (turn + round) % running.length;
       const [each, result] = [running[index]!, results[index]!];
@@ -148,7 +148,7 @@ async function measureOne(
   return { outcome, cpu: used / answered, missed: (queries - seen.queries) / answered, disturbance };
 }
 
-/** A name that nobody has asked for must be asked for at the upstream, which speaks nothing but TLS. */
+/** A new name must reach the upstream, which speaks only TLS. */
 async function mustAskUpstream(
   { child, port }: RunningPeer,
   upstream: Upstream,

@@ -1,5 +1,5 @@
 /**
- * How each peer is told to do the same: forward over TLS to one server whose certificate is verified against one authority
+ * Configurations with which each peer does the same: forward over TLS to one server, verified against one authority
  * and one name, with one worker, a cache for 100,000 answers, and no DNSSEC, logging or prefetching.
  */
 import type { Place } from "../rig/peer.ts";
@@ -8,7 +8,7 @@ const CACHE_ENTRIES = 100_000;
 /** Those that count octets get what 100,000 small answers take. */
 export const CACHE_OCTETS = 100 * 1024 * 1024;
 
-/** dnsdist 1.7 answers out of order, and pipelines, only when told how much of that it may do. */
+/** dnsdist 1.7 answers out of order, and pipelines, only with explicit limits for both. */
 export function dnsdist({ port, dotPort, ca, name }: Place): string {
   return `
 setLocal("127.0.0.1:${port}", { maxInFlight = 1000, tcpListenQueueSize = 1000 })
@@ -80,7 +80,7 @@ upstream_recursive_servers:
 
 /**
  * The unloaded modules would ask the root servers. tcp_pipeline holds for connections to the upstream too, and with its
- * default, 100, Knot Resolver answers SERVFAIL to what is more.
+ * default, 100, Knot Resolver answers SERVFAIL to further queries.
  */
 export function knotResolver({ directory, port, dotPort, ca, name }: Place): string {
   return `

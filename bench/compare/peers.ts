@@ -33,7 +33,7 @@ function peer(
   };
 }
 
-/** What the kernel alone costs: datagrams given back by programs in C that do nothing else. */
+/** The cost of the kernel alone: C programs that return each datagram. */
 export function floors(native: Native): Peer[] {
   const floor = (name: string, ...args: string[]): Peer => ({
     name,

@@ -3,7 +3,7 @@ import { QUIET } from "./measure.ts";
 import { type Figure, lossText, type Row, type Table } from "./summary.ts";
 import { verdicts } from "./targets.ts";
 
-/** What a run has come to: all that is kept of it. */
+/** The result of a run, as it is saved. */
 export interface Report {
   readonly date: string;
   readonly machine: string;
@@ -58,7 +58,7 @@ export function toOverview({ date, machine, tables }: Report): string {
   ].join("\n");
 }
 
-/** A table whose rounds were disturbed says so itself. */
+/** A table with disturbed rounds contains a note. */
 function disturbanceOf({ rows }: Table): string {
   const shares = rows.map(({ disturbance }) => disturbance);
   const [least, most] = [Math.min(...shares), Math.max(...shares)].map((share) => Math.round(100 * share));

@@ -1,11 +1,11 @@
-/** What is measured, in the order of the tables. */
+/** The scenarios, in the order of the tables. */
 import type { Load } from "../rig/load.ts";
 import type { UpstreamKind } from "../rig/upstream.ts";
 
 export interface Scenario {
   readonly id: string;
   readonly title: string;
-  /** Said below the title: what the figures mean. */
+  /** Text below the title that explains the figures. */
   readonly meaning: string;
   readonly upstream: UpstreamKind;
   /** Of the path to the upstream, there and back together, in ms. */
@@ -15,13 +15,13 @@ export interface Scenario {
   readonly pace?: { readonly share: number; readonly of: string };
   /** Whether everyone is to answer from a cache; who asks the upstream all the same is no peer here. */
   readonly hits: boolean;
-  /** Measure so many times as long, where few queries are to tell something. */
+  /** Factor for the duration, for scenarios with few queries. */
   readonly stretch?: number;
   /** Whether the floors are measured too. */
   readonly floors: boolean;
 }
 
-/** As many as dnsperf keeps in flight unless told otherwise. */
+/** dnsperf's default of queries in flight. */
 const WINDOW = 100;
 /** Names that every cache holds. */
 const KNOWN_NAMES = 1000;

@@ -14,7 +14,7 @@ export interface Figure {
 export interface Row {
   readonly name: string;
   readonly kind: "dot-proxy" | "peer" | "floor";
-  /** Why its figures are not compared: it did not do what the scenario is about. */
+  /** Reason for not comparing its figures: it did not do the scenario's work. */
   readonly fault?: string | undefined;
   /** Answers per second. */
   readonly rate: Figure;
@@ -41,9 +41,9 @@ export interface Table {
   readonly rows: readonly Row[];
 }
 
-/** With more of its answers from the upstream than this, somebody has no cache. */
+/** A program with a larger share of answers from the upstream has no cache. */
 const MOST_MISSED = 0.05;
-/** With more of its queries unanswered than this, or answered with an error, somebody was not up to the load. */
+/** A program with a larger share of unanswered queries or errors was overloaded. */
 const MOST_LOST = 0.01;
 
 export function summarize({ id, title, meaning, hits }: Scenario, measured: readonly Measured[]): Table {

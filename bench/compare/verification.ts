@@ -1,4 +1,4 @@
-/** Nobody may have an advantage from trusting blindly: a certificate for another name must not be accepted. */
+/** No program may save time by trusting blindly: each must reject a certificate for another name. */
 import type { Credentials } from "../../tests/support/processes/credentials.ts";
 import { load } from "../rig/load.ts";
 import type { Native } from "../rig/native.ts";
@@ -10,7 +10,7 @@ const ANOTHER_NAME = "another.example.test";
 /** For a peer to start, in ms; it cannot be asked whether it has, since it is to have no answers. */
 const START = 1500;
 
-/** Throws if a peer gets answers from an upstream whose certificate does not name the one that it was told of. */
+/** Throws if a peer accepts answers of an upstream whose certificate has another name than the configured one. */
 export async function requireVerification(
   peers: readonly Peer[],
   upstream: Upstream,

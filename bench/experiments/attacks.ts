@@ -29,7 +29,7 @@ const HITS = 100;
 const MISSES = 50;
 /** An honest client waits so long for an answer, in ms. */
 const PATIENCE = 2000;
-/** Of the honest queries, what may be lost by the chance of one run. */
+/** Share of honest queries that one run may lose by chance. */
 const CHANCE = 0.01;
 
 /** Attacks until the time, in ms of `performance.now()`. */
@@ -112,7 +112,7 @@ async function flooding(
   socket.close();
 }
 
-/** Sends one query after the other over a few connections, and reads what comes. */
+/** Sends one query after the other over a few connections, and reads the responses. */
 async function pipelining(port: number, end: number, asked: Uint8Array, connections: number): Promise<void> {
   await Promise.all(Array.from({ length: connections }, async () => {
     while (performance.now() < end) {

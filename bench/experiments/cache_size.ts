@@ -1,5 +1,5 @@
 /**
- * What a hit costs where the cache holds a million names, beside one that holds a thousand: `deno run --allow-all
+ * The cost of a hit in a cache of a million names, beside one of a thousand: `deno run --allow-all
  * bench/experiments/cache_size.ts [--rounds 5] [--source CHECKOUT]`.
  */
 import { parseArgs } from "@std/cli/parse-args";

@@ -1,5 +1,5 @@
 /**
- * What the faults of one upstream cost: `deno run --allow-all bench/experiments/faults.ts [--traffic TEXT] [--only TEXT]`. The table of
+ * The effect of an upstream's faults: `deno run --allow-all bench/experiments/faults.ts [--traffic TEXT] [--only TEXT]`. The table of
  * faults of tests/faults/, put to dot-proxy and, beside it and at the same time, to dnsdist, Unbound and Stubby.
  */
 import { fileURLToPath } from "node:url";
@@ -24,7 +24,7 @@ import { spawnPeer } from "../rig/running_peer.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RIVALS = ["dnsdist", "Unbound", "Stubby"];
 
-/** What the affected name got, how many others failed, and how long the slowest of them took. */
+/** Response of the affected name, failures of others, and the slowest of them. */
 function summary(outcomes: readonly Outcome[]): string {
   const isBad = ({ name }: Outcome) => name.startsWith("bad");
   const bad = [...new Set(outcomes.filter(isBad).map(({ got }) => got))].join("/");

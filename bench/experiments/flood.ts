@@ -13,7 +13,7 @@ const SECONDS = 5;
 /** Of the client that behaves: known names, and now and then a new one. */
 const HITS = 1000;
 const MISSES = 20;
-/** What it may lose of the former. */
+/** Share of the known names that it may lose. */
 const MOST_LOST = 0.001;
 /** The slow upstream answers after so many ms. */
 const SLOW = 500;
@@ -30,7 +30,7 @@ interface Case {
   readonly options: readonly string[];
   /** Of the flood. */
   readonly args: readonly string[];
-  /** Whether all that is sent is to be refused or limited, but for what is within the limit. */
+  /** Whether every query beyond the limit must be refused or limited. */
   readonly turnedAway?: true;
 }
 
@@ -48,11 +48,11 @@ interface Count {
   readonly octets: number;
 }
 
-/** What the flood has seen. */
+/** Counts of the flood program. */
 interface Flood extends Readonly<Record<"sent" | "answered" | "refused" | "truncated" | "failed", Count>> {
   /** Refusals and truncated answers that were longer than the query. */
   readonly longer: number;
-  /** What it should have sent, and had no time for. */
+  /** Queries that it had no time to send. */
   readonly unsent: number;
 }
 
@@ -68,7 +68,7 @@ async function main(): Promise<boolean> {
   return results.every(Boolean);
 }
 
-/** Prints what came of it; whether the client was served, and nothing amplified. */
+/** Prints the result. Returns whether the client was served and no response was an amplification. */
 async function measure(run: BareRun, { name, options, args, turnedAway }: Case): Promise<boolean> {
   const { child, port } = await run.start(...options);
   const known = { transport: "udp", names: 1000 } as const;

@@ -1,4 +1,4 @@
-/** What a hit costs in several proxies, each measured in turn, round after round. */
+/** The cost of a hit in several proxies, measured in turn, round after round. */
 import type { BareRun } from "../rig/bare_run.ts";
 import { load } from "../rig/load.ts";
 import { cpuTime, residentMemory, usedBetween } from "../rig/processes.ts";
@@ -28,7 +28,7 @@ export async function hitCosts(run: BareRun, cases: readonly HitCase[], rounds: 
   for (const { name, options, names } of cases) {
     const { child, port } = await run.start(...options);
     const hits = { transport: "udp", window: 100, names } as const;
-    // Twice: what has come out of the cache once may take its short way from then on.
+    // Twice: an answer takes the fast path after it has come out of the cache once.
     for (let i = 0; i < 2; i++) {
       const { failed, lost } = await load(run.native.load, port, { ...hits, seconds: 60, once: true });
       if (failed + lost > 0) {

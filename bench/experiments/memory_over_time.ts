@@ -1,5 +1,5 @@
 /**
- * Whether memory stays what it is: `deno run --allow-all bench/experiments/memory_over_time.ts [--minutes 30] [--source CHECKOUT]`.
+ * Memory over time: `deno run --allow-all bench/experiments/memory_over_time.ts [--minutes 30] [--source CHECKOUT]`.
  * Full load all the time, hits and misses over UDP and TCP in turn; the resident memory is looked at in between.
  */
 import { parseArgs } from "@std/cli/parse-args";

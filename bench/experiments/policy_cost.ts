@@ -1,5 +1,5 @@
 /**
- * What a hit costs with every rule of the policy in force, beside none: `deno run --allow-all bench/experiments/policy_cost.ts
+ * The cost of a hit with every rule of the policy, beside none: `deno run --allow-all bench/experiments/policy_cost.ts
  * [--rounds 5] [--source CHECKOUT]`.
  */
 import { parseArgs } from "@std/cli/parse-args";

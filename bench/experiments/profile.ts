@@ -1,6 +1,6 @@
 /**
  * Where the time of a query goes: `deno run --allow-all bench/experiments/profile.ts [--only SCENARIO] [--source CHECKOUT]`. Loads a
- * dot-proxy that samples its own stack, and shows what of the main thread's time its functions have had by themselves.
+ * dot-proxy that samples its own stack, and shows each function's own share of the main thread's time.
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,7 +42,7 @@ function profiled(source: string, folder: string): Peer {
   };
 }
 
-/** Loads it as the scenario says; the answers. */
+/** Runs the scenario's load. Returns the number of answers. */
 async function run(id: string, source: string, folder: string): Promise<number> {
   const scenario = SCENARIOS.find((each) => each.id === id);
   if (!scenario) throw new Error(`The scenarios are ${SCENARIOS.map(({ id }) => id).join(", ")}`);

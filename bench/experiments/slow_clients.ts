@@ -1,5 +1,5 @@
 /**
- * What clients that hold on to their TCP connections cost the others: `deno run --allow-all bench/experiments/slow_clients.ts
+ * The cost, for other clients, of clients that hold their TCP connections: `deno run --allow-all bench/experiments/slow_clients.ts
  * [--connections 10000] [--addresses 10000] [--pace 2000] [--source CHECKOUT]`. They need as many file descriptors, here
  * and in the proxy: `ulimit -Hn`.
  */
@@ -20,7 +20,7 @@ const PATIENCE = 5000;
 const SERVED = { tcp: 0.95, udp: 0.999 };
 /** Descriptors beside those of TCP clients: files, pipes, timers, listeners, upstreams. */
 const OTHER_DESCRIPTORS = 64;
-/** What answers to the greedy ones hold: 4,000 octets, so that few of them fill what the kernel takes. */
+/** Size of answers to greedy clients: 4,000 bytes, so that few of them fill the kernel's buffers. */
 const GREEDY = `*.greedy.example TXT ${"x".repeat(4000)}`;
 
 const { connections, addresses, pace, source } = parseArgs(Deno.args, {
@@ -39,7 +39,7 @@ const CASES: readonly Case[] = [
   { name: "--max-tcp-clients 10000", maxClients: 10_000, options: ["--max-tcp-clients", "10000"] },
 ];
 
-/** What the slow ones have seen. */
+/** Counts of the slow clients. */
 interface Slow {
   readonly connects: number;
   readonly established: number;

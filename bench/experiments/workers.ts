@@ -1,6 +1,6 @@
 /**
- * What a second thread brings: `deno run --allow-all bench/experiments/workers.ts [--rounds 3] [--transport udp] [--source CHECKOUT]`,
- * in about half a minute. Proxy and load share both cores, so that the load's part bounds what can be gained: hence the
+ * The gain of a second thread: `deno run --allow-all bench/experiments/workers.ts [--rounds 3] [--transport udp] [--source CHECKOUT]`,
+ * in about half a minute. Proxy and load share both cores, so the load's part limits the gain: hence the
  * CPU time that the proxy takes per query, too, and the same with a limited load, where all is answered by either.
  */
 import { parseArgs } from "@std/cli/parse-args";

@@ -1,5 +1,5 @@
 /**
- * What a hit costs with a thousand entries and with a million: `deno bench bench/micro/cache_bench.ts`. Names are asked for in
+ * The cost of a hit with a thousand entries and with a million: `deno bench bench/micro/cache_bench.ts`. Names are asked for in
  * random order, so that with a million nearly every look-up misses the processor's caches: the worst there is.
  */
 import { HEADER_BYTES } from "../../lib/dns/header.ts";

@@ -1,4 +1,4 @@
-/** What the pure parts cost, each alone: `deno bench --allow-read bench/micro/messages_bench.ts`. */
+/** The cost of pure functions, each alone: `deno bench --allow-read bench/micro/messages_bench.ts`. */
 import { FrameReader } from "../../lib/dns/framing.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { composeQuery, MAX_QUERY_FRAME_BYTES } from "../../lib/dns/compose/upstream_query.ts";

@@ -1,4 +1,4 @@
-/** What the rate limit costs a query, by what becomes of it: `deno bench bench/micro/rate_limit_bench.ts`. */
+/** The cost of the rate limit per query, by verdict: `deno bench bench/micro/rate_limit_bench.ts`. */
 import { IpAddress } from "../../lib/net/ip_address.ts";
 import { RateLimit } from "../../lib/frontend/answer/rate_limit.ts";
 

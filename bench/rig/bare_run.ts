@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export interface BareRun extends AsyncDisposable {
   readonly native: Native;
   readonly upstream: Upstream;
-  /** What the upstream's certificate names. */
+  /** The name in the upstream's certificate. */
   readonly name: string;
   /** Starts dot-proxy with more options; it is ended with everything else. */
   start(...options: string[]): Promise<RunningPeer>;
@@ -21,7 +21,7 @@ export interface BareRun extends AsyncDisposable {
   spawn(...options: string[]): Promise<RunningPeer>;
 }
 
-/** @param source a checkout or an executable; unless given, DOT_PROXY_BINARY or what is here */
+/** @param source a checkout or an executable; default: DOT_PROXY_BINARY, or this tree */
 export async function startBareRun(source?: string): Promise<BareRun> {
   requirePrograms();
   await using stack = new AsyncDisposableStack();

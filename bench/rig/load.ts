@@ -17,7 +17,7 @@ export interface Load {
   readonly once?: boolean;
 }
 
-/** What came of it. Latencies are in µs. */
+/** Result of a load. Latencies are in µs. */
 export interface Outcome {
   readonly seconds: number;
   readonly sent: number;
@@ -45,7 +45,7 @@ const NAMES_PER_LOAD = 4_000_000;
 
 let next = 0;
 
-/** Loads a server on loopback, from the other core than the proxy's. No two loads share a name unless told. */
+/** Loads a server on loopback, from the core that the proxy does not use. By default, no two loads share a name. */
 export async function load(program: string, port: number, wanted: Load): Promise<Outcome> {
   const { transport, seconds, window, rate, names, scattered, once } = wanted;
   const args = [

@@ -1,4 +1,4 @@
-/** What it was measured on, and which versions of what. */
+/** The machine of the measurement, and versions of programs. */
 
 export function machine(): string {
   const model = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? Deno.build.arch;

@@ -1,7 +1,7 @@
-/** What is measured: a program that answers on a port of loopback, and what it needs to know to do so. */
+/** A measured program: it answers on a port of loopback. */
 import type { Command } from "../../tests/support/processes/child.ts";
 
-/** What a configuration is made of. Paths are absolute. */
+/** Inputs of a configuration. Paths are absolute. */
 export interface Place {
   /** The peer's own, for whatever it writes. */
   readonly directory: string;
@@ -19,6 +19,6 @@ export interface Peer {
   readonly name: string;
   /** A floor answers by itself, over UDP only. */
   readonly kind: "dot-proxy" | "peer" | "floor";
-  /** Writes what it needs into its directory and says how to run it. */
+  /** Writes its files into its directory and returns the command that runs it. */
   prepare(place: Place): Promise<Command>;
 }

@@ -1,4 +1,4 @@
-/** Where a process runs, and what it has used: from /proc, all of its threads and children together. */
+/** CPU time and placement of a process, from /proc, with all of its threads and children. */
 import type { Command } from "../../tests/support/processes/child.ts";
 import { pathOf } from "./programs.ts";
 
@@ -40,7 +40,7 @@ export function cpuTime(pid: number): CpuTime {
   return { coarse, fine };
 }
 
-/** What was used in between: the finer figure, unless a thread has ended and taken its time with it. */
+/** CPU time between two readings: the finer figure, unless a thread has ended and its time is lost. */
 export function usedBetween(before: CpuTime, after: CpuTime): number {
   const [coarse, fine] = [after.coarse - before.coarse, after.fine - before.fine];
   return Math.abs(coarse - fine) <= 2 * TICK ? fine : coarse;
@@ -50,7 +50,7 @@ export function usedBetween(before: CpuTime, after: CpuTime): number {
 export function busyTime(): number {
   const line = new RegExp(`^cpu${PROXY_CORE} (.*)$`, "m").exec(Deno.readTextFileSync("/proc/stat"))?.[1] ??
     "";
-  // user nice system idle iowait irq softirq steal; what follows is counted among the first two already.
+  // user nice system idle iowait irq softirq steal; the later fields are part of the first two.
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line.split(" ").map(Number);
   return TICK * (user + nice + system + irq + softirq + steal);
 }

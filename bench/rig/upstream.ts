@@ -1,4 +1,4 @@
-/** The DoT server that everyone forwards to. It has no port in clear: what it is asked came over TLS. */
+/** The DoT server that all proxies forward to. It has no clear-text port, so every query came over TLS. */
 import { join } from "node:path";
 import { Child } from "../../tests/support/processes/child.ts";
 import type { Credentials } from "../../tests/support/processes/credentials.ts";
@@ -13,7 +13,7 @@ export const ZONE = "bench.example.net";
 
 export type UpstreamKind = "BIND" | "C";
 
-/** What the upstream has seen since it started. */
+/** Queries and connections that the upstream has counted since its start. */
 export interface Seen {
   readonly queries: number;
   readonly connections: number;
@@ -72,7 +72,7 @@ interface Place {
   readonly key: string;
 }
 
-/** `recursion`: some forwarders take answers only from those who say that recursion is available. */
+/** `recursion`: some forwarders accept only answers with RA set. */
 function bindConfiguration({ directory, dotPort, statisticsPort, certificate, key }: Place): string {
   return `
 tls dot { cert-file "${certificate}"; key-file "${key}"; };

@@ -1,6 +1,6 @@
 /**
  * The demonstration, with nothing from outside: a DNS-over-TLS server, the proxy in front of it, and some questions to
- * the proxy over UDP and TCP. It checks what it shows, and exits with 1 if anything is not as it should be.
+ * the proxy over UDP and TCP. It checks each answer, and exits with 1 if one is wrong.
  */
 import { parseConfig } from "../../lib/config/config.ts";
 import { Proxy } from "../../lib/proxy.ts";
@@ -11,7 +11,7 @@ import { type Address, askTcp, askUdp } from "../support/clients/plain_client.ts
 import { answering, DotServer } from "../support/servers/dot_server.ts";
 import { type Decoded, query, read, type Type } from "../support/packets/packets.ts";
 
-/** What the server's certificate names, and the proxy insists on. */
+/** The name in the server's certificate, which the proxy requires. */
 const AUTH_NAME = "dns.demo.example";
 const STOP_LIMIT = 2000;
 
@@ -56,7 +56,7 @@ async function askAround(proxy: Address): Promise<void> {
   expect(!whole.flags.tc && whole.answers.length === 1, "a large answer is whole over TCP");
 }
 
-/** Asks, prints what came and how long it took, and holds it against what the zone says. */
+/** Asks, prints the answer and its time, and compares it with the zone. */
 async function ask(
   proxy: Address,
   over: Ask,
@@ -96,7 +96,7 @@ function randomId(): number {
   return crypto.getRandomValues(new Uint16Array(1))[0]!;
 }
 
-/** In one line what the server saw. */
+/** The server's counts in one line. */
 function overTls({ connections, queries, accepted }: DotServer): string {
   const [connection] = connections;
   const sizes = [...new Set(queries.map(({ length }) => length))];

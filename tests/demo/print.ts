@@ -5,7 +5,7 @@ const WIDTH = 100;
 const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
 const names = new Map<number, string>(Object.entries(TYPE).map(([name, number]) => [number, name]));
 
-/** What came, how, and how long it took; then the records. */
+/** Prints the response, its transport and time, then the records. */
 export function printAnswer(reply: Decoded, transport: string, octets: number, milliseconds: number): void {
   const { question, flags, answers, authority } = reply;
   const size = `${octets.toLocaleString("en")} octets`;

@@ -85,7 +85,7 @@ Deno.test("an expired certificate: SERVFAIL with the reason, and no DNS in clear
 Deno.test("a server without TLS that waits for more: SERVFAIL with the reason, and no DNS in clear", async () => {
   await using credentials = await issueCredentials();
   await using bind = await startBind(credentials);
-  // BIND takes the ClientHello for the beginning of a message of 5635 octets, and never says a word.
+  // BIND takes the ClientHello for the beginning of a message of 5635 octets, and sends nothing.
   await using relay = await Relay.start(loopback(bind.port));
   await using proxy = await startProxy({ upstreams: [`${at(relay)}#${SERVER_NAME}`], ca: credentials.ca });
   await assertRefused({ proxy, relay, reason: /TLS: timed out/ });

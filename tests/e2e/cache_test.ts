@@ -1,4 +1,4 @@
-/** What comes from the cache is what the zone's own server says, record by record, and never lives longer. */
+/** Cached answers equal those of the zone's own server, record by record, and never live longer. */
 import { assert, assertEquals } from "../support/assert.ts";
 import { ONE_THREAD } from "../support/mode.ts";
 import { type Answer, dig, type Rr } from "../support/processes/dig.ts";
@@ -10,7 +10,7 @@ const TTLS = ["ttl0", "ttl1", "ttl60", "ttl3600"].map((label) =>
   [label, `${label}.example.test`, "A"] as const
 );
 
-/** Flags for dig, and what to ask with them. */
+/** Flags for dig, and the questions for them. */
 const ASKED = [
   ...[...QUESTIONS, ...TTLS].map(([what, name, type]) => [what, "+nodnssec", name, type] as const),
   ...[...QUESTIONS, ...SIGNED_QUESTIONS].map(([what, name, type]) =>

@@ -10,7 +10,7 @@ import { type Decoded, query, type QueryFields, read, type Type } from "../suppo
 import { startProxy } from "./proxy_process.ts";
 import { type Servers, startServers } from "./rig.ts";
 
-/** How many questions are asked before the first answer is waited for: well below what a socket buffer holds. */
+/** How many questions are asked before the first answer is waited for: well below the capacity of a socket buffer. */
 const WINDOW = 32;
 /** TTLs below this run out while the test runs, and are not compared. In seconds. */
 const LEAST_TTL = 60;
@@ -51,7 +51,7 @@ interface Asking extends AsyncDisposable {
   receive(): Promise<Uint8Array>;
 }
 
-/** What was compared: questions, and answers to them. */
+/** Counts of the comparison: questions and answers. */
 export interface Extent {
   readonly questions: number;
   readonly answers: number;
@@ -185,7 +185,7 @@ function assertSame(
   }
 }
 
-/** All but what is the hop's own: ID, and EDNS beside DO. */
+/** The message without hop-by-hop parts: ID, and EDNS except DO. */
 function described({ rcode, flags, answers, authority, additional, edns }: Decoded) {
   const { rd, ra, ad, cd, aa } = flags;
   const sections = [answers, authority, additional].map((records) => records.map(keyOf).sort());

@@ -3,7 +3,7 @@ import { succeed } from "./tools.ts";
 
 const INTERVAL_MS = 100;
 
-/** What was seen while it ran. */
+/** Counts of a run. */
 export interface Counts {
   /** Established at one time. */
   readonly most: number;
@@ -14,11 +14,11 @@ export interface Counts {
 
 /** Looks ten times a second until disposed. */
 export interface Counter extends AsyncDisposable {
-  /** Ends the counting and tells what was seen. Rejects if looking failed. */
+  /** Ends the counting and returns the counts. Rejects if a check failed. */
   counts(): Promise<Counts>;
 }
 
-/** Starts to count the connections that somebody on this machine has open to a port of 127.0.0.1. */
+/** Starts to count the open connections of this machine to a port of 127.0.0.1. */
 export function connectionsTo(port: number): Counter {
   const ports = new Set<string>();
   let most = 0;

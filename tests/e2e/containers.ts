@@ -13,9 +13,9 @@ import { type Outcome, pathOf } from "./tools.ts";
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** The user of gcr.io/distroless's tag `nonroot`. */
 const USER = 65532;
-/** What the executable is linked against, of the packages in distroless/cc. */
+/** Packages of distroless/cc that the executable is linked against. */
 const LIBRARIES = ["libc6", "libgcc-s1", "libstdc++6"];
-/** What the Dockerfile's RUN needs: a shell, the tools of a task, and their libraries. */
+/** Files for the Dockerfile's RUN: a shell, the tools of a task, and their libraries. */
 const BUILD_PACKAGES = [
   "dash",
   "coreutils",

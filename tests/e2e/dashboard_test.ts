@@ -14,7 +14,7 @@ import { pathOf } from "./tools.ts";
 
 const SCREENSHOTS = Deno.env.get("DOT_PROXY_SCREENSHOTS");
 
-/** Does its own housekeeping over the network unless told not to. */
+/** Chromium does housekeeping over the network unless these flags turn it off. */
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"];
 
 /** A page with its complaints and its requests kept. */
@@ -86,7 +86,7 @@ async function sendFrom(source: string, proxy: OperatedProxy, ...messages: Uint8
   for (const message of messages) await client.send(message);
 }
 
-/** Some hundred queries a second, of which many are alike and some are for what is not there, until it is told to end. */
+/** Some hundred queries a second until it is stopped; many are equal, some are for missing names. */
 async function underLoad(proxy: OperatedProxy, body: () => Promise<void>): Promise<void> {
   const often = [
     ...["www.example.com", "api.example.net", "cdn.example.org", "nas.lan"],

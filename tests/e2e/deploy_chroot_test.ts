@@ -15,7 +15,7 @@ import { Child, type Command, withLogs } from "../support/processes/child.ts";
 import { pathOf, succeed } from "./tools.ts";
 import { BUNDLE, proxyCommand } from "./proxy_command.ts";
 
-/** What the executable is linked against, of the Debian packages that distroless/cc is made of (its cc/ and base/config.bzl). */
+/** Debian packages of distroless/cc that the executable is linked against (its cc/ and base/config.bzl). */
 const PACKAGES = ["libc6", "libgcc-s1", "libstdc++6"];
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** distroless calls this user nonroot. */
@@ -42,7 +42,7 @@ Deno.test("with glibc, libgcc and libstdc++ alone, without a shell, as an unpriv
     const health = await runConfined(image.root, ["healthcheck", "--listen", `127.0.0.1:${address.port}`]);
     assertEquals(health.code, 0);
     assertEquals(await child.stop("SIGTERM"), 0);
-    // Libraries or caches that it misses would be told of.
+    // A missing library or cache would appear here.
     for (const line of child.log.trimEnd().split("\n")) assertMatch(line, /^\S+Z info /);
   });
 });
@@ -61,7 +61,7 @@ Deno.test("from source, it starts with the lock's packages when the registry has
   assertMatch(unlocked.stderr, new RegExp(`tdigest@\\d+\\.\\d+\\.${NEWER}`));
 });
 
-/** It sees that root, is that user, has no capability and cannot get any: what the checks above are worth. */
+/** It sees that root, is that user, has no capability and cannot get any. The checks above depend on it. */
 async function assertConfined({ pid }: Child, root: string): Promise<void> {
   assertEquals(await Deno.readLink(`/proc/${pid}/root`), await Deno.realPath(root));
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
@@ -78,7 +78,7 @@ async function assertConfined({ pid }: Child, root: string): Promise<void> {
 async function confined(root: string, options: readonly string[]): Promise<Command> {
   const { program, args: [first = "", ...rest] } = await proxyCommand(options);
   const fromSource = program === Deno.execPath();
-  // Without the flag deno asks the registry for the lists of versions before it takes what the lock says.
+  // Without the flag deno asks the registry for the lists of versions before it uses the lock.
   const args = fromSource ? [first, "--cached-only", ...rest] : [first, ...rest];
   const inside = join("/usr/local/bin", fromSource ? "deno" : "dot-proxy");
   const confine = ["--mount", `--root=${root}`, "--mount-proc", "--wd=/src"];

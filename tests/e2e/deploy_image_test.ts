@@ -1,4 +1,4 @@
-/** The image, built of the Dockerfile and run as docs/deployment.md says. Needs root and the packages of `tools.ts`. */
+/** The image, built of the Dockerfile and run as in docs/deployment.md. Needs root and the packages of `tools.ts`. */
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { buildImage, Containers } from "./containers.ts";

@@ -1,4 +1,4 @@
-/** The Kubernetes manifests, against the API's schemas and types, and against what they and the program say of each other. */
+/** The Kubernetes manifests, against the API's schemas and types, and against the program's options. */
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, parseAllDocuments } from "yaml";
@@ -12,7 +12,7 @@ const VARIANTS = { deployment: "Deployment", daemonset: "DaemonSet" } as const;
 /** Seconds that main.ts gives itself to stop. */
 const STOP_LIMIT = 5;
 
-// deno-lint-ignore no-explicit-any -- what is asked of it below is what its schema was checked for
+// deno-lint-ignore no-explicit-any -- its schema was checked for the fields used below
 type Manifest = any;
 type Folder = "base" | keyof typeof VARIANTS;
 
@@ -144,7 +144,7 @@ function moduleOf({ apiVersion, kind }: Manifest): string {
   return `kubernetes-models/${apiVersion}/${kind}`;
 }
 
-/** What the type checker says to the manifests, each as a literal of its kind's type. */
+/** Errors of the type checker, with each manifest as a literal of its kind's type. */
 async function complaints(manifests: readonly Manifest[]): Promise<string> {
   const lines = manifests.map((manifest, index) =>
     `import type { I${manifest.kind} as I${index} } from "${moduleOf(manifest)}";
@@ -169,7 +169,7 @@ async function allManifests(): Promise<Manifest[]> {
   return folders.flat();
 }
 
-/** The manifests of a folder's resources, of one kind if told. */
+/** The manifests of a folder's resources, optionally of one kind. */
 async function manifests(folder: Folder, kind?: string): Promise<Manifest[]> {
   const { resources } = await kustomization(folder);
   const files = resources.filter((each: string) => each === basename(each));

@@ -221,7 +221,7 @@ async function debootstrap(machine: Machine, root: string): Promise<void> {
   await machine.succeed(pathOf("debootstrap"), args, { outside: true });
 }
 
-/** Puts unit, configuration and secrets where the README says, and enables the service. */
+/** Puts unit, configuration and secrets into the places of docs/deployment.md, and enables the service. */
 async function install(
   machine: Machine,
   root: string,

@@ -1,4 +1,4 @@
-/** The workflows of the public forge, and what the Dockerfile and they must agree on. */
+/** The workflows of the public forge, and their agreement with the Dockerfile. */
 import { parse } from "yaml";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 
@@ -50,7 +50,7 @@ Deno.test("the release is built twice, in two folders, and both builds are compa
   assert(executables.steps.some(({ run = "" }) => run.includes("diff --recursive dist-first dist-second")));
 });
 
-// What comes from outside into a shell's text is run by it.
+// A shell runs whatever an expression inserts into its text.
 Deno.test("no shell command is composed of expressions", () => {
   for (const { run = "" } of workflows.flatMap(jobs).flatMap(({ steps = [] }) => steps)) {
     assertEquals(run.includes("${{"), false, run);

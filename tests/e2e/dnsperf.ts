@@ -12,7 +12,7 @@ export interface Load {
   readonly rate?: number;
 }
 
-/** What came of it. */
+/** Result of a run. */
 export interface Performance {
   readonly sent: number;
   readonly completed: number;

@@ -11,7 +11,7 @@ const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 /** The executable that the gate has compiled; undefined where it could only compile. */
 export const COMPILED = Deno.env.get("DOT_PROXY_BINARY") || undefined;
 
-/** What the stand-in needs, as a folder of the root where it runs. */
+/** Files of the stand-in, as a folder of the root where it runs. */
 export const STAND_IN = "/usr/lib/dot-proxy-stand-in";
 
 /** First line of a stand-in; the bundle follows. The kernel runs the interpreter with the script's path and the arguments. */

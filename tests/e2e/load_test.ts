@@ -54,7 +54,7 @@ for (const mode of ["udp", "tcp"] as const) {
   });
 }
 
-/** No SERVFAIL among them: an answer that says nothing is a lost query too. */
+/** No SERVFAIL among them: such an answer counts as a lost query. */
 function assertOnlyAnswers({ statuses, text }: Performance): void {
   const others = Object.keys(statuses).filter((status) => status !== "NOERROR" && status !== "NXDOMAIN");
   assertEquals(others, [], text);

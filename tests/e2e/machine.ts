@@ -36,7 +36,7 @@ const CGROUPS = existsSync("/sys/fs/cgroup/cgroup.controllers") ? "/sys/fs/cgrou
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly seconds?: number;
-  /** In the network of this machine, for what has to be downloaded; in the machine's own unless told. */
+  /** Whether to use the network of the host, for downloads; default false. */
   readonly outside?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The metrics as Prometheus sees them, held against what the clients counted. */
+/** The metrics as Prometheus scrapes them, compared with the clients' counts. */
 import { assert, assertEquals } from "../support/assert.ts";
 import { dnsperf } from "./dnsperf.ts";
 import { type OperatedProxy, startOperatedProxy } from "./operated_proxy.ts";
@@ -22,7 +22,7 @@ function sum(text: string, pattern: RegExp): number {
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
 }
 
-/** What promtool has to say against it. */
+/** Complaints of promtool. */
 async function lint(text: string): Promise<string> {
   const args = ["check", "metrics"];
   const child = new Deno.Command(pathOf("promtool"), {

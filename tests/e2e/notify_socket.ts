@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-/** What systemd would be told, at a socket in a folder of its own. */
+/** Notifications for systemd, at a socket in a folder of its own. */
 export class NotifySocket implements AsyncDisposable {
   readonly path: string;
   readonly #directory = Deno.makeTempDirSync();

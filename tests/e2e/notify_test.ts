@@ -10,7 +10,7 @@ import { proxyCommand } from "./proxy_command.ts";
 Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare, and that it stops", async () => {
   await using stack = new AsyncDisposableStack();
   const systemd = stack.use(new NotifySocket());
-  // Another address than any test uses: the upstream must stay away, and nobody takes a port that was found free.
+  // Another address than any test uses: the upstream must stay away, and no other test takes a port that was found free.
   const hostname = "127.0.53.10";
   const address = { hostname, port: freePort(hostname) };
   const listen = `${hostname}:${address.port}`;

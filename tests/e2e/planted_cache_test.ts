@@ -1,5 +1,5 @@
 /**
- * A compiled program would run what it finds in $TMPDIR/deno-compile-NAME.cache, whoever wrote it, and would wait for ever
+ * A compiled program would run the content of $TMPDIR/deno-compile-NAME.cache, of any owner, and would wait for ever
  * for a FIFO of that name. Ours has no such cache: deploy_compile_test.ts reads so in the executable, also where denort
  * cannot be had. Here the program starts among such files; from source and from the bundle, deno looks for none.
  */
@@ -11,7 +11,7 @@ import { proxyCommand } from "./proxy_command.ts";
 import { succeed } from "./tools.ts";
 
 const NAMES = ["deno-compile-dot-proxy.cache", "deno-compile-dot-proxy.js.cache", "deno-compile-main.cache"];
-/** nobody, as Debian numbers it. */
+/** Debian's number of the user `nobody`. */
 const STRANGER = 65534;
 const PLANTED = "planted by a stranger\n";
 

@@ -10,9 +10,9 @@ export interface ProxyOptions {
   readonly upstreams: readonly string[];
   /** PEM file of the authority that it trusts. */
   readonly ca: string;
-  /** `debug` unless told: the log is shown when a test fails. */
+  /** Default `debug`: the log is shown when a test fails. */
   readonly logLevel?: "debug" | "info";
-  /** Those of the mode unless told. */
+  /** Default: those of the mode. */
   readonly workers?: number;
   /** Other options, as a user writes them. */
   readonly args?: readonly string[];

@@ -1,4 +1,4 @@
-/** What comes through the proxy from real servers is what the zone's own server says in clear, record by record. */
+/** Answers through the proxy from real servers equal those of the zone's own server in clear text, record by record. */
 import { assert, assertEquals } from "../support/assert.ts";
 import { type Answer, dig } from "../support/processes/dig.ts";
 import { QUESTIONS, SIGNED_QUESTIONS } from "./questions.ts";
@@ -106,7 +106,7 @@ function assertSameAnswer(through: Answer, direct: Answer, what: string): void {
   assert(!through.flags.includes("tc"), `${what} is truncated`);
   assert(through.flags.includes("qr") && through.flags.includes("rd"), `${what} has flags ${through.flags}`);
   assertSameRecords(through.answer, direct.answer, what);
-  // The authority section is the server's own choice, but a negative answer is told by its SOA (RFC 2308 §2).
+  // The authority section is the server's own choice, but a negative answer is known by its SOA (RFC 2308 §2).
   const soa = ({ authority }: Answer) => authority.filter(({ type }) => type === "SOA");
   assertSameRecords(soa(through), soa(direct), `${what}, authority`);
 }

@@ -53,13 +53,13 @@ class Configured implements AsyncDisposable {
     return { hostname: "127.0.0.1", port: this.proxy.port };
   }
 
-  /** What it said of reloads, without the times. */
+  /** Its log lines about reloads, without the times. */
   get told(): string[] {
     const lines = this.child.log.split("\n").filter((line) => /reloaded|restart/.test(line));
     return lines.map((line) => line.replace(/^\S+Z /, "").replaceAll(this.#directory, ""));
   }
 
-  /** Exchanges the file, if there is another one, and waits until the program has said what it makes of it. */
+  /** Replaces the file, if another one is given, and waits for the program's log line about the reload. */
   async reload(text?: string): Promise<void> {
     if (text !== undefined) await Deno.writeTextFile(join(this.#directory, "dot-proxy.toml"), text);
     const before = this.told.length;
@@ -74,7 +74,7 @@ class Configured implements AsyncDisposable {
   }
 }
 
-/** An upstream that nobody listens on, on an address that no other test uses. */
+/** An upstream address without a listener, which no other test uses. */
 const AWAY = "127.0.53.20:1";
 
 for (const mode of ["udp", "tcp"] as const) {

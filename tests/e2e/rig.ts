@@ -14,7 +14,7 @@ import {
 export const IMPLEMENTATIONS = ["BIND", "Unbound", "Knot Resolver"] as const;
 export type Implementation = typeof IMPLEMENTATIONS[number];
 
-/** Servers without a proxy. Disposing ends what was started, the last one first. */
+/** Servers without a proxy. Disposing ends them, the last one first. */
 export interface Servers extends AsyncDisposable {
   /** Has the zones; the one whose answers in clear are the truth. */
   readonly bind: AuthoritativeServer;
@@ -30,7 +30,7 @@ export interface Servers extends AsyncDisposable {
 /** Servers with a proxy in front of them. */
 export interface Rig extends Servers {
   readonly proxy: ProxyProcess;
-  /** A step of a test that shows everybody's log when it fails. */
+  /** A step of a test that shows the logs of all servers when it fails. */
   step(t: Deno.TestContext, name: string, body: () => Promise<void>): Promise<boolean>;
 }
 

@@ -1,7 +1,7 @@
-/** The shortest configurations with which each server does what the rig needs, and nothing beyond loopback. */
+/** The shortest configurations with which each server does the rig's work, and nothing beyond loopback. */
 import type { TrustAnchors } from "./zones.ts";
 
-/** What the configurations have in common. Paths are absolute. */
+/** Common inputs of the configurations. Paths are absolute. */
 interface Place {
   readonly directory: string;
   /** BIND's port for DNS in clear: its own, or the one that the resolvers ask. */

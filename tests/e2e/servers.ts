@@ -32,13 +32,13 @@ interface Start {
   readonly name: string;
   readonly authenticated?: boolean;
   readonly credentials: Credentials;
-  /** Writes what the server needs and says how to run it. */
+  /** Writes the server's files and returns the command that runs it. */
   prepare(directory: string, dotPort: number): Promise<Command>;
 }
 
 /**
  * Starts BIND, authoritative for the zones of the rig, in clear on one port and over TLS on another. With credentials
- * that nobody accepts, it must not be asked `authenticated` whether it is ready.
+ * that no client accepts, it cannot be asked with `authenticated` whether it is ready.
  */
 export async function startBind(
   credentials: Credentials,

@@ -1,4 +1,4 @@
-/** What is shipped beside the program: the systemd unit and the container image's recipe. */
+/** Files shipped beside the program: the systemd unit and the Dockerfile. */
 import { basename, join } from "node:path";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { run } from "./tools.ts";

@@ -1,7 +1,7 @@
 /** The real programs that these tests need. A missing one fails; nothing is skipped. */
 import { find, type Program, PROGRAMS } from "../packages.ts";
 
-/** What a program said, and how it ended. */
+/** Output of a program, and its end. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -17,7 +17,7 @@ export function pathOf(program: Program): string {
   );
 }
 
-/** Runs a program to its end and keeps what it said. It is ended by its PID if it takes more than `seconds`. */
+/** Runs a program to its end and returns its output. It is killed by its PID after `seconds`. */
 export async function run(
   program: Program,
   args: readonly string[],

@@ -1,4 +1,4 @@
-/** Trust comes from the options alone: what the environment says of roots and keys has no effect. */
+/** Trust comes from the options alone: environment variables about roots and keys have no effect. */
 import { assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
 import { askUdp } from "../support/clients/plain_client.ts";

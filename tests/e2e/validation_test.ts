@@ -1,4 +1,4 @@
-/** A server that validates before one that does not: what the first refuses is not fetched from the second. */
+/** A validating server before one that does not validate: an answer that the first rejects is not fetched from the second. */
 import { assertEquals } from "../support/assert.ts";
 import { withLogs } from "../support/processes/child.ts";
 import { dig } from "../support/processes/dig.ts";

@@ -1,4 +1,4 @@
-/** What the servers of the rig serve: three small zones, one of them signed, one that only a validator refuses. */
+/** Zones of the rig's servers: three small ones, one of them signed, and one that only a validator rejects. */
 import { join } from "node:path";
 import { succeed } from "./tools.ts";
 

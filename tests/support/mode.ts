@@ -1,6 +1,6 @@
 /**
- * How the proxies of the tests take and send datagrams. What the suites promise holds in every mode, so that those that go
- * through a proxy are run in each: whoever starts one takes what its test leaves open from here.
+ * How the proxies of the tests receive and send datagrams. Suites that go through a proxy run in every mode. A test that starts a
+ * proxy takes all settings that it does not choose itself from here.
  */
 import { type Config, parseConfig } from "../../lib/config/config.ts";
 
@@ -37,7 +37,7 @@ export const ONE_THREAD = { workers: 1 } as const;
 /** For a proxy in a process of its own. */
 export const MODE_ENVIRONMENT: Readonly<Record<string, string>> = MODES[MODE];
 
-/** For a proxy in this process: what the mode says of its configuration. */
+/** The mode's part of the configuration, for a proxy in this process. */
 export function modeConfig(): Pick<Config, "udpBatch" | "workers"> {
   const { udpBatch, workers } = parseConfig([], MODE_ENVIRONMENT) as Config;
   return { udpBatch, workers };

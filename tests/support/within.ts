@@ -1,4 +1,4 @@
-/** Waits for `promise`, but not longer than `milliseconds`: a test that waits for ever tells nothing. */
+/** Waits for `promise`, at most `milliseconds`: a test that waits for ever is useless. */
 export async function within<T>(milliseconds: number, promise: PromiseLike<T>, what: string): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
@@ -12,7 +12,7 @@ export async function within<T>(milliseconds: number, promise: PromiseLike<T>, w
   }
 }
 
-/** Lets tests wait for a condition over something that says when it changes, instead of sleeping or polling. */
+/** Lets tests wait for a condition over an object that notifies of its changes, without sleeping or polling. */
 export class Changes {
   #changed = Promise.withResolvers<void>();
 

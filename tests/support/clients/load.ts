@@ -14,14 +14,14 @@ interface Asked {
   readonly sentAt: number;
   /** In ms; Infinity while there is no answer. */
   latency: number;
-  /** What is wrong with the answer, "" if nothing is. */
+  /** The fault of the answer, "" if there is none. */
   fault: string;
 }
 
 /** What became of the queries sent within a time. Times are in ms. */
 export interface Report {
   readonly sent: number;
-  /** What clients were told instead of an address, or "no answer", and how often. */
+  /** Responses without an address, or "no answer", with their counts. */
   readonly faults: Readonly<Record<string, number>>;
   readonly p50: number;
   readonly p99: number;
@@ -53,7 +53,7 @@ export class Load implements AsyncDisposable {
     return this.#asked.filter(({ sentAt, latency }) => latency === Infinity && sentAt > since).length;
   }
 
-  /** Goes on for `milliseconds`, or until `body` is done, then waits for the answers to what was sent meanwhile. */
+  /** Goes on for `milliseconds`, or until `body` is done, then waits for the remaining answers. */
   async during(body: number | (() => Promise<void>)): Promise<Report> {
     const from = this.#asked.length;
     await (typeof body === "number" ? sleep(body) : body());

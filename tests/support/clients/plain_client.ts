@@ -49,7 +49,7 @@ export class UdpClient implements Disposable {
       return message;
     } catch (error) {
       this[Symbol.dispose]();
-      await received.catch(() => {}); // The close ends it; nobody else will look at it.
+      await received.catch(() => {}); // The close ends it; no other code awaits it.
       throw error;
     }
   }

@@ -9,7 +9,7 @@ export function names(count: number, prefix = "name"): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}.test`);
 }
 
-/** A query for an address, with EDNS, so that the answer can say why there is none. */
+/** A query for an address, with EDNS, so that a failure can carry its reason. */
 export function question(name: string, id = 0x1234): Uint8Array {
   return query(name, "A", { id, edns: {} });
 }

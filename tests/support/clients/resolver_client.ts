@@ -16,7 +16,7 @@ export function asked(name: string, type: Type = "A", { transport = "udp", ...fi
   };
 }
 
-/** What a resolver answers, and where it says that came from. */
+/** A resolver's answer, and the source in its trace. */
 export async function resolved(
   resolver: Resolver,
   query: Query,

@@ -1,4 +1,4 @@
-/** What a DoT server does with a TCP connection before TLS. */
+/** Treatment of a TCP connection by a DoT server before TLS. */
 import type { Socket } from "node:net";
 
 /** Says whether the TLS handshake shall begin. If not, the socket is in its hands until the server closes. */

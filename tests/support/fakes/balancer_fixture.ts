@@ -5,7 +5,7 @@ import type { Query } from "../../../lib/core/resolver.ts";
 import { selectionPolicy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
 import { asking, candidates, type FakeCandidate } from "./candidate.ts";
 
-/** A dispatcher over candidates in the test's hands, which are asked in their order unless told. */
+/** A balancer over fake candidates, which are asked in their order by default. */
 export class Dispatching {
   readonly all: FakeCandidate[];
   readonly dispatcher: Balancer;
@@ -22,7 +22,7 @@ export class Dispatching {
     return this.all.map(({ attempts }) => attempts.length);
   }
 
-  /** Asks, and gives back what comes of it: the answer's code, or the failure, and whose it was. */
+  /** Asks, and returns the answer's code or the failure, with its candidate. */
   ask(query: Query = asking("name.test", 4_000)): { outcome: string; response?: Message } {
     const fate: { outcome: string; response?: Message } = { outcome: "waiting" };
     const who = () => query.trace.upstream;

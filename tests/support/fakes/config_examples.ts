@@ -3,7 +3,7 @@ import type { Key } from "../../../lib/config/options.ts";
 /** As good as any other. */
 export const PIN = "sha256/MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
 
-/** A key as a file may have it, the same on the command line, and as a file must not have it, with what is said then. */
+/** A key as a file may have it, the same on the command line, and a wrong form with its error. */
 export type Example = readonly [accepted: string, args: string[], refused: string, complaint: string];
 
 /** One for each key; the compiler sees to it. */

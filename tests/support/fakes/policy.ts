@@ -1,7 +1,7 @@
 import { parseNetwork } from "../../../lib/net/ip_network.ts";
 import type { PolicyConfig } from "../../../lib/config/policy_config.ts";
 
-/** Everybody may ask, and every question goes on: special names, too, of which tests have many under `test`. */
+/** Admits all clients and forwards every question, including special-use names such as `test`. */
 export const OPEN: PolicyConfig = {
   allow: ["0.0.0.0/0", "::/0"].map(parseNetwork),
   deny: [],

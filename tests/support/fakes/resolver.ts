@@ -1,14 +1,14 @@
-/** What stands in for the forwarder behind a front end: resolvers whose answers are in the test's hands. */
+/** Resolvers whose answers the test controls, in place of the forwarder behind a front end. */
 import { Message } from "../../../lib/dns/message.ts";
 import type { Query } from "../../../lib/core/resolver.ts";
 import { addressOf } from "../packets/answers.ts";
 import { a, response, type ResponseFields } from "../packets/packets.ts";
 import { Changes } from "../within.ts";
 
-/** What a resolver answers; the upstream's octets, not yet the client's. */
+/** A resolver's answer: the upstream's bytes, not yet the client's. */
 export type Respond = (query: Query) => Message | Promise<Message>;
 
-/** The address that `addressOf` gives for the name, at once: whoever gets it got the right answer. */
+/** Answers the address of `addressOf` at once. It identifies the right answer. */
 export const atOnce: Respond = (query) => addressed(query);
 
 /** The same, as a promise. */
@@ -20,7 +20,7 @@ export function addressed({ message }: Query, fields: ResponseFields = {}): Mess
   return Message.parse(response(message.bytes, { answers: [a(name, addressOf(unrooted(name)))], ...fields }));
 }
 
-/** Keeps what it was asked, and says when there is more of it. */
+/** Records its queries and notifies of new ones. */
 export class FakeResolver {
   readonly asked: Query[] = [];
   respond: Respond;
@@ -47,7 +47,7 @@ export class FakeResolver {
   }
 }
 
-/** Answers when the test says so. */
+/** Answers when the test calls `release`. */
 export class HoldingResolver extends FakeResolver {
   readonly #held = new Map<Query, PromiseWithResolvers<Message>>();
 
@@ -59,7 +59,7 @@ export class HoldingResolver extends FakeResolver {
     });
   }
 
-  /** Answers these of the queries asked, in this order; all that wait unless told. */
+  /** Answers the given queries in this order; by default all that wait. */
   release(queries: readonly Query[] = [...this.#held.keys()], fields: ResponseFields = {}): void {
     for (const query of queries) this.#take(query).resolve(addressed(query, fields));
   }

@@ -3,7 +3,7 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Time that passes only when the test says so: `setTimeout`, `clearTimeout`, and the `now` to inject. Starts at 1000. */
+/** Fake time: `setTimeout`, `clearTimeout`, and a `now` to inject. It passes only by `pass` and starts at 1000. */
 export class FakeTime implements Disposable {
   /** How many timers were set. */
   set = 0;

@@ -1,4 +1,4 @@
-/** What a DoT server answers to one query; how the answer is delivered is the matter of behaviours.ts. */
+/** Answers of a DoT server to one query. behaviors.ts decides how they are delivered. */
 import type { DotConnection } from "../servers/dot_connection.ts";
 import { readName } from "./names.ts";
 import { a, aaaa, type ResourceRecord, response, type ResponseFields, TYPE } from "./packets.ts";
@@ -9,7 +9,7 @@ export type Answer = (
   connection: DotConnection,
 ) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
 
-/** The IPv4 address that `addressed` answers for a name: whoever gets it got the right answer. */
+/** The IPv4 address that `addressed` answers for a name. It identifies the right answer. */
 export function addressOf(name: string): string {
   const hash = hashOf(name);
   return `10.${hash >>> 16 & 0xff}.${hash >>> 8 & 0xff}.${hash & 0xff}`;
@@ -34,7 +34,7 @@ export function wrongId(answer: Answer = addressed()): Answer {
   return altered(answer, (bytes) => bytes[0]! ^= 0x55);
 }
 
-/** An answer under the right ID to a question of the same length that nobody asked. */
+/** An answer with the right ID to another question of the same length. */
 export function wrongQuestion(answer: Answer = addressed()): Answer {
   return altered(answer, (bytes) => bytes[13]! ^= 0x01);
 }

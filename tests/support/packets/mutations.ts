@@ -1,8 +1,8 @@
-/** Changes that are made to messages, to see what becomes of them. Imports nothing of lib/. */
+/** Mutations of messages. Imports nothing of lib/. */
 import { concat } from "./frames.ts";
 import { hex } from "./packets.ts";
 
-/** One change to a message; `at` and `value` are taken modulo what is there. */
+/** One change to a message; `at` and `value` are taken modulo their range. */
 export type Mutation = (bytes: Uint8Array, at: number, value: number) => Uint8Array;
 
 /** @param golden messages of which pieces are appended */

@@ -44,7 +44,7 @@ export interface EdnsOption {
 }
 
 export interface EdnsFields {
-  /** The UDP payload size; 1232 unless told. */
+  /** The UDP payload size; default 1232. */
   readonly size?: number;
   readonly version?: number;
   readonly do?: boolean;
@@ -54,7 +54,7 @@ export interface EdnsFields {
 export interface QueryFields {
   readonly id?: number;
   readonly opcode?: number;
-  /** Recursion desired; set unless told, as a stub resolver does. */
+  /** Recursion desired; set by default, as a stub resolver does. */
   readonly rd?: boolean;
   readonly ad?: boolean;
   readonly cd?: boolean;
@@ -63,21 +63,21 @@ export interface QueryFields {
 }
 
 export interface ResponseFields {
-  /** The query's unless told. */
+  /** Default: the query's. */
   readonly id?: number;
   /** Up to 4095; the upper eight bits need EDNS (RFC 6891 §6.1.3). */
   readonly rcode?: number;
   readonly aa?: boolean;
   readonly tc?: boolean;
-  /** Recursion available; set unless told. */
+  /** Recursion available; set by default. */
   readonly ra?: boolean;
   readonly ad?: boolean;
   readonly answers?: readonly ResourceRecord[];
   readonly authority?: readonly ResourceRecord[];
   readonly additional?: readonly ResourceRecord[];
-  /** The query's unless told; `false` leaves the section empty. */
+  /** Default: the query's; `false` leaves the section empty. */
   readonly question?: false | { readonly name: string; readonly type: Type };
-  /** Present when the query has it unless told (RFC 6891 §6.1.1); `false` leaves it out. */
+  /** Default: present when the query has it (RFC 6891 §6.1.1); `false` leaves it out. */
   readonly edns?: false | EdnsFields;
 }
 
@@ -98,7 +98,7 @@ export function query(name: string, type: Type = "A", fields: QueryFields = {}):
   );
 }
 
-/** A response to `asked`, whose ID, opcode, RD, CD and question octets it repeats unless told otherwise. */
+/** A response to `asked`. By default it repeats the ID, opcode, RD, CD and question. */
 export function response(asked: Uint8Array, fields: ResponseFields = {}): Uint8Array<ArrayBuffer> {
   const { rcode = 0, aa = false, tc = false, ra = true, ad = false } = fields;
   const { answers = [], authority = [], additional = [] } = fields;

@@ -9,12 +9,12 @@ const SAYS_WITHIN_MS = 15_000;
 /** 150 times 100 ms: far more than any server here takes on a loaded machine. */
 const READY_ATTEMPTS = 150;
 
-/** The child could not have the port that was picked for it: somebody was faster. Try another one. */
+/** The port picked for the child was taken in the meantime. Try another one. */
 export class PortTaken extends Error {
   override name = "PortTaken";
 }
 
-/** What to run, and where. */
+/** A command and its working directory. */
 export interface Command {
   readonly program: string;
   readonly args: readonly string[];
@@ -57,7 +57,7 @@ export class Child implements AsyncDisposable {
     return this.#ended;
   }
 
-  /** Waits until `asks` says yes. Rejects with the log if the child ends or never answers. */
+  /** Waits until `asks` returns true. Rejects with the log if the child ends or never answers. */
   async ready(asks: () => Promise<boolean>): Promise<void> {
     for (let attempt = 0; attempt < READY_ATTEMPTS; attempt++) {
       const answered = !this.#ended && await asks();
@@ -70,7 +70,7 @@ export class Child implements AsyncDisposable {
     throw new Error(this.explain("never answered"));
   }
 
-  /** Waits until the log matches: what it says may be heard later than what it does is seen. */
+  /** Waits until the log matches: a line can arrive later than the effect that it describes. */
   async says(pattern: RegExp): Promise<void> {
     for (let waited = 0; waited < SAYS_WITHIN_MS && !pattern.test(this.#log); waited += 20) {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -102,7 +102,7 @@ export class Child implements AsyncDisposable {
     try {
       this.#process.kill(signal);
     } catch (error) {
-      // It ended between the look and the signal: what was wanted.
+      // It ended between the check and the signal, as wanted.
       if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
     }
   }

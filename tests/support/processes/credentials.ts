@@ -15,7 +15,7 @@ export interface Credentials extends AsyncDisposable {
   readonly name: string;
 }
 
-/** Makes an authority and lets it issue one certificate, good for the rig's servers unless told otherwise. */
+/** Makes an authority and lets it issue one certificate, by default for the rig's servers. */
 export async function issueCredentials(subject: Subject = {}, issuer = "Test Root"): Promise<Credentials> {
   const { names = [SERVER_NAME], addresses = ["127.0.0.1"], ...validity } = subject;
   const authority = await Authority.create({ name: issuer });

@@ -31,7 +31,7 @@ export interface Answer {
   readonly additional: readonly Rr[];
   /** Octets of the message. */
   readonly size: number;
-  /** What dig said about the way: `UDP`, `TCP` or `TLS`. */
+  /** The transport that dig printed: `UDP`, `TCP` or `TLS`. */
   readonly transport: string;
   /** All that dig printed. */
   readonly text: string;

@@ -1,4 +1,4 @@
-/** A worker as the program's own, but for an exception that nobody catches, whenever the test wants one. */
+/** The program's worker, with an uncaught exception whenever the test asks for one. */
 import { runWorker } from "../../../lib/workers/worker_main.ts";
 
 runWorker();

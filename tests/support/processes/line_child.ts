@@ -15,7 +15,7 @@ export async function serveLines<Request>(answer: (request: Request) => unknown)
 }
 
 export interface LineChildOptions {
-  /** What to run Deno with: a program and its arguments, which runs what comes after them. */
+  /** A program with arguments that runs Deno, as in `ip netns exec NAME`. */
   readonly wrapper?: readonly string[];
   readonly v8Flags?: string;
 }
@@ -54,7 +54,7 @@ export class LineChild<Request> implements AsyncDisposable {
     return JSON.parse(value) as Reply;
   }
 
-  /** SIGKILL: the system closes its sockets, and nobody says good-bye. */
+  /** SIGKILL: the system closes its sockets, without a TLS close. */
   async kill(): Promise<void> {
     try {
       this.#process.kill("SIGKILL");

@@ -1,4 +1,4 @@
-/** Ports of the loopback address that nobody has. */
+/** Free ports of the loopback address. */
 import { PortTaken } from "./child.ts";
 
 const HOST = "127.0.0.1";
@@ -20,7 +20,7 @@ export function freePort(hostname = HOST): number {
   throw new Error("No port is free for both UDP and TCP");
 }
 
-/** Starts something on fresh ports, and again on other ones when it lost a port to somebody else. */
+/** Starts a program on free ports, and again on others if another program took one. */
 export async function onFreePorts<T>(start: () => Promise<T>): Promise<T> {
   for (let attempt = 1;; attempt++) {
     try {

@@ -11,7 +11,7 @@ import { Changes } from "../within.ts";
 export interface RunningProxyOptions extends Partial<Omit<Config, "upstreams">> {
   /** Where to forward to, in order: an address, verified by its IP, or an upstream as a user writes it. */
   readonly upstreams: readonly (string | { readonly address: Address })[];
-  /** Whether its events are to tell of each query that another thread has answered or turned away, and of each hit. */
+  /** Whether it emits an event for each query of other threads, and for each hit. */
   readonly wantsEach?: boolean;
   /** PEM of the authorities to trust. */
   readonly caCerts?: readonly string[];
@@ -25,7 +25,7 @@ const MODULE = new URL("../../../main.ts", import.meta.url).href;
 /** The whole proxy, on a free port of loopback. */
 export class RunningProxy implements AsyncDisposable {
   readonly address: Address;
-  /** Everything that it has told of itself. */
+  /** All events so far. */
   readonly events: Event[] = [];
   readonly proxy: WorkerPool;
   readonly #changes = new Changes();
@@ -68,7 +68,7 @@ export class RunningProxy implements AsyncDisposable {
     return this.#changes.until(() => condition(this), timeout, condition.toString());
   }
 
-  /** Ends at once; a defect that the proxy has told of is the test's failure. */
+  /** Ends at once. An internal error that the proxy has reported fails the test. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.proxy[Symbol.dispose]();
     await Promise.resolve();
@@ -88,7 +88,7 @@ export function written({ hostname, port }: Address, name?: string): string {
   return `${host}:${port}${name === undefined ? "" : `#${name}`}`;
 }
 
-/** What a proxy is made of, with everything that a test does not say. */
+/** Options of a proxy, with defaults for all that a test does not set. */
 function inputsOf(
   { upstreams, caCerts = [], module: _module, wantsEach: _wantsEach, ...fields }: RunningProxyOptions,
 ) {

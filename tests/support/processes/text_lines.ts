@@ -1,4 +1,4 @@
-/** Text as it comes → lines, without their ends. What follows the last end is kept back. */
+/** Splits text into lines, without their ends. An incomplete last line waits for its end. */
 export class TextLineStream extends TransformStream<string, string> {
   constructor() {
     let rest = "";

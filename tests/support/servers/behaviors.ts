@@ -1,4 +1,4 @@
-/** How a DoT server delivers its answers. Each keeps its state per connection and takes what to answer last. */
+/** How a DoT server delivers its answers. Each keeps its state per connection and takes the answer as its last parameter. */
 import { addressed, type Answer } from "../packets/answers.ts";
 import type { Behaviour, DotConnection } from "./dot_connection.ts";
 import { frame } from "../packets/frames.ts";
@@ -50,7 +50,7 @@ export function byteByByte(answer: Answer = addressed()): Behaviour {
   });
 }
 
-/** Ends the connection after every `count` answers; what comes in later on it is not answered. */
+/** Ends the connection after every `count` answers. Later queries on it get no answer. */
 export function endingAfter(
   count: number,
   how: "end" | "cut" | "reset" = "end",

@@ -21,7 +21,7 @@ import {
 
 cryptoProvider.set(crypto);
 
-/** What a TLS server presents. */
+/** A certificate with its key and chain, as a TLS server presents it. */
 export interface Certificate {
   /** PEM: the server's own certificate first, then the intermediates, without the root (RFC 8446 §4.4.2). */
   readonly certificate: string;
@@ -32,9 +32,9 @@ export interface Certificate {
 }
 
 export interface Validity {
-  /** A day ago unless told, so that clocks need not agree. */
+  /** Default: a day ago, so that clocks need not agree. */
   readonly notBefore?: Date;
-  /** In a day unless told. */
+  /** Default: in a day. */
   readonly notAfter?: Date;
 }
 
@@ -45,18 +45,18 @@ export interface Subject extends Validity {
   readonly addresses?: readonly string[];
   /** Entries of the subjectAltName of other kinds. */
   readonly others?: readonly JsonGeneralName[];
-  /** The first of `names` or `addresses` unless told. */
+  /** Default: the first of `names` or `addresses`. */
   readonly commonName?: string;
-  /** Marked as an authority's; not unless told. */
+  /** Whether it is an authority's; default false. */
   readonly isAuthority?: boolean;
-  /** For servers and clients unless told. */
+  /** Default: servers and clients. */
   readonly extendedKeyUsage?: readonly string[];
-  /** Of the signature; SHA-256 unless told. */
+  /** Of the signature; default SHA-256. */
   readonly hash?: string;
   readonly extensions?: readonly Extension[];
 }
 
-/** What an intermediate authority may be like. */
+/** Options of an intermediate authority. */
 export interface IntermediateOptions extends Validity {
   readonly name?: string;
   readonly isAuthority?: boolean;
@@ -99,7 +99,7 @@ export class Authority {
     return new Authority(certificate, keys, "", await pinOf(keys.publicKey));
   }
 
-  /** PEM of this authority's certificate: what a client is told to trust. */
+  /** PEM of this authority's certificate, for clients to trust. */
   get pem(): string {
     return `${this.#certificate.toString("pem")}\n`;
   }

@@ -9,7 +9,7 @@ interface Presented {
   readonly name: string;
 }
 
-/** Verifies what is presented as a TLS client would; rejects with the verifier's words. */
+/** Verifies a certificate as a TLS client would. Rejects with the verifier's message. */
 type Verify = (presented: Presented) => Promise<void>;
 
 const VERIFIERS: [string, Verify][] = [

@@ -2,10 +2,10 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { frame, Unframer } from "../packets/frames.ts";
 
-/** What a server does with the queries of one connection; called anew for each connection. */
+/** A server's treatment of the queries of one connection; called for each connection. */
 export type Behaviour = (connection: DotConnection) => (query: Uint8Array) => void | Promise<void>;
 
-/** How a connection came to its end, told by the first sign of it. */
+/** How a connection ended, by its first sign. */
 export type Ending =
   | "client end"
   | "client reset"
@@ -14,13 +14,13 @@ export type Ending =
   | "server reset"
   | "handshake failed";
 
-/** What the connection tells its server. */
+/** Notifications from a connection to its server. */
 export interface Observer {
-  /** What the server does at present. */
+  /** The server's current behavior. */
   behaviour(): Behaviour;
   secured(): void;
   received(query: Uint8Array): void;
-  /** A behaviour threw: a fault of the test, not of what is tested. */
+  /** A behavior threw: a fault of the test. */
   failed(error: unknown): unknown;
 }
 
@@ -159,7 +159,7 @@ export class DotConnection {
     }
   }
 
-  /** Never rejects: what goes wrong is told to the observer. */
+  /** Never rejects: errors go to the observer. */
   async #answer(query: Uint8Array): Promise<void> {
     this.#handling++;
     try {

@@ -2,7 +2,7 @@
  * A DNS-over-TLS server for tests (RFC 7858): real sockets, real TLS, and every misbehaviour by script.
  *
  * `node:net` with `node:tls` on top of it, not `Deno.listenTls`: only it can send a RST, half-close, turn Nagle's
- * algorithm off, tell the server name, and change the certificate between two connections.
+ * algorithm off, record the server name, and change the certificate between two connections.
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { TLSSocket, type TLSSocketOptions } from "node:tls";
@@ -40,7 +40,7 @@ export class DotServer implements AsyncDisposable {
   certificate: Certificate;
   /** May be replaced at any time, for open connections, too: they follow with their next query. */
   behaviour: Behaviour;
-  /** What becomes of the next TCP connections; may be replaced at any time. */
+  /** Treatment of the next TCP connections; can be replaced at any time. */
   admission: Admission;
   readonly hostname: string;
   /** How many TCP connections were accepted. */

@@ -10,7 +10,7 @@ export type PlainAnswers = (query: Uint8Array) => readonly Uint8Array[];
 
 export interface PlainDnsOptions {
   readonly udp: PlainAnswers;
-  /** Over TCP; unless told, the same. */
+  /** Over TCP; default: the same. */
   readonly tcp?: PlainAnswers;
 }
 

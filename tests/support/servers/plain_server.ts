@@ -6,7 +6,7 @@ import { Changes } from "../within.ts";
 
 /**
  * A TCP server without TLS that keeps every octet it is sent: where a client that must speak TLS is led astray, to
- * see that it says nothing in clear.
+ * see that it sends nothing in clear text.
  */
 export class PlainServer implements AsyncDisposable {
   readonly address: Address;

@@ -1,4 +1,4 @@
-/** What stands between a client and a server on a bad path, and looks at every octet of it. */
+/** A relay between client and server that delays, drops and records bytes. */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Address } from "../clients/plain_client.ts";
 import { concat } from "../packets/frames.ts";
@@ -11,7 +11,7 @@ export interface Path {
   delayUp: number;
   /** Milliseconds from the server to the client. */
   delayDown: number;
-  /** The part of what is sent that is lost and sent again, which holds up all behind it as TCP does; 0 to 1. */
+  /** Share of segments that are lost and sent again, 0 to 1. Later data waits for them, as in TCP. */
   loss: number;
   /** Whatever arrives is swallowed, the ends of connections included: a path that died without a word. */
   blackHole: boolean;
