@@ -28,6 +28,7 @@ export const Type = {
   DS: 43,
   RRSIG: 46,
   NSEC: 47,
+  DNSKEY: 48,
   NSEC3: 50,
   SVCB: 64,
   HTTPS: 65,
@@ -53,9 +54,16 @@ export const EdnsOption = {
 /** INFO-CODEs of extended DNS errors (RFC 8914 §4). */
 export const ExtendedError = {
   OTHER: 0,
+  UNSUPPORTED_DNSKEY_ALGORITHM: 1,
   STALE_ANSWER: 3,
   FORGED_ANSWER: 4,
+  DNSSEC_INDETERMINATE: 5,
   DNSSEC_BOGUS: 6,
+  SIGNATURE_EXPIRED: 7,
+  SIGNATURE_NOT_YET_VALID: 8,
+  DNSKEY_MISSING: 9,
+  RRSIGS_MISSING: 10,
+  NO_ZONE_KEY_BIT_SET: 11,
   NSEC_MISSING: 12,
   CACHED_ERROR: 13,
   BLOCKED: 15,
@@ -65,6 +73,7 @@ export const ExtendedError = {
   NOT_SUPPORTED: 21,
   NO_REACHABLE_AUTHORITY: 22,
   NETWORK_ERROR: 23,
+  UNSUPPORTED_NSEC3_ITERATIONS: 27,
   INVALID_QUERY_TYPE: 30,
 } as const;
 
@@ -86,7 +95,6 @@ const NAMES = new Map<number, string>(
     NAPTR: 35,
     DNAME: 39,
     SSHFP: 44,
-    DNSKEY: 48,
     TLSA: 52,
     SMIMEA: 53,
     CDS: 59,

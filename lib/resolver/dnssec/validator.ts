@@ -1,0 +1,188 @@
+/**
+ * DNSSEC validation (RFC 4033 to 4035, 5155, 6840) between the filters and the upstreams of one tree of names. The folder
+ * imports `dns/` and the types of its neighbors only. Deliberately absent: automatic updates of trust anchors (RFC 5011),
+ * SHA-1 (RFC 9905), and validation for clients that set CD.
+ *
+ * A query is sent as our own with DO and CD set: the upstream answers with all proofs, and does not hide what it finds bogus.
+ */
+import { Class, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { compressOwners } from "../../dns/compose/compress.ts";
+import { expandRecord } from "../../dns/compose/decompress.ts";
+import { FormatError } from "../../dns/format_error.ts";
+import { HEADER, Message } from "../../dns/message.ts";
+import { skipPlainName } from "../../dns/name.ts";
+import { OPT_FIXED, writeOpt } from "../../dns/edns.ts";
+import { readUint16, RecordCursor, writeUint16 } from "../../dns/records.ts";
+import { composeReason } from "../../dns/compose/reply.ts";
+import { composeResponse } from "../../dns/compose/local_response.ts";
+import { readTtl, writeTtl } from "../../dns/records.ts";
+import { UpstreamError } from "../../core/errors.ts";
+import { isAnswer, isProof } from "../cache/cacheability.ts";
+import { ownQuery } from "../../core/internal_query.ts";
+import type { Query, Resolver } from "../../core/resolver.ts";
+import { Chain } from "./chain.ts";
+import { Judge, type Judgment } from "./judgment.ts";
+import { WorkBudget } from "./limits.ts";
+import type { TrustAnchors } from "./trust_anchors.ts";
+import { indeterminate, type Verdict } from "./verdict.ts";
+import type { VerificationQueue } from "./verification_queue.ts";
+
+export interface ValidatorOptions extends TrustAnchors {
+  /** The upstreams. */
+  readonly next: Resolver;
+  /** Called with each verdict and the name asked for, as people write it. */
+  readonly onVerdict: (verdict: Verdict, name: string) => void;
+  readonly queue: VerificationQueue;
+  /** In ms, on the clock of deadlines. */
+  readonly now: () => number;
+  /** In ms since 1970. */
+  readonly wallClock: () => number;
+}
+
+export class Validator implements Resolver {
+  readonly #options: ValidatorOptions;
+  readonly #chain: Chain;
+
+  constructor(options: ValidatorOptions) {
+    this.#options = options;
+    this.#chain = new Chain({
+      ...options,
+      ask: async (name, type, { deadline }) =>
+        await options.next.resolve(ownQuery(composeQuestion(name, type), deadline)),
+    });
+  }
+
+  resolve(query: Query): Message | Promise<Message> {
+    const { message } = query;
+    if ((message.flags & Flag.CD) !== 0 || message.class !== Class.IN) return this.#passOn(query);
+    return this.#validate(query);
+  }
+
+  /** Without AD, which only our own verdict can set. */
+  #passOn(query: Query): Message | Promise<Message> {
+    const response = this.#options.next.resolve(query);
+    return response instanceof Promise ? response.then(withoutAd) : withoutAd(response);
+  }
+
+  async #validate(query: Query): Promise<Message> {
+    const response = await this.#options.next.resolve({ ...query, message: withoutChecking(query.message) });
+    const own = query.message; // a copy by now: see `Query`
+    if (!isAnswer(response) || !response.hasQuestion) return withoutAd(response);
+    if ((own.flags & Flag.RD) === 0 && isReferral(response)) return withoutAd(response);
+    const { verdict, valid } = await this.#judge(response, new WorkBudget(query.deadline));
+    this.#options.onVerdict(verdict, own.name);
+    switch (verdict.status) {
+      case "secure":
+        return compose(own, response, valid);
+      case "insecure":
+        return compose(own, response, undefined, reasonOf(verdict));
+      default:
+        return composeResponse(own, {
+          rcode: Rcode.SERVFAIL,
+          authoritative: false,
+          extendedErrors: [reasonOf(verdict)!],
+        });
+    }
+  }
+
+  async #judge(response: Message, budget: WorkBudget): Promise<Judgment> {
+    try {
+      return await new Judge(this.#chain, this.#options.queue, budget, response).judge();
+    } catch (error) {
+      if (error instanceof UpstreamError) {
+        this.#options.onVerdict(indeterminate(error.message), response.name);
+      }
+      if (!(error instanceof FormatError)) throw error;
+      return { verdict: indeterminate(`the answer is malformed: ${error.message}`), valid: new Map() };
+    }
+  }
+}
+
+/** Our own OPT record says this, in bytes; over TLS it does not matter. */
+const UDP_SIZE = 1232;
+
+/** The query as the upstream gets it: with DO and CD. */
+function withoutChecking({ bytes, questionEnd, flags }: Message): Message {
+  const copy = new Uint8Array(questionEnd + OPT_FIXED);
+  copy.set(bytes.subarray(0, questionEnd));
+  writeUint16(copy, 2, flags | Flag.CD);
+  copy.fill(0, 6, HEADER);
+  copy[HEADER - 1] = 1;
+  writeOpt(copy, questionEnd, UDP_SIZE, true);
+  return Message.parse(copy);
+}
+
+/** A query of our own for records of the chain of trust. */
+function composeQuestion(name: Uint8Array, type: number): Message {
+  const bytes = new Uint8Array(HEADER + name.length + 4);
+  writeUint16(bytes, 2, Flag.RD);
+  writeUint16(bytes, 4, 1);
+  bytes.set(name, HEADER);
+  writeUint16(bytes, HEADER + name.length, type);
+  writeUint16(bytes, HEADER + name.length + 2, Class.IN);
+  return withoutChecking(Message.parse(bytes));
+}
+
+/** Whether a server that does not recurse names other servers (RFC 1034 §4.3.1). */
+function isReferral({ bytes, questionEnd }: Message): boolean {
+  if (readUint16(bytes, 6) !== 0) return false;
+  let hasServers = false;
+  const cursor = new RecordCursor(bytes, questionEnd);
+  while (cursor.next() && cursor.section === "authority") {
+    if (cursor.type === Type.SOA) return false;
+    hasServers ||= cursor.type === Type.NS;
+  }
+  return hasServers;
+}
+
+function withoutAd(response: Message): Message {
+  if ((response.flags & Flag.AD) === 0) return response;
+  const bytes = response.bytes.slice();
+  bytes[3] = bytes[3]! & ~Flag.AD;
+  return Message.parse(bytes);
+}
+
+/**
+ * The response as the client gets it: without proofs unless it has set DO (RFC 4035 §3.2.1).
+ *
+ * @param valid of a secure response, the records that are valid with their TTLs: others are left out of answer and
+ * authority, since AD is for all of both sections (RFC 4035 §3.2.3)
+ */
+function compose(
+  query: Message,
+  response: Message,
+  valid: ReadonlyMap<number, number> | undefined,
+  reason?: Uint8Array,
+): Message {
+  const { bytes, questionEnd, recordsEnd, rcode, flags, edns } = response;
+  const wantsProofs = query.edns?.dnssecOk ?? false;
+  const kept = { answer: [] as Uint8Array[], authority: [] as Uint8Array[], additional: [] as Uint8Array[] };
+  const cursor = new RecordCursor(bytes, questionEnd);
+  for (let position = 0; cursor.next() && cursor.start < recordsEnd; position++) {
+    const { section, type } = cursor;
+    if (!wantsProofs && isProof(type) && type !== query.type) continue;
+    const ttl = valid?.get(position);
+    if (valid && ttl === undefined && section !== "additional") continue;
+    const record = expandRecord(bytes, cursor);
+    const ttlAt = skipPlainName(record, 0) + 4;
+    if (ttl !== undefined) writeTtl(record, ttlAt, Math.min(ttl, readTtl(record, ttlAt)));
+    kept[section].push(record);
+  }
+  const { answer: answers, authority, additional } = kept;
+  compressOwners(query, [answers, authority, additional]);
+  return composeResponse(query, {
+    rcode,
+    authoritative: false,
+    authenticated: valid !== undefined,
+    truncated: (flags & Flag.TC) !== 0,
+    answers,
+    authority,
+    additional,
+    extendedErrors: [...reason ? [reason] : [], ...edns?.extendedErrors() ?? []],
+  });
+}
+
+/** The verdict's extended error; undefined where it needs none. */
+function reasonOf({ code, reason }: Exclude<Verdict, { status: "secure" }>): Uint8Array | undefined {
+  return code === undefined ? undefined : composeReason({ code, text: reason });
+}

@@ -1,0 +1,75 @@
+/**
+ * Checks of signatures, one per turn of the event loop. The platform computes a signature on the thread that asks, also
+ * through WebCrypto, and that takes 0.1 ms (Ed25519) to some ms (P-384, RSA with 4096 bits): between two of them the front
+ * end answers what has arrived.
+ */
+import { UpstreamError } from "../../core/errors.ts";
+import { isSignedBy, type ZoneKey } from "./keys.ts";
+import { MAX_WAITING, VERIFICATIONS_PER_SECOND } from "./limits.ts";
+
+interface Job {
+  readonly key: ZoneKey;
+  readonly data: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly deadline: number;
+  readonly outcome: PromiseWithResolvers<boolean>;
+}
+
+export class VerificationQueue implements Disposable {
+  /** Signatures verified so far. */
+  verified = 0;
+  readonly #waiting: Job[] = [];
+  readonly #now: () => number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #second = 0;
+  #inThisSecond = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Whether the signature is that of the data by this key. Rejects with `UpstreamError` where its turn does not come in time. */
+  verify(key: ZoneKey, data: Uint8Array, signature: Uint8Array, deadline: number): Promise<boolean> {
+    if (this.#waiting.length >= MAX_WAITING) return Promise.reject(tooBusy("overloaded"));
+    const outcome = Promise.withResolvers<boolean>();
+    this.#waiting.push({ key, data, signature, deadline, outcome });
+    if (this.#timer === undefined) this.#run();
+    return outcome.promise;
+  }
+
+  /** Those that wait are rejected. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const { outcome } of this.#waiting.splice(0)) outcome.reject(tooBusy("closed"));
+  }
+
+  /** Verifies the first signature in the queue. The timer marks the turn as used until the next one. */
+  #run(): void {
+    this.#timer = undefined;
+    const now = this.#now();
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) [this.#second, this.#inThisSecond] = [second, 0];
+    if (this.#inThisSecond >= VERIFICATIONS_PER_SECOND) {
+      if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#run(), 1000 - now % 1000);
+      return;
+    }
+    const job = this.#waiting.shift();
+    if (!job) return;
+    this.#timer = setTimeout(() => this.#run(), 0);
+    const { key, data, signature, deadline, outcome } = job;
+    if (now >= deadline) return outcome.reject(tooBusy("timed out"));
+    this.#inThisSecond++;
+    this.verified++;
+    outcome.resolve(isSignedBy(key, data, signature));
+  }
+}
+
+function tooBusy(failure: "overloaded" | "timed out" | "closed"): UpstreamError {
+  return new UpstreamError(failure, {
+    upstream: "DNSSEC validation",
+    phase: "read",
+    detail: "signatures wait for their check",
+    sent: false,
+  });
+}
