@@ -11,6 +11,9 @@ import { SnapshotFile } from "./resolver/cache/snapshot_file.ts";
 import { Singleflight } from "./resolver/singleflight.ts";
 import { Balancer } from "./resolver/balance/balancer.ts";
 import { probeQuery } from "./core/internal_query.ts";
+import { anchorsBelow, parseTrustAnchors } from "./resolver/dnssec/trust_anchors.ts";
+import { Validator } from "./resolver/dnssec/validator.ts";
+import { VerificationQueue } from "./resolver/dnssec/verification_queue.ts";
 import { Limiter } from "./resolver/cache/writer.ts";
 import type { Resolver } from "./core/resolver.ts";
 import { Router } from "./resolver/balance/router.ts";
@@ -50,10 +53,12 @@ export class Forwarder implements Disposable {
     this.#upstreams = owned.use(new UpstreamRegistry(options, previous && previous.#upstreams));
     const { upstreams, routes } = options.config;
     this.policy = owned.use(this.#makePolicy(previous !== undefined));
-    const otherwise = this.policy.behind(this.#choose(upstreams));
-    const router = routes.length === 0
-      ? otherwise
-      : new Router(new Map(routes.map((route) => [route.domain, this.#choose(route.upstreams)])), otherwise);
+    const validated = this.#validation(owned);
+    const otherwise = this.policy.behind(validated(this.#choose(upstreams)));
+    const router = routes.length === 0 ? otherwise : new Router(
+      new Map(routes.map(({ domain, upstreams }) => [domain, validated(this.#choose(upstreams), domain)])),
+      otherwise,
+    );
     const store = previous && this.#reusableStore(previous);
     this.cache = owned.use(this.#remember(router, store));
     this.#cacheFile = owned.use(this.cache && this.#openCacheFile(this.cache));
@@ -159,6 +164,23 @@ export class Forwarder implements Disposable {
     });
   }
 
+  /** Puts a validator before the upstreams of a tree of names: of a route's domain, or of all other names. */
+  #validation(owned: DisposableStack): (next: Resolver, domain?: string) => Resolver {
+    const { config, observe, now } = this.#options;
+    const { dnssec, trustAnchors, insecureDomains, routes } = config;
+    if (dnssec === "pass") return (next) => next;
+    const queue = owned.use(new VerificationQueue(now));
+    const common = { queue, observe, now, wallClock: Date.now };
+    // What is behind a route is unknown to the world above it, which would deny it.
+    const world = parseTrustAnchors(trustAnchors, [
+      ...insecureDomains,
+      ...routes.map(({ domain }) => domain),
+    ]);
+    const inside = parseTrustAnchors(trustAnchors, insecureDomains);
+    return (next, domain) =>
+      new Validator({ next, ...common, ...domain === undefined ? world : anchorsBelow(inside, domain) });
+  }
+
   #choose(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstreams.getOrCreate(address));
@@ -173,7 +195,9 @@ function ttlLimits({ minTtl, maxTtl }: Config): TtlLimits {
 /** What is cached that would be answered otherwise now, by others or under other conditions. */
 function staleEntries(before: Config, now: Config): FlushSelection[] {
   const isSafer = before.opportunistic && !now.opportunistic;
-  if (isSafer || rebinding(before) !== rebinding(now)) return ["all"];
+  if (isSafer || rebinding(before) !== rebinding(now) || validationOf(before) !== validationOf(now)) {
+    return ["all"];
+  }
   const [old, current] = [before, now].map(({ routes }) =>
     new Map(routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label).join()]))
   ) as [Map<string, string>, Map<string, string>];
@@ -185,7 +209,11 @@ function staleEntries(before: Config, now: Config): FlushSelection[] {
 /** In one text what it depends on which answers are right: those that were saved under another are not to be given. */
 function policyFingerprint(config: Config): string {
   const routes = config.routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]);
-  return JSON.stringify([routes, config.opportunistic, rebinding(config)]);
+  return JSON.stringify([routes, config.opportunistic, rebinding(config), validationOf(config)]);
+}
+
+function validationOf({ dnssec, trustAnchors, insecureDomains }: Config): string {
+  return JSON.stringify(dnssec === "validate" ? [trustAnchors, insecureDomains] : dnssec);
 }
 
 function rebinding({ policy: { rebindProtection, rebindAllow, records } }: Config): string {

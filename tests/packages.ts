@@ -19,6 +19,7 @@ export const PROGRAMS = {
   "certtool": { packages: "gnutls-bin" },
   "chromium": { packages: "chromium" },
   "debootstrap": { packages: "debootstrap", needsRoot: true },
+  "delv": { packages: "bind9-dnsutils" },
   "dig": { packages: "bind9-dnsutils" },
   "dnsperf": { packages: "dnsperf" },
   "dnssec-dsfromkey": { packages: "bind9-utils" },

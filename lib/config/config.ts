@@ -44,6 +44,12 @@ export interface Config {
   /** 0 for never. */
   readonly serveStale: number;
   readonly rrsetOrder: Value<"rrset-order">;
+  readonly dnssec: Value<"dnssec">;
+  /** Paths. */
+  readonly trustAnchorFiles: readonly string[];
+  /** Texts of those files; see `readFiles`. */
+  readonly trustAnchors: readonly string[];
+  readonly insecureDomains: readonly string[];
   readonly stateDir: string | undefined;
   readonly policy: PolicyConfig;
   readonly admin: Value<"admin"> | undefined;
@@ -130,6 +136,10 @@ export function composeConfig(given: OptionSources): Config {
     maxTtl: value("max-ttl"),
     serveStale: value("serve-stale"),
     rrsetOrder: value("rrset-order"),
+    dnssec: value("dnssec"),
+    trustAnchorFiles: distinct(said("trust-anchor"), values("trust-anchor"), (path) => path),
+    trustAnchors: [],
+    insecureDomains: values("insecure-domain"),
     stateDir: values("state-dir")[0],
     policy: composePolicy(values),
     ...admin(values("admin")[0], values("admin-token-file")[0]),

@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
 import { UsageError } from "../core/errors.ts";
 import { type ReadFile, readTextFile } from "../platform/read_file.ts";
+import { parseAnchors } from "../resolver/dnssec/trust_anchors.ts";
 import type { UpstreamAddress } from "../upstream/address.ts";
 import { readClientCertificate } from "../upstream/dial/client_certificate.ts";
 import { splitCertificates } from "../upstream/dial/pem.ts";
@@ -23,7 +24,7 @@ const SHORTEST_TOKEN = 16;
 export function readFiles(config: Config, read: ReadFile = readTextFile): LoadedFiles {
   const { ca, adminTokenFile } = config;
   return {
-    config: withClientCertificates(config, read),
+    config: withTrustAnchors(withClientCertificates(config, read), read),
     caCerts: ca === undefined ? [] : readCertificates(ca, read),
     token: adminTokenFile === undefined ? undefined : readToken(adminTokenFile, read),
   };
@@ -86,6 +87,21 @@ function withClientCertificates(config: Config, read: ReadFile): Config {
       each.kind === "tls" ? { ...each, upstream: load(each.upstream) } : each
     ),
   };
+}
+
+/** The texts travel with the configuration, so that all threads have the same. */
+function withTrustAnchors(config: Config, read: ReadFile): Config {
+  const trustAnchors = config.trustAnchorFiles.map((file) => {
+    const text = read("--trust-anchor", file);
+    try {
+      parseAnchors(text);
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+      throw new UsageError(`--trust-anchor: "${file}": ${cause.message}`, { cause });
+    }
+    return text;
+  });
+  return { ...config, trustAnchors };
 }
 
 function readToken(file: string, read: ReadFile): string {

@@ -194,6 +194,29 @@ export const OPTIONS = {
     description:
       "Order of the addresses in a cached answer: a different one first each time, or as they came.",
   },
+  dnssec: {
+    placeholder: "MODE",
+    ...oneOf("pass", "validate"),
+    default: "pass",
+    description:
+      "Pass DNSSEC records on and trust the upstream's AD bit, or validate every answer here (docs/dnssec.md).",
+  },
+  "trust-anchor": {
+    placeholder: "FILE",
+    accepts: "a file of DS or DNSKEY records as in zone files",
+    parse: (text: string) => [text],
+    default: undefined,
+    repeatable: true,
+    description: "Keys that DNSSEC validation begins with; those of the root replace the built-in ones.",
+  },
+  "insecure-domain": {
+    placeholder: "DOMAIN",
+    accepts: "a domain",
+    parse: parseDomain,
+    default: undefined,
+    repeatable: true,
+    description: "A domain whose names are not validated, nor those below it (RFC 7646).",
+  },
   "state-dir": {
     placeholder: "DIRECTORY",
     accepts: "a directory, made if it is not there",

@@ -4,7 +4,7 @@
  */
 
 import type { UpstreamError } from "./errors.ts";
-import type { Client, Query } from "./resolver.ts";
+import type { Client, Query, ValidationStatus } from "./resolver.ts";
 
 /** One event per answer, and one per change of state. */
 export type Event =
@@ -14,6 +14,7 @@ export type Event =
   | Hits
   | RejectedMessage
   | Denied
+  | Validated
   | InternalError
   | ThreadChange
   | UpstreamChange
@@ -79,6 +80,17 @@ export interface Denied {
   readonly reason: DenialReason;
   /** Whether the client got a response: REFUSED, or truncated by the rate limit. */
   readonly answered: boolean;
+}
+
+/** A response was validated (RFC 4033 §5). */
+export interface Validated {
+  readonly kind: "validated";
+  /** The name asked for, as people write it. */
+  readonly name: string;
+  readonly status: ValidationStatus;
+  /** INFO-CODE (RFC 8914 §4) and words; absent where the response is secure. */
+  readonly code?: number | undefined;
+  readonly reason?: string | undefined;
 }
 
 export type DenialReason = "not allowed" | "rate limit";

@@ -11,6 +11,9 @@ export interface Client {
 /** Where an answer came from; or what it was kept from the client by: a block list, or another filter. */
 export type Source = "upstream" | "cache" | "stale" | "local" | "blocked" | "filtered";
 
+/** The outcomes of DNSSEC validation (RFC 4033 §5). */
+export type ValidationStatus = "secure" | "insecure" | "bogus" | "indeterminate";
+
 /** Facts gathered on the way, for the one event that tells of the answer. */
 export interface Trace {
   source: Source;
@@ -22,6 +25,8 @@ export interface Trace {
   hedges?: number;
   /** The label of the block list that keeps the answer back; absent where none does. */
   list?: string;
+  /** The outcome of DNSSEC validation here; absent where the answer was not validated for this query. */
+  dnssec?: ValidationStatus;
 }
 
 /**

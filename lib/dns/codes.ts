@@ -55,6 +55,7 @@ export const EdnsOption = {
 export const ExtendedError = {
   OTHER: 0,
   UNSUPPORTED_DNSKEY_ALGORITHM: 1,
+  UNSUPPORTED_DS_DIGEST_TYPE: 2,
   STALE_ANSWER: 3,
   FORGED_ANSWER: 4,
   DNSSEC_INDETERMINATE: 5,

@@ -34,6 +34,7 @@ export interface Counts {
   readonly defects: number;
   readonly fileErrors: ReadonlyMap<string, number>;
   readonly reloads: ReadonlyMap<string, number>;
+  readonly validations: ReadonlyMap<string, number>;
 }
 
 interface UpstreamCounts {
@@ -91,6 +92,8 @@ export class Counters {
   readonly fileErrors = new Map<string, number>();
   /** By "success" and "failure". */
   readonly reloads = new Map<string, number>();
+  /** By status and the code of its extended error, as "bogus/7". */
+  readonly validations = new Map<string, number>();
 
   readonly observe = (event: Event): void => {
     switch (event.kind) {
@@ -120,6 +123,8 @@ export class Counters {
         return increase(this.fileErrors, "cache");
       case "query log error":
         return increase(this.fileErrors, "query log");
+      case "validated":
+        return increase(this.validations, `${event.status}/${event.code ?? ""}`);
       case "reload":
         return increase(this.reloads, event.failure === undefined ? "success" : "failure");
     }
@@ -147,17 +152,33 @@ export class Counters {
 
   get counts(): Counts {
     const { answers, durations, upstreams, retries, hedges, clientsRefused, socketTrouble, defects } = this;
-    const { fileErrors, reloads } = this;
+    const { fileErrors, reloads, validations } = this;
     const [turnedAway, denials] = [this.#turnedAwayCounts, this.#denialCounts];
     const numbers = { retries, hedges, clientsRefused, socketTrouble, defects };
-    return { answers, durations, turnedAway, denials, upstreams, fileErrors, reloads, ...numbers };
+    return {
+      answers,
+      durations,
+      turnedAway,
+      denials,
+      upstreams,
+      fileErrors,
+      reloads,
+      validations,
+      ...numbers,
+    };
   }
 
   /** Forgets what it has counted for what several threads have. */
   replaceWithSum(threads: readonly Counts[]): void {
     this.answers.fill(0);
     for (const each of this.durations) each.clear();
-    const maps = [this.#turnedAwayCounts, this.#denialCounts, this.fileErrors, this.reloads];
+    const maps = [
+      this.#turnedAwayCounts,
+      this.#denialCounts,
+      this.fileErrors,
+      this.reloads,
+      this.validations,
+    ];
     for (const each of [...maps, this.upstreams]) each.clear();
     this.retries =
       this.hedges =
@@ -175,6 +196,7 @@ export class Counters {
     addAll(this.#denialCounts, counts.denials);
     addAll(this.fileErrors, counts.fileErrors);
     addAll(this.reloads, counts.reloads);
+    addAll(this.validations, counts.validations);
     for (const [label, { exchanges, handshakes, closed, failures }] of counts.upstreams) {
       const own = this.#of(label);
       own.exchanges.addAll(exchanges);

@@ -74,6 +74,8 @@ function repeatable(event: Event): string | undefined {
       return `trouble with the ${event.transport} socket on ${event.address}`;
     case "unauthenticated":
       return `connections to ${event.upstream} without authentication`;
+    case "validated":
+      return event.status === "bogus" ? "bogus DNSSEC answers" : undefined;
     case "query log error":
       return "losses of the query log";
     case "internal error":
@@ -119,6 +121,9 @@ function say(event: Event): void {
       });
     case "rejected":
       return log.isEnabledFor("debug") ? log.debug(TURNED_AWAY, turnedAwayFacts(event)) : undefined;
+    case "validated":
+      if (event.status !== "bogus") return;
+      return log.warning("DNSSEC: the answer for {name} is bogus: {reason}", { ...event });
     case "denied":
       return log.isEnabledFor("debug") ? log.debug(DENIED, deniedFacts(event)) : undefined;
     case "connection rejected":

@@ -80,6 +80,15 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: O
     () => [...counters.fileErrors].map(([use, value]) => ({ labels: { use }, value })),
   );
   to.counter(
+    "dot_proxy_dnssec_validations_total",
+    "Responses validated, by status and by the code of the extended DNS error (RFC 8914).",
+    () =>
+      [...counters.validations].map(([key, value]) => {
+        const [status = "", code = ""] = key.split("/");
+        return { labels: { status, code }, value };
+      }),
+  );
+  to.counter(
     "dot_proxy_reloads_total",
     "Reloads of the configuration; after a failure the one before stays in force.",
     () => [...counters.reloads].map(([result, value]) => ({ labels: { result }, value })),

@@ -86,10 +86,21 @@ export function queryLine(event: Answered, time: Date, format: QueryFormat, deta
     attempts: trace.attempts,
     upstream: trace.upstream ?? "-",
   };
-  const { list } = trace;
+  const { list, dnssec } = trace;
   if (format === "json") {
-    return JSON.stringify({ ...facts, ...list && { list }, ...error && { error: error.message } }) + "\n";
+    return JSON.stringify({
+      ...facts,
+      ...list && { list },
+      ...dnssec && { dnssec },
+      ...error && { error: error.message },
+    }) + "\n";
   }
-  const why = error ? ` ${error.phase}: ${error.failure}` : list ? ` list: ${list}` : "";
+  const why = error
+    ? ` ${error.phase}: ${error.failure}`
+    : list
+    ? ` list: ${list}`
+    : dnssec
+    ? ` dnssec: ${dnssec}`
+    : "";
   return Object.values(facts).join(" ") + why + "\n";
 }

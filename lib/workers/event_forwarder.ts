@@ -14,6 +14,9 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
 /** Those that strangers bring about, one for each packet: only where somebody wants each of them. */
 const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "rejected", "denied"]);
 
+/** Others that strangers can cause at will. */
+const DROPPABLE: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["connection rejected", "validated"]);
+
 /** Events that may wait to be taken: a second of many queries. What a busy main thread cannot take is left out. */
 const MAX_UNTAKEN = 20_000;
 
@@ -39,7 +42,9 @@ export class EventForwarder {
     // The first answer on a connection proves that the upstream is there; more of them would be one for each query.
     if (event.kind === "exchanged" && !this.#fresh.delete(event.upstream)) return;
     if (FREQUENT.has(event.kind) && !this.wantsEach) return;
-    if (this.#untaken >= MAX_UNTAKEN && (FREQUENT.has(event.kind) || event.kind === "connection rejected")) {
+    // Each thread counts its own; the log names bogus answers only.
+    if (event.kind === "validated" && event.status !== "bogus") return;
+    if (this.#untaken >= MAX_UNTAKEN && (FREQUENT.has(event.kind) || DROPPABLE.has(event.kind))) {
       if (event.kind === "answered") this.lost++;
       return;
     }

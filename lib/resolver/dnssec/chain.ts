@@ -11,6 +11,7 @@ import { DenialRecords } from "./denial/denial_records.ts";
 import {
   type Delegation,
   isDelegationOf,
+  isUsableAlgorithm,
   isUsableDelegation,
   parseDelegation,
   parseZoneKey,
@@ -22,12 +23,12 @@ import type { TrustAnchors } from "./trust_anchors.ts";
 import {
   type Bogus,
   bogus,
+  canonicalText,
   describe,
   type Indeterminate,
   indeterminate,
   type Insecure,
   insecure,
-  nameText,
 } from "./verdict.ts";
 import type { VerificationQueue } from "./verification_queue.ts";
 
@@ -80,22 +81,21 @@ export class Chain {
 
   /** The deepest zone that the name is in or at the top of. Rejects with `UpstreamError`. */
   async zoneOf(name: CanonicalName, budget: WorkBudget): Promise<Zone> {
-    // The longest ancestor that is known, and from there downwards: no recursion, whatever the depth of the name.
+    const { anchors, insecure, now } = this.#options;
+    // From the closest ancestor that is known or configured, downwards: no recursion, whatever the depth of the name.
     const missing: CanonicalName[] = [];
     let zone: Zone | undefined;
-    for (let at = name; zone === undefined; at = parentName(at)) {
+    for (let at = name;; at = parentName(at)) {
       const known = this.#entries.get(at);
-      if (known && this.#options.now() < known.expiresAt) {
+      if (known && now() < known.expiresAt) {
         zone = await known.zone;
         break;
       }
       missing.push(at);
-      if (at === ROOT_NAME) break;
+      if (insecure.has(at) || anchors.has(at) || at === ROOT_NAME) break;
     }
     for (const next of missing.reverse()) {
-      // Below an unsigned or bogus zone only another anchor makes a difference.
-      const isSettled = zone !== undefined && zone.status !== "secure" && !this.#options.anchors.has(next);
-      if (!isSettled) zone = await this.#enter(next, zone, budget);
+      if (zone === undefined || zone.status === "secure") zone = await this.#enter(next, zone, budget);
     }
     return zone!;
   }
@@ -126,17 +126,17 @@ export class Chain {
   async #find(name: CanonicalName, parent: Zone | undefined, budget: WorkBudget): Promise<Found> {
     const { anchors, insecure: insecureNames } = this.#options;
     try {
+      if (insecureNames.has(name)) {
+        return { zone: insecure(`${canonicalText(name)} is configured as insecure`), ttl: MAX_TTL };
+      }
       const anchor = anchors.get(name);
       if (anchor) return await this.#enterSigned(name, anchor, MAX_TTL, budget);
-      if (insecureNames.has(name)) {
-        return { zone: insecure(`${nameText(name)} is configured as insecure`), ttl: MAX_TTL };
-      }
       if (parent === undefined) return { zone: insecure("no trust anchor is above the name"), ttl: MAX_TTL };
       if (parent.status !== "secure") return { zone: parent, ttl: BOGUS_TTL };
       return await this.#findDelegation(name, parent, budget);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      return failed(bogus(ExtendedError.DNSSEC_BOGUS, `${nameText(name)}: ${error.message}`));
+      return failed(bogus(ExtendedError.DNSSEC_BOGUS, `${canonicalText(name)}: ${error.message}`));
     }
   }
 
@@ -189,11 +189,11 @@ export class Chain {
     const records = new DenialRecords(parent.name, proofs, budget);
     const denial = records.denyType(name, Type.DS);
     if (denial.kind === "insecure") {
-      return { zone: insecure(`${nameText(name)}: ${denial.reason}`, denial.code), ttl };
+      return { zone: insecure(`${canonicalText(name)}: ${denial.reason}`, denial.code), ttl };
     }
     if (denial.kind === "proven") {
       const zone = denial.isDelegation
-        ? insecure(`${nameText(name)} has no DS in ${nameText(parent.name)}`)
+        ? insecure(`${canonicalText(name)} has no DS in ${canonicalText(parent.name)}`)
         : parent;
       return { zone, ttl };
     }
@@ -201,7 +201,7 @@ export class Chain {
       const absence = records.denyName(name);
       if (absence.kind === "proven") return { zone: parent, ttl };
       if (absence.kind === "insecure") {
-        return { zone: insecure(`${nameText(name)}: ${absence.reason}`, absence.code), ttl };
+        return { zone: insecure(`${canonicalText(name)}: ${absence.reason}`, absence.code), ttl };
       }
     }
     return failed(
@@ -218,8 +218,11 @@ export class Chain {
   ): Promise<Found> {
     const usable = delegations.slice(0, LIMITS.delegations).filter(isUsableDelegation);
     if (usable.length === 0) {
-      const reason = `the DS records of ${nameText(name)} have no supported algorithm and digest`;
-      return { zone: insecure(reason, ExtendedError.UNSUPPORTED_DNSKEY_ALGORITHM), ttl: dsTtl };
+      const reason = `the DS records of ${canonicalText(name)} have no supported algorithm and digest`;
+      const code = delegations.some(({ algorithm }) => isUsableAlgorithm(algorithm))
+        ? ExtendedError.UNSUPPORTED_DS_DIGEST_TYPE
+        : ExtendedError.UNSUPPORTED_DNSKEY_ALGORITHM;
+      return { zone: insecure(reason, code), ttl: dsTtl };
     }
     const response = await this.#ask(name, Type.DNSKEY, budget);
     if ("status" in response) return failed(response);

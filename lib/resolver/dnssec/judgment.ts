@@ -2,7 +2,7 @@
  * The verdict on one response: from the name asked for over its aliases to the data or to the proof that there is none
  * (RFC 4035 §5, RFC 5155 §8). The verdict is that of the worst step.
  */
-import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
+import { ExtendedError, Rcode, rcodeName, Type } from "../../dns/codes.ts";
 import { HEADER, type Message } from "../../dns/message.ts";
 import { readUint16 } from "../../dns/records.ts";
 import { type CanonicalName, canonicalName, isWithinName, parentName, ROOT_NAME } from "./canonical.ts";
@@ -12,7 +12,16 @@ import { DenialRecords } from "./denial/denial_records.ts";
 import { LIMITS, type WorkBudget } from "./limits.ts";
 import { type RecordSet, recordSetsOf } from "./rrsets.ts";
 import { checkSet, type SecureZone, type ValidSet } from "./set_check.ts";
-import { type Bogus, bogus, describe, type Insecure, insecure, SECURE, type Verdict } from "./verdict.ts";
+import {
+  type Bogus,
+  bogus,
+  canonicalText,
+  describe,
+  type Insecure,
+  insecure,
+  SECURE,
+  type ValidationVerdict,
+} from "./verdict.ts";
 import type { VerificationQueue } from "./verification_queue.ts";
 
 /** A name has at most this many bytes (RFC 1035 §2.3.4). */
@@ -22,7 +31,7 @@ const MAX_SIGNERS = 2;
 
 /** A secure response and what of it is covered by the verdict. */
 export interface Judgment {
-  readonly verdict: Verdict;
+  readonly verdict: ValidationVerdict;
   /** TTL in seconds by position of the records that were found valid; see `RecordSet.positions`. */
   readonly valid: ReadonlyMap<number, number>;
 }
@@ -54,15 +63,17 @@ export class Judge {
     return { verdict: verdict.status === "secure" && this.#insecure || verdict, valid: this.#valid };
   }
 
-  async #follow(asked: CanonicalName): Promise<Verdict> {
-    const { type } = this.#response;
+  async #follow(asked: CanonicalName): Promise<ValidationVerdict> {
+    const { type, rcode } = this.#response;
     let name = asked;
     for (let aliases = 0; aliases <= LIMITS.aliases; aliases++) {
       if (type === Type.ANY || type === Type.RRSIG) return await this.#judgeAll(name);
       const data = this.#answer(name, type);
       const dname = this.#dnameAbove(name);
       const isSynthesized = dname !== undefined && type === Type.CNAME && data?.signatures.length === 0;
-      if (data && !isSynthesized) return await this.#judgeSet(data);
+      if (data && !isSynthesized) {
+        return rcode === Rcode.NOERROR ? await this.#judgeSet(data) : wrongRcode(name, rcode);
+      }
       const alias = dname ?? this.#answer(name, Type.CNAME);
       if (!alias) return await this.#judgeDenial(name, type);
       const verdict = await this.#judgeSet(alias);
@@ -73,7 +84,8 @@ export class Judge {
       }
       if (dname) {
         const synthesized = name.slice(0, name.length - dname.owner.length) + target;
-        if (synthesized.length > MAX_NAME) return SECURE; // YXDOMAIN (RFC 6672 §2.2)
+        // RFC 6672 §2.2.
+        if (synthesized.length > MAX_NAME) return rcode === Rcode.YXDOMAIN ? SECURE : wrongRcode(name, rcode);
         const isRight = this.#acceptSynthesized(name, synthesized);
         if (isSynthesized) {
           return isRight
@@ -108,7 +120,7 @@ export class Judge {
   }
 
   /** All sets of the answer. Signatures themselves are not signed, so an answer of them alone is insecure. */
-  async #judgeAll(name: CanonicalName): Promise<Verdict> {
+  async #judgeAll(name: CanonicalName): Promise<ValidationVerdict> {
     const { bytes, type } = this.#response;
     if (readUint16(bytes, 6) === 0) return await this.#judgeDenial(name, type);
     const sets = this.#sets.filter(({ section }) => section === "answer");
@@ -121,8 +133,8 @@ export class Judge {
   }
 
   /** Whether a set is valid, or in a zone that is not signed; with the proof that goes with a wildcard. */
-  async #judgeSet(set: RecordSet): Promise<Verdict> {
-    let failure: Verdict | undefined;
+  async #judgeSet(set: RecordSet): Promise<ValidationVerdict> {
+    let failure: ValidationVerdict | undefined;
     for (const signer of this.#signersOf([set], set.owner, set.type)) {
       const zone = await this.#chain.zoneOf(signer, this.#budget);
       if (zone.status === "indeterminate") return zone;
@@ -154,10 +166,12 @@ export class Judge {
   }
 
   /** Whether the name, or records of the type there, do not exist, or the name is in a zone that is not signed. */
-  async #judgeDenial(name: CanonicalName, type: number): Promise<Verdict> {
+  async #judgeDenial(name: CanonicalName, type: number): Promise<ValidationVerdict> {
+    const { rcode } = this.#response;
+    if (rcode === Rcode.YXDOMAIN) return wrongRcode(name, rcode);
     const proofs = this.#sets.filter(isDenialSet);
-    const isNameDenied = this.#response.rcode === Rcode.NXDOMAIN;
-    let failure: Verdict | undefined;
+    const isNameDenied = rcode === Rcode.NXDOMAIN;
+    let failure: ValidationVerdict | undefined;
     for (const signer of this.#signersOf(proofs, name, type)) {
       const zone = await this.#chain.zoneOf(signer, this.#budget);
       if (zone.status === "indeterminate") return zone;
@@ -208,7 +222,11 @@ export class Judge {
   }
 
   /** The last word where nothing was proven: an unsigned zone is insecure, and a signed one is bogus. */
-  async #withoutProof(name: CanonicalName, type: number, failure: Verdict): Promise<Verdict> {
+  async #withoutProof(
+    name: CanonicalName,
+    type: number,
+    failure: ValidationVerdict,
+  ): Promise<ValidationVerdict> {
     // The parent of a zone has its DS records (RFC 4035 §3.1.4.1).
     const home = type === Type.DS && name !== ROOT_NAME ? parentName(name) : name;
     const zone = await this.#chain.zoneOf(home, this.#budget);
@@ -230,8 +248,16 @@ export class Judge {
     return checkSet(set, zone, { queue: this.#queue, budget: this.#budget, time: this.#chain.time });
   }
 
-  #accept(set: RecordSet, ttl: number): Verdict {
+  #accept(set: RecordSet, ttl: number): ValidationVerdict {
     for (const position of set.positions) this.#valid.set(position, ttl);
     return SECURE;
   }
+}
+
+/** The RCODE is not signed: it has to follow from the records. */
+function wrongRcode(name: CanonicalName, rcode: number): Bogus {
+  return bogus(
+    ExtendedError.DNSSEC_BOGUS,
+    `${canonicalText(name)}: ${rcodeName(rcode)} contradicts the records`,
+  );
 }

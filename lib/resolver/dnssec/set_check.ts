@@ -5,7 +5,7 @@ import { isUsableAlgorithm, type ZoneKey } from "./keys.ts";
 import { LIMITS, type WorkBudget } from "./limits.ts";
 import type { RecordSet } from "./rrsets.ts";
 import { type Signature, signedData, wildcardOf } from "./signature.ts";
-import { type Bogus, bogus, describe, nameText } from "./verdict.ts";
+import { type Bogus, bogus, canonicalText, describe } from "./verdict.ts";
 import type { VerificationQueue } from "./verification_queue.ts";
 
 /** A zone whose keys are trusted. */
@@ -53,7 +53,7 @@ export async function checkSet(
     if (fitting.length === 0) {
       failure ??= bogus(
         ExtendedError.DNSKEY_MISSING,
-        `${what}: ${nameText(name)} has no key ${keyTag} of algorithm ${algorithm}`,
+        `${what}: ${canonicalText(name)} has no key ${keyTag} of algorithm ${algorithm}`,
       );
     }
     for (const key of fitting.slice(0, LIMITS.keysPerTag)) {
@@ -70,7 +70,7 @@ export async function checkSet(
       failure = bogus(ExtendedError.DNSSEC_BOGUS, `${what}: the signature by key ${keyTag} does not verify`);
     }
   }
-  return failure ?? bogus(ExtendedError.RRSIGS_MISSING, `${what}: no signature by ${nameText(name)}`);
+  return failure ?? bogus(ExtendedError.RRSIGS_MISSING, `${what}: no signature by ${canonicalText(name)}`);
 }
 
 /** The checks that cost nothing. */

@@ -21,7 +21,10 @@ export interface TrustAnchors {
 }
 
 /** The built-in keys, and those of files; the keys that files have of a name replace the built-in ones. Throws a `TypeError`. */
-export function trustAnchors(files: readonly string[], insecureDomains: readonly string[]): TrustAnchors {
+export function parseTrustAnchors(
+  files: readonly string[],
+  insecureDomains: readonly string[],
+): TrustAnchors {
   const anchors = new Map([...parseAnchors(ROOT_KEYS), ...parseAnchors(files.join("\n"))]);
   return { anchors, insecure: new Set(insecureDomains.map(nameOfText)) };
 }

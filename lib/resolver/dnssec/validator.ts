@@ -16,6 +16,7 @@ import { readUint16, RecordCursor, writeUint16 } from "../../dns/records.ts";
 import { composeReason } from "../../dns/compose/reply.ts";
 import { composeResponse } from "../../dns/compose/local_response.ts";
 import { readTtl, writeTtl } from "../../dns/records.ts";
+import type { Observe } from "../../core/event.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import { isAnswer, isProof } from "../cache/cacheability.ts";
 import { ownQuery } from "../../core/internal_query.ts";
@@ -24,14 +25,13 @@ import { Chain } from "./chain.ts";
 import { Judge, type Judgment } from "./judgment.ts";
 import { WorkBudget } from "./limits.ts";
 import type { TrustAnchors } from "./trust_anchors.ts";
-import { indeterminate, type Verdict } from "./verdict.ts";
+import { indeterminate, type ValidationVerdict } from "./verdict.ts";
 import type { VerificationQueue } from "./verification_queue.ts";
 
 export interface ValidatorOptions extends TrustAnchors {
   /** The upstreams. */
   readonly next: Resolver;
-  /** Called with each verdict and the name asked for, as people write it. */
-  readonly onVerdict: (verdict: Verdict, name: string) => void;
+  readonly observe: Observe;
   readonly queue: VerificationQueue;
   /** In ms, on the clock of deadlines. */
   readonly now: () => number;
@@ -70,7 +70,8 @@ export class Validator implements Resolver {
     if (!isAnswer(response) || !response.hasQuestion) return withoutAd(response);
     if ((own.flags & Flag.RD) === 0 && isReferral(response)) return withoutAd(response);
     const { verdict, valid } = await this.#judge(response, new WorkBudget(query.deadline));
-    this.#options.onVerdict(verdict, own.name);
+    query.trace.dnssec = verdict.status;
+    this.#report(verdict, own.name);
     switch (verdict.status) {
       case "secure":
         return compose(own, response, valid);
@@ -85,12 +86,16 @@ export class Validator implements Resolver {
     }
   }
 
+  #report(verdict: ValidationVerdict, name: string): void {
+    this.#options.observe({ kind: "validated", name, ...verdict });
+  }
+
   async #judge(response: Message, budget: WorkBudget): Promise<Judgment> {
     try {
       return await new Judge(this.#chain, this.#options.queue, budget, response).judge();
     } catch (error) {
       if (error instanceof UpstreamError) {
-        this.#options.onVerdict(indeterminate(error.message), response.name);
+        this.#report(indeterminate(error.message), response.name);
       }
       if (!(error instanceof FormatError)) throw error;
       return { verdict: indeterminate(`the answer is malformed: ${error.message}`), valid: new Map() };
@@ -183,6 +188,8 @@ function compose(
 }
 
 /** The verdict's extended error; undefined where it needs none. */
-function reasonOf({ code, reason }: Exclude<Verdict, { status: "secure" }>): Uint8Array | undefined {
+function reasonOf(
+  { code, reason }: Exclude<ValidationVerdict, { status: "secure" }>,
+): Uint8Array | undefined {
   return code === undefined ? undefined : composeReason({ code, text: reason });
 }

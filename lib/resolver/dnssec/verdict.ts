@@ -30,7 +30,7 @@ export interface Secure {
   readonly status: "secure";
 }
 
-export type Verdict = Secure | Insecure | Bogus | Indeterminate;
+export type ValidationVerdict = Secure | Insecure | Bogus | Indeterminate;
 
 export const SECURE: Secure = { status: "secure" };
 
@@ -48,10 +48,10 @@ export function indeterminate(reason: string): Indeterminate {
 
 /** A name and a type as people write them, such as `www.example. A`. */
 export function describe(name: CanonicalName, type: number): string {
-  return `${nameText(name)} ${typeName(type)}`;
+  return `${canonicalText(name)} ${typeName(type)}`;
 }
 
 /** A canonical name as people write it. */
-export function nameText(name: CanonicalName): string {
+export function canonicalText(name: CanonicalName): string {
   return nameToString(nameBytes(name), 0);
 }

@@ -1,9 +1,9 @@
 /** A validator over a signed tree, and how to ask it. */
 import { Message } from "../../../lib/dns/message.ts";
-import { trustAnchors } from "../../../lib/resolver/dnssec/trust_anchors.ts";
+import { parseTrustAnchors } from "../../../lib/resolver/dnssec/trust_anchors.ts";
 import { Validator } from "../../../lib/resolver/dnssec/validator.ts";
 import { VerificationQueue } from "../../../lib/resolver/dnssec/verification_queue.ts";
-import type { Verdict } from "../../../lib/resolver/dnssec/verdict.ts";
+import type { Validated } from "../../../lib/core/event.ts";
 import { ownQuery } from "../../../lib/core/internal_query.ts";
 import type { Resolver } from "../../../lib/core/resolver.ts";
 import { query, read } from "../../support/packets/packets.ts";
@@ -24,16 +24,16 @@ export interface ValidatingOptions {
 }
 
 export class Validating implements Disposable {
-  readonly verdicts: Verdict[] = [];
+  readonly verdicts: Validated[] = [];
   readonly queue = new VerificationQueue(() => performance.now());
   readonly #validator: Validator;
 
   constructor({ next, anchor, insecure = [], wallClock = Date.now }: ValidatingOptions) {
     this.#validator = new Validator({
       next,
-      ...trustAnchors([anchor], insecure),
+      ...parseTrustAnchors([anchor], insecure),
       queue: this.queue,
-      onVerdict: (verdict) => this.verdicts.push(verdict),
+      observe: (event) => event.kind === "validated" && this.verdicts.push(event),
       now: () => performance.now(),
       wallClock,
     });

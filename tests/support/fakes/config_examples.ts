@@ -144,6 +144,24 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `rrset-order = "random"`,
     `FILE:1: rrset-order: "random" is not one of rotate, fixed`,
   ],
+  dnssec: [
+    `dnssec = "validate"`,
+    ["--dnssec=validate"],
+    `dnssec = "yes"`,
+    `FILE:1: dnssec: "yes" is not one of pass, validate`,
+  ],
+  "trust-anchor": [
+    `trust-anchor = ["root.key"]`,
+    ["--trust-anchor=root.key"],
+    `trust-anchor = ""`,
+    "FILE:1: trust-anchor needs a value",
+  ],
+  "insecure-domain": [
+    `insecure-domain = ["lab.example"]`,
+    ["--insecure-domain=lab.example"],
+    `insecure-domain = "a..b"`,
+    `FILE:1: insecure-domain: "a..b" has a label of 0 octets`,
+  ],
   "state-dir": [
     `state-dir = "state"`,
     ["--state-dir=state"],
