@@ -28,7 +28,10 @@ export class Validating implements Disposable {
   readonly queue = new VerificationQueue(() => performance.now());
   readonly #validator: Validator;
 
-  constructor({ next, anchor, insecure = [], wallClock = Date.now }: ValidatingOptions) {
+  constructor(
+    { next, anchor, insecure = [], wallClock = () => performance.timeOrigin + performance.now() }:
+      ValidatingOptions,
+  ) {
     this.#validator = new Validator({
       next,
       ...parseTrustAnchors([anchor], insecure),

@@ -38,7 +38,7 @@ export function endsZone(types: Uint8Array): boolean {
 }
 
 /** Whether type bit maps (RFC 4034 §4.1.2) have a type. */
-export function hasType(bitmaps: Uint8Array, type: number): boolean {
+function hasType(bitmaps: Uint8Array, type: number): boolean {
   for (let at = 0; at + 2 <= bitmaps.length;) {
     const length = bitmaps[at + 1]!;
     if (bitmaps[at] === type >> 8) {
@@ -52,6 +52,6 @@ export function hasType(bitmaps: Uint8Array, type: number): boolean {
 }
 
 /** Whether the types are those of a zone cut on the parent's side. */
-export function isDelegation(bitmaps: Uint8Array): boolean {
+function isDelegation(bitmaps: Uint8Array): boolean {
   return hasType(bitmaps, Type.NS) && !hasType(bitmaps, Type.SOA);
 }
