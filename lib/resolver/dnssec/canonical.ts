@@ -2,7 +2,8 @@
  * Names and record data in canonical form (RFC 4034 §6). A canonical name is its lower-case, uncompressed wire form, one character per
  * byte: usable as a map key, and cheap to compare and to cut.
  */
-import { expandName } from "../../dns/compose/decompress.ts";
+import { joinBytes } from "../../dns/bytes.ts";
+import { decompressName } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { COMPRESSIBLE, type NamesInData } from "../../dns/message_names.ts";
 import { lowerCase, skipName } from "../../dns/name.ts";
@@ -15,7 +16,7 @@ export const ROOT_NAME: CanonicalName = "\0";
 
 /** The canonical form of the name at `offset`, which may be compressed and has been checked. */
 export function canonicalName(bytes: Uint8Array, offset: number): CanonicalName {
-  const wire = expandName(bytes, offset);
+  const wire = decompressName(bytes, offset);
   let name = "";
   for (const byte of wire) name += String.fromCharCode(lowerCase(byte));
   return name;
@@ -114,17 +115,6 @@ function beforeNaptrName(bytes: Uint8Array, start: number, end: number): number 
   let at = start + 4;
   for (let i = 0; i < 3 && at < end; i++) at += bytes[at]! + 1;
   return at - start;
-}
-
-/** The parts in one array. */
-export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** Orders byte strings as unsigned, left-justified octet sequences (RFC 4034 §6.3). */

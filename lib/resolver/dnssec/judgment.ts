@@ -3,8 +3,9 @@
  * (RFC 4035 §5, RFC 5155 §8). The verdict is that of the worst step.
  */
 import { ExtendedError, Rcode, rcodeName, Type } from "../../dns/codes.ts";
-import { HEADER, type Message } from "../../dns/message.ts";
-import { readUint16 } from "../../dns/records.ts";
+import { HEADER_BYTES, HeaderField } from "../../dns/header.ts";
+import type { Message } from "../../dns/message.ts";
+import { readUint16 } from "../../dns/bytes.ts";
 import { type CanonicalName, canonicalName, isWithinName, parentName, ROOT_NAME } from "./canonical.ts";
 import { type Chain, isDenialSet } from "./chain.ts";
 import type { Denial } from "./denial/denial.ts";
@@ -59,7 +60,7 @@ export class Judge {
 
   /** Rejects with `UpstreamError` where keys cannot be fetched, and with `FormatError` for a malformed proof. */
   async judge(): Promise<Judgment> {
-    const verdict = await this.#follow(canonicalName(this.#response.bytes, HEADER));
+    const verdict = await this.#follow(canonicalName(this.#response.bytes, HEADER_BYTES));
     return { verdict: verdict.status === "secure" && this.#insecure || verdict, valid: this.#valid };
   }
 
@@ -122,7 +123,7 @@ export class Judge {
   /** All sets of the answer. Signatures themselves are not signed, so an answer of them alone is insecure. */
   async #judgeAll(name: CanonicalName): Promise<ValidationVerdict> {
     const { bytes, type } = this.#response;
-    if (readUint16(bytes, 6) === 0) return await this.#judgeDenial(name, type);
+    if (readUint16(bytes, HeaderField.ANSWERS) === 0) return await this.#judgeDenial(name, type);
     const sets = this.#sets.filter(({ section }) => section === "answer");
     if (sets.length === 0) this.#insecure ??= insecure(`${describe(name, type)}: signatures are not signed`);
     for (const set of sets) {

@@ -1,7 +1,8 @@
 /** DNSKEY and DS records (RFC 4034 §2, §5): tags, digests, and the algorithms that are validated here. */
+import { joinBytes } from "../../dns/bytes.ts";
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { type CanonicalName, compareBytes, joinBytes, nameBytes } from "./canonical.ts";
+import { type CanonicalName, compareBytes, nameBytes } from "./canonical.ts";
 
 export interface ZoneKey {
   readonly flags: number;

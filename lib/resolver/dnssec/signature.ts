@@ -1,14 +1,7 @@
 /** RRSIG records (RFC 4034 §3), and the data that they sign (§3.1.8.1). */
 import { skipPlainName } from "../../dns/name.ts";
-import { writeUint16 } from "../../dns/records.ts";
-import {
-  type CanonicalName,
-  canonicalName,
-  countLabels,
-  joinBytes,
-  nameBytes,
-  suffixOf,
-} from "./canonical.ts";
+import { joinBytes, writeUint16 } from "../../dns/bytes.ts";
+import { type CanonicalName, canonicalName, countLabels, nameBytes, suffixOf } from "./canonical.ts";
 import type { RecordSet } from "./rrsets.ts";
 
 export interface Signature {

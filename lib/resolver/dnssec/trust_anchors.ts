@@ -1,8 +1,9 @@
 /** Trust anchors (RFC 4033 §2): the keys that validation begins with, and the names at which it ends (RFC 7646). */
+import { joinBytes } from "../../dns/bytes.ts";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { parseName } from "../../dns/name.ts";
-import { type CanonicalName, canonicalName, isWithinName, joinBytes, nameBytes } from "./canonical.ts";
+import { type CanonicalName, canonicalName, isWithinName, nameBytes } from "./canonical.ts";
 import { type Delegation, isUsableDelegation, keyTag, parseDelegation, parseZoneKey } from "./keys.ts";
 
 /** The keys of the root zone of 2017 and 2024 (https://data.iana.org/root-anchors/root-anchors.xml). */

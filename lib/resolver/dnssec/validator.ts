@@ -5,21 +5,23 @@
  *
  * A query is sent as our own with DO and CD set: the upstream answers with all proofs, and does not hide what it finds bogus.
  */
-import { Class, Flag, Rcode, Type } from "../../dns/codes.ts";
+import { Class, Rcode, Type } from "../../dns/codes.ts";
 import { compressOwners } from "../../dns/compose/compress.ts";
-import { expandRecord } from "../../dns/compose/decompress.ts";
+import { decompressRecord } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
-import { HEADER, Message } from "../../dns/message.ts";
+import { Flag, HEADER_BYTES, HeaderField } from "../../dns/header.ts";
+import { Message } from "../../dns/message.ts";
 import { skipPlainName } from "../../dns/name.ts";
-import { OPT_FIXED, writeOpt } from "../../dns/edns.ts";
-import { readUint16, RecordCursor, writeUint16 } from "../../dns/records.ts";
-import { composeReason } from "../../dns/compose/reply.ts";
+import { OPT_BYTES, writeOpt } from "../../dns/edns.ts";
+import { readUint16, writeUint16 } from "../../dns/bytes.ts";
+import { RecordCursor } from "../../dns/records.ts";
+import { composeExtendedError } from "../../dns/compose/reply.ts";
 import { composeResponse } from "../../dns/compose/local_response.ts";
 import { readTtl, writeTtl } from "../../dns/records.ts";
 import type { Observe } from "../../core/event.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import { isAnswer, isProof } from "../cache/cacheability.ts";
-import { ownQuery } from "../../core/internal_query.ts";
+import { internalQuery } from "../../core/internal_query.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 import { Chain } from "./chain.ts";
 import { Judge, type Judgment } from "./judgment.ts";
@@ -48,7 +50,7 @@ export class Validator implements Resolver {
     this.#chain = new Chain({
       ...options,
       ask: async (name, type, { deadline }) =>
-        await options.next.resolve(ownQuery(composeQuestion(name, type), deadline)),
+        await options.next.resolve(internalQuery(composeQuestion(name, type), deadline)),
     });
   }
 
@@ -108,29 +110,29 @@ const UDP_SIZE = 1232;
 
 /** The query as the upstream gets it: with DO and CD. */
 function withoutChecking({ bytes, questionEnd, flags }: Message): Message {
-  const copy = new Uint8Array(questionEnd + OPT_FIXED);
+  const copy = new Uint8Array(questionEnd + OPT_BYTES);
   copy.set(bytes.subarray(0, questionEnd));
-  writeUint16(copy, 2, flags | Flag.CD);
-  copy.fill(0, 6, HEADER);
-  copy[HEADER - 1] = 1;
+  writeUint16(copy, HeaderField.FLAGS, flags | Flag.CD);
+  copy.fill(0, HeaderField.ANSWERS, HEADER_BYTES);
+  writeUint16(copy, HeaderField.ADDITIONAL, 1);
   writeOpt(copy, questionEnd, UDP_SIZE, true);
   return Message.parse(copy);
 }
 
 /** A query of our own for records of the chain of trust. */
 function composeQuestion(name: Uint8Array, type: number): Message {
-  const bytes = new Uint8Array(HEADER + name.length + 4);
-  writeUint16(bytes, 2, Flag.RD);
-  writeUint16(bytes, 4, 1);
-  bytes.set(name, HEADER);
-  writeUint16(bytes, HEADER + name.length, type);
-  writeUint16(bytes, HEADER + name.length + 2, Class.IN);
+  const bytes = new Uint8Array(HEADER_BYTES + name.length + 4);
+  writeUint16(bytes, HeaderField.FLAGS, Flag.RD);
+  writeUint16(bytes, HeaderField.QUESTIONS, 1);
+  bytes.set(name, HEADER_BYTES);
+  writeUint16(bytes, HEADER_BYTES + name.length, type);
+  writeUint16(bytes, HEADER_BYTES + name.length + 2, Class.IN);
   return withoutChecking(Message.parse(bytes));
 }
 
 /** Whether a server that does not recurse names other servers (RFC 1034 §4.3.1). */
 function isReferral({ bytes, questionEnd }: Message): boolean {
-  if (readUint16(bytes, 6) !== 0) return false;
+  if (readUint16(bytes, HeaderField.ANSWERS) !== 0) return false;
   let hasServers = false;
   const cursor = new RecordCursor(bytes, questionEnd);
   while (cursor.next() && cursor.section === "authority") {
@@ -168,7 +170,7 @@ function compose(
     if (!wantsProofs && isProof(type) && type !== query.type) continue;
     const ttl = valid?.get(position);
     if (valid && ttl === undefined && section !== "additional") continue;
-    const record = expandRecord(bytes, cursor);
+    const record = decompressRecord(bytes, cursor);
     const ttlAt = skipPlainName(record, 0) + 4;
     if (ttl !== undefined) writeTtl(record, ttlAt, Math.min(ttl, readTtl(record, ttlAt)));
     kept[section].push(record);
@@ -191,5 +193,5 @@ function compose(
 function reasonOf(
   { code, reason }: Exclude<ValidationVerdict, { status: "secure" }>,
 ): Uint8Array | undefined {
-  return code === undefined ? undefined : composeReason({ code, text: reason });
+  return code === undefined ? undefined : composeExtendedError({ code, text: reason });
 }

@@ -4,7 +4,7 @@ import { parseTrustAnchors } from "../../../lib/resolver/dnssec/trust_anchors.ts
 import { Validator } from "../../../lib/resolver/dnssec/validator.ts";
 import { VerificationQueue } from "../../../lib/resolver/dnssec/verification_queue.ts";
 import type { Validated } from "../../../lib/core/event.ts";
-import { ownQuery } from "../../../lib/core/internal_query.ts";
+import { internalQuery } from "../../../lib/core/internal_query.ts";
 import type { Resolver } from "../../../lib/core/resolver.ts";
 import { query, read } from "../../support/packets/packets.ts";
 
@@ -48,7 +48,7 @@ export class Validating implements Disposable {
 
   resolve(message: Uint8Array): Promise<Message> {
     return Promise.resolve(
-      this.#validator.resolve(ownQuery(Message.parse(message), performance.now() + 20_000)),
+      this.#validator.resolve(internalQuery(Message.parse(message), performance.now() + 20_000)),
     );
   }
 

@@ -1,9 +1,9 @@
+import { joinBytes } from "../../../dns/bytes.ts";
 import { ExtendedError, Type } from "../../../dns/codes.ts";
 import {
   type CanonicalName,
   compareBytes,
   isWithinName,
-  joinBytes,
   labelsOf,
   nameBytes,
   parentName,
