@@ -69,7 +69,7 @@ export class Forwarder implements Disposable {
 
   /** Forgets what is known only from asking as the one before this did. */
   dropStaleEntries(previous: Forwarder): void {
-    this.cache?.store.nextGeneration();
+    this.cache?.fastPath.invalidate();
     const forgotten = staleEntries(previous.#options.config, this.#options.config);
     if (forgotten.length > 0) previous.cache?.stopWriting();
     for (const what of forgotten) this.cache?.forget(what);
@@ -103,7 +103,7 @@ export class Forwarder implements Disposable {
   #makePolicy(unhurried: boolean): PolicyChain {
     const { config, observe } = this.#options;
     const routes = config.routes.map(({ domain }) => domain);
-    const onChange = () => this.cache?.store.nextGeneration();
+    const onChange = () => this.cache?.fastPath.invalidate();
     return new PolicyChain({ config: config.policy, routes, unhurried, onChange, observe });
   }
 

@@ -6,7 +6,6 @@ import { Message, messageNames } from "../../lib/dns/message.ts";
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Client } from "../../lib/core/resolver.ts";
-import { CacheFastPath } from "../../lib/resolver/cache/fast_path.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { a, response } from "../support/packets/packets.ts";
 import { sound } from "./response_rounds.ts";
@@ -45,7 +44,6 @@ export class QueryRounds implements Disposable {
     observe: (event) => this.#observe(event),
     now: () => this.#now,
   });
-  readonly #shortcut = new CacheFastPath(this.#cache);
   readonly #answerer = new Answerer({
     resolver: this.#cache,
     cache: this.#cache,
@@ -116,11 +114,11 @@ export class QueryRounds implements Disposable {
   }
 
   #quick(bytes: Uint8Array, reply: Uint8Array | undefined): void {
-    if (!this.#shortcut.find(bytes, 0, bytes.length, this.#now, UDP_SIZE)) return;
-    this.counts.quick++;
     const into = new Uint8Array(4096);
-    const end = this.#shortcut.compose(bytes, into, 0, UDP_SIZE);
-    assertEquals(into.slice(0, end), reply, "the fast path");
+    const length = this.#cache.fastPath.tryAnswer(bytes, 0, bytes.length, this.#now, into, 0, UDP_SIZE);
+    if (length === 0) return;
+    this.counts.quick++;
+    assertEquals(into.slice(0, length), reply, "the fast path");
   }
 
   #observe(event: { readonly kind: string; readonly error?: unknown }): void {

@@ -10,7 +10,7 @@ import { composeReply } from "../../lib/dns/compose/reply.ts";
 import { UpstreamError } from "../../lib/core/errors.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Query, Trace } from "../../lib/core/resolver.ts";
-import { CacheFastPath } from "../../lib/resolver/cache/fast_path.ts";
+import type { CacheFastPath } from "../../lib/resolver/cache/fast_path.ts";
 import {
   CHUNK_HEADER,
   composeChunk,
@@ -58,7 +58,6 @@ export class ResponseRounds {
     if (!asked) return;
     const { name, typeAndClass } = asked;
     using cache = this.#cache(response);
-    const shortcut = new CacheFastPath(cache);
     const ask = (name: Uint8Array, flags = 0x0120) =>
       this.#ask(cache, composeQuery(name, typeAndClass, flags));
     const first = await ask(name);
@@ -77,7 +76,7 @@ export class ResponseRounds {
         await ask(below(name.subarray(name[0]! + 1), "beside"));
         await ask(name.subarray(name[0]! + 1));
       }
-      this.#quick(shortcut, composeQuery(name, typeAndClass, 0x0120), first);
+      this.#quick(cache.fastPath, composeQuery(name, typeAndClass, 0x0120), first);
       await this.#restored(cache, composeQuery(name, typeAndClass, 0x0120), first);
     }
     this.counts.hits += cache.hits;
@@ -120,7 +119,7 @@ export class ResponseRounds {
     try {
       const answer = cache.resolve(query);
       response = answer instanceof Message ? answer : await answer;
-      if (answer instanceof Message) cache.noteUnmodified(answer);
+      if (answer instanceof Message) cache.fastPath.noteUnmodified(answer);
     } catch (error) {
       if (error instanceof UpstreamError) return undefined;
       throw error;
@@ -147,13 +146,13 @@ export class ResponseRounds {
     assertEquals(shape(lower).authority, shape(first).authority, "a name below");
   }
 
-  #quick(shortcut: CacheFastPath, bytes: Uint8Array, first: Decoded): void {
-    if (!shortcut.find(bytes, 0, bytes.length, this.#now, UDP_SIZE)) return;
+  #quick(fastPath: CacheFastPath, bytes: Uint8Array, first: Decoded): void {
     const into = new Uint8Array(70_000);
-    const end = shortcut.compose(bytes, into, 2, UDP_SIZE);
-    into[0] = end - 2 >> 8;
-    into[1] = end - 2;
-    const reply = decoded(sound(into.subarray(0, end)));
+    const length = fastPath.tryAnswer(bytes, 0, bytes.length, this.#now, into, 2, UDP_SIZE);
+    if (length === 0) return;
+    into[0] = length >> 8;
+    into[1] = length;
+    const reply = decoded(sound(into.subarray(0, 2 + length)));
     if (reply?.flags.tc) return;
     this.counts.quick++;
     this.#same(first, reply, "the fast path");

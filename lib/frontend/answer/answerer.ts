@@ -16,7 +16,6 @@ import { UpstreamError } from "../../core/errors.ts";
 import type { DenialReason, Observe } from "../../core/event.ts";
 import type { Cache } from "../../resolver/cache/cache.ts";
 import type { Client, Query, Resolver, Trace } from "../../core/resolver.ts";
-import { CacheFastPath } from "../../resolver/cache/fast_path.ts";
 import type { Admission, Verdict } from "./admission.ts";
 import { UdpFastPath } from "./fast_path.ts";
 
@@ -188,7 +187,7 @@ export class Answerer {
   #reply(query: Query, response: Message, start: number, cache?: Cache): Reply {
     try {
       const reply = composeReply(query.message, response, this.#replyOptions[query.client.transport]);
-      cache?.noteUnmodified(response);
+      cache?.fastPath.noteUnmodified(response);
       this.#answered(query, response.rcode, start);
       return reply;
     } catch (error) {
@@ -221,7 +220,7 @@ export class Answerer {
 }
 
 function makeFastPath({ cache, ...options }: AnswererOptions): UdpFastPath | undefined {
-  return cache && new UdpFastPath({ ...options, cache: new CacheFastPath(cache) });
+  return cache && new UdpFastPath({ ...options, cache: cache.fastPath });
 }
 
 function replyOptions({ udpSize, keepAlive }: AnswererOptions) {

@@ -38,7 +38,7 @@ export class UdpFastPath {
   }
 
   reply(batch: MmsgSocket, i: number): Outcome {
-    const { cache: shortcut, admission, udpSize } = this.#options;
+    const { cache, admission, udpSize } = this.#options;
     const { received, outgoing } = batch;
     const start = batch.start(i);
     const length = batch.length(i);
@@ -48,10 +48,11 @@ export class UdpFastPath {
       const verdict = admission.admitFrom(batch.readClient(i, this.#client), "udp", this.#now);
       if (verdict !== "answer") return verdict;
     }
-    if (!shortcut.find(received, start, start + length, this.#now, udpSize)) return "admitted";
-    const at = batch.nextStart;
-    this.#replies[shortcut.rcode]!++;
-    batch.reply(i, shortcut.compose(received, outgoing, at, udpSize) - at);
+    const end = start + length;
+    const replyLength = cache.tryAnswer(received, start, end, this.#now, outgoing, batch.nextStart, udpSize);
+    if (replyLength === 0) return "admitted";
+    this.#replies[cache.rcode]!++;
+    batch.reply(i, replyLength);
     return "replied";
   }
 

@@ -7,6 +7,7 @@ import { isAnswer, type TtlLimits } from "./cacheability.ts";
 import { freshMessage, messageBelow, staleMessage, withoutProofs } from "./message.ts";
 import { Singleflight } from "../singleflight.ts";
 import { FailureCache } from "./failures.ts";
+import { CacheFastPath } from "./fast_path.ts";
 import { type CachedAnswer, flush, flushNow, type FlushSelection, inspect } from "./inspection.ts";
 import { NONE, type Ref } from "./store/index.ts";
 import { entryTag, findAnswer, findNxdomainCut, ticks } from "./lookup.ts";
@@ -47,8 +48,9 @@ export interface CacheOptions extends TtlLimits {
  * client waits a little, or in the background where that failed a moment ago) → gone.
  */
 export class Cache implements Resolver, Disposable {
-  /** Queries answered with fresh data, with stale data, with a failure remembered, and passed on. */
-  hits = 0;
+  /** The way from bytes to bytes past all resolvers, for entries that it has been allowed for. */
+  readonly fastPath: CacheFastPath;
+  /** Queries answered with stale data, with a cached failure, and by an upstream. */
   staleHits = 0;
   failureHits = 0;
   misses = 0;
@@ -62,20 +64,25 @@ export class Cache implements Resolver, Disposable {
   readonly #routes: RouteTable;
   readonly #staleTicks: number;
   readonly #options: CacheOptions;
-  /** The last fresh answer that was given, and what it was made of. */
-  #latest: Message | undefined;
-  #latestRef: Ref = NONE;
+  /** Queries answered here with fresh data. */
+  #hits = 0;
 
   constructor(options: CacheOptions) {
     const { now, maxOctets, store = new Store(maxOctets), serveStale } = options;
     this.#options = options;
     this.store = store;
+    this.fastPath = new CacheFastPath(store, options.bypassTypes);
     store.entries.rotate = options.rotate ?? true;
     const routes = this.#routes = new RouteTable(options.routes ?? []);
     this.#writer = new CacheWriter({ ...options, routes, store, failures: this.#failures });
     this.#singleflight = new Singleflight(options.next, now, this.#writer);
     this.#timeouts = new TimeoutQueue(CLIENT_RESPONSE, now);
     this.#staleTicks = ticks(serveStale);
+  }
+
+  /** Queries answered with fresh data, on the fast path and here. */
+  get hits(): number {
+    return this.#hits + this.fastPath.hits;
   }
 
   get status(): CacheStatus {
@@ -110,22 +117,6 @@ export class Cache implements Resolver, Disposable {
     return other === NONE ? this.#singleflight.resolve(query) : this.#answerOrOther(query);
   }
 
-  /**
-   * Told of each answer that the client gets at once. One of this cache that comes through as it is may take the
-   * `Shortcut` from now on.
-   */
-  noteUnmodified(response: Message): void {
-    if (response === this.#latest) this.store.entries.setGeneration(this.#latestRef, this.store.generation);
-  }
-
-  /**
-   * Whether a type never takes the `Shortcut`: a denial is kept once for all types of a name, and so what was seen of it
-   * with this one says nothing of the others, nor they of it.
-   */
-  bypassesFastPath(type: number): boolean {
-    return this.#options.bypassTypes?.has(type) ?? false;
-  }
-
   /** All that is known of a name. Rejects with a `TypeError` where the name is none. */
   inspect(name: string): Promise<CachedAnswer[]> {
     return inspect(this.store, name, ticks(this.#options.now()));
@@ -154,15 +145,15 @@ export class Cache implements Resolver, Disposable {
 
   #fresh(query: Query, ref: Ref, now: number): Message {
     const { entries } = this.store;
-    this.hits++;
+    this.#hits++;
     query.trace.source = "cache";
     entries.use(ref);
     const age = toSeconds(now - entries.storedAt(ref));
     const message = freshMessage(entries, ref, query.message, age, query.client.transport === "udp");
     const isDue = now >= entries.refreshAt(ref);
-    this.#latest = isDue || this.bypassesFastPath(query.message.type) ? undefined : message;
-    this.#latestRef = ref;
-    if (isDue) {
+    if (!isDue) {
+      this.fastPath.offer(message, ref);
+    } else {
       this.prefetches++;
       this.#refresh(query, ref, entries.expiresAt(ref));
     }
@@ -175,7 +166,7 @@ export class Cache implements Resolver, Disposable {
     if (ref === NONE) return undefined;
     const message = messageBelow(entries, ref, query.message, toSeconds(now - entries.storedAt(ref)));
     if (!message) return undefined;
-    this.hits++;
+    this.#hits++;
     query.trace.source = "cache";
     entries.use(ref);
     return message;
@@ -248,7 +239,7 @@ export class Cache implements Resolver, Disposable {
     const isUdp = query.client.transport === "udp";
     let response: Message;
     if (now < entries.expiresAt(ref)) {
-      this.hits++;
+      this.#hits++;
       query.trace.source = "cache";
       entries.use(ref);
       response = freshMessage(entries, ref, message, toSeconds(now - entries.storedAt(ref)), isUdp);
