@@ -70,7 +70,7 @@ export class Proxy implements Disposable {
   }
 
   /** An idle client gives up its connection for one to an upstream, which is for all clients. */
-  readonly #makeRoom = (): boolean => this.#listeners?.spare(1) > 0;
+  readonly #makeRoom = (): boolean => this.#listeners?.closeIdleConnections(1) > 0;
 
   /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
   static check({ config, caCerts }: ProxyInputs): void {
@@ -198,17 +198,17 @@ export class Proxy implements Disposable {
   }
 
   #listenerOptions(config: Config): ListenerOptions {
-    const { sharing = "alone", sharedCount: census, onMove = () => {} } = this.#options;
+    const { sharing = "alone", sharedCount, onMove = () => {} } = this.#options;
     return {
       sharing,
-      census,
-      onMove,
+      sharedCount,
+      onAddressChange: onMove,
       answerer: this.#answerer,
       observe: this.#observe,
       library: this.#library,
       maxClients: config.maxTcpClients,
       maxClientsPerAddress: config.maxTcpClientsPerAddress,
-      limits: { idleTimeout: config.tcpIdleTimeout, maxPipelined: MAX_PIPELINED, now },
+      limits: { idleTimeoutMs: config.tcpIdleTimeout, maxPipelined: MAX_PIPELINED, now },
     };
   }
 }

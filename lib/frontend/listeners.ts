@@ -15,11 +15,12 @@ export interface ListenAddress {
 }
 
 type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
-export interface ListenerOptions extends Omit<PairOptions, "places" | "turns">, ConnectionLimits {
+export interface ListenerOptions
+  extends Omit<PairOptions, "connectionLimit" | "loopBudget">, ConnectionLimits {
   /** Called when the host's addresses have come or gone, and what is listened on with them. */
-  readonly onMove?: () => void;
+  readonly onAddressChange?: () => void;
   /** TCP clients of other threads; nobody unless told. */
-  readonly census?: SharedCount | undefined;
+  readonly sharedCount?: SharedCount | undefined;
 }
 
 /** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
@@ -51,8 +52,8 @@ interface Pair {
  */
 export class Listeners {
   #options: ListenerOptions;
-  readonly #places: ConnectionLimit;
-  readonly #turns = new LoopBudget();
+  readonly #connectionLimit: ConnectionLimit;
+  readonly #loopBudget = new LoopBudget();
   #addresses: readonly ListenAddress[] = [];
   readonly #pairs = new Map<string, Pair>();
   /** Those that answer what they were asked, and are not asked any more. */
@@ -65,7 +66,7 @@ export class Listeners {
   /** Throws `ListenError`, with nothing left open. */
   constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
     this.#options = options;
-    this.#places = new ConnectionLimit(options, options.census);
+    this.#connectionLimit = new ConnectionLimit(options, options.sharedCount);
     this.reconfigure(addresses, options);
   }
 
@@ -88,7 +89,7 @@ export class Listeners {
     }
     this.#options = options;
     this.#addresses = addresses;
-    this.#places.reconfigure(options);
+    this.#connectionLimit.reconfigure(options);
     for (const { tcp } of this.#pairs.values()) tcp.reconfigure({ ...options, ...this.#shared });
     for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, this.#leave);
     clearInterval(this.#timer);
@@ -101,25 +102,25 @@ export class Listeners {
   }
 
   /** Closes so many idle TCP clients, if there are as many; returns how many it closed. */
-  spare(count: number): number {
-    return this.#places.spare(count, this.#options.limits.now());
+  closeIdleConnections(count: number): number {
+    return this.#connectionLimit.closeIdle(count, this.#options.limits.now());
   }
 
   /** Takes no more queries, answers those it has, then closes. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all([...this.#pairs.values(), ...this.#leaving].map(stop));
-    this.#turns[Symbol.dispose]();
+    this.#loopBudget[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     for (const pair of [...this.#pairs.values(), ...this.#leaving]) dispose(pair);
-    this.#turns[Symbol.dispose]();
+    this.#loopBudget[Symbol.dispose]();
   }
 
   get #shared() {
-    return { places: this.#places, turns: this.#turns };
+    return { connectionLimit: this.#connectionLimit, loopBudget: this.#loopBudget };
   }
 
   /** Opens a pair of sockets unless there is one. Returns why an address is skipped; throws `ListenError` if it may not. */
@@ -186,7 +187,7 @@ export class Listeners {
         this.#skip(key, reasonOf(cause)); // tried again at the next refresh
       }
     }
-    if ([...this.#pairs.keys()].join() !== before) this.#options.onMove?.();
+    if ([...this.#pairs.keys()].join() !== before) this.#options.onAddressChange?.();
   }
 }
 

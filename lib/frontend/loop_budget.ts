@@ -1,118 +1,125 @@
-/** What may be done in one turn: so many answers from the cache take three milliseconds. */
+/**
+ * The amount of work that one thread does per turn of the event loop, shared by all of its sockets.
+ *
+ * `receive` and `read` return at once on a socket that has data. Neither promises nor `setImmediate` make the
+ * runtime poll its other sockets; tokio polls them only every 61st time. A busy socket would keep the thread, and
+ * no response of an upstream would be read. `LoopBudget` therefore sends a datagram to itself and awaits it (the
+ * self-pipe trick): only the kernel delivers it, so the runtime must poll. That takes 13 µs; `setTimeout` takes
+ * 2 ms.
+ */
+
+/** Work per turn, in queries. The cache answers that many in three milliseconds. */
 const QUERIES_PER_TURN = 1024;
-/** For so many more counts a query that has to wait: else more of them would come in than go out. */
+/** Work of one waiting socket before the next waiting socket continues, in queries. */
+const QUERIES_PER_SLICE = 64;
+/** A query that waits for an upstream costs this many hits; with less, more queries would start than finish. */
 const PENDING_COST = 3;
-/** So many bytes of a query or a reply cost about as much as one small query. */
-const BYTES = 1024;
-/** What one that waits may do before the next one that waits goes on, in the same measure as `TURN`. */
-const SLICE = 64;
-/** How long the bell is waited for, in ms: only where loopback is not there, or lets nothing through. */
+/** This many bytes of a query or reply cost about as much as one small query. */
+const BYTES_PER_QUERY = 1024;
+/** Longest wait for the wake-up datagram. It expires only if loopback is missing or blocked. */
 const WAKE_TIMEOUT_MS = 5;
 
-/**
- * Turns of the event loop, for all sockets of a thread. `receive` and `read` of a socket that has something return at
- * once, and neither promises nor `setImmediate` make the runtime ask the kernel what has come to others (tokio does so at
- * every 61st round only): who keeps one socket full would have the thread to himself, and no answer of an upstream would
- * be read. What is waited for here is a datagram to oneself, which none but the kernel can bring (the self-pipe trick).
- * That takes 13 µs, where `setTimeout` takes 2 ms.
- */
 export class LoopBudget implements Disposable {
   #spent = 0;
-  /** What may be spent before it is the others' turn. */
+  /** `isExhausted` is true from here on: the end of the turn, or of one socket's slice. */
   #limit = QUERIES_PER_TURN;
-  /** Those that wait for their turn, in the order in which they came. */
+  /** Callbacks of the sockets that wait for the next turn, oldest first. */
   readonly #waiting: (() => void)[] = [];
-  #isTurning = false;
+  #isRunning = false;
   #wakeSocket: Deno.DatagramConn | undefined;
-  /** Another one each time, so that what was not heard in time, or is a stranger's, is passed over. */
+  /** Sequence number of the wake-up datagram. A datagram with another number is stale or foreign and is ignored. */
   readonly #sequence = new Uint8Array(1);
   readonly #received = new Uint8Array(1);
   #receiving: Promise<void> | undefined;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
-  #disposed = false;
+  #isDisposed = false;
 
-  /** Tells that so many queries have been answered, or as much has been done. */
+  /** Spends the cost of this many small queries. */
   consume(queries: number): void {
     this.#spent += queries;
   }
 
-  /** Tells that a query or a reply of so many bytes was looked through: a large one is worth many small ones. */
-  spendBytes(bytes: number): void {
-    this.#spent += Math.floor(bytes / BYTES);
+  /** Spends the cost of reading or writing a message of this size, beyond that of a small query. */
+  consumeBytes(bytes: number): void {
+    this.#spent += Math.floor(bytes / BYTES_PER_QUERY);
   }
 
-  /** Tells that one of them waits for its answer. */
+  /** Spends the additional cost of a query that waits for its response. */
   consumePending(): void {
     this.#spent += PENDING_COST;
   }
 
-  /** Whether it is the others' turn: whoever has something to answer waits for the `next` one then. */
+  /** Whether the caller must await `yieldToKernel` before it does more work. */
   get isExhausted(): boolean {
     return this.#spent >= this.#limit;
   }
 
   /**
-   * Resolves when the kernel has been asked what has come to any socket, and those that have waited longer have had a
-   * slice each; never for those who are disposed of meanwhile.
+   * Resolves after the kernel was polled for all sockets, and after each socket that waited longer has used its
+   * slice. Does not resolve if the wait is interrupted by disposal.
    */
   yieldToKernel(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      if (!this.#isTurning) void this.#turnAll();
+      if (!this.#isRunning) void this.#runTurns();
     });
   }
 
-  async #turnAll(): Promise<void> {
-    this.#isTurning = true;
+  async #runTurns(): Promise<void> {
+    this.#isRunning = true;
     while (this.#waiting.length > 0) {
       await this.#startTurn();
       this.#spent = 0;
-      // Who comes while these go on waits for the kernel to be asked again.
+      // Sockets that join during this loop wait for the next poll.
       for (let left = this.#waiting.length; left > 0 && this.#spent < QUERIES_PER_TURN; left--) {
-        this.#limit = left > 1 ? Math.min(this.#spent + SLICE, QUERIES_PER_TURN) : QUERIES_PER_TURN;
+        this.#limit = left > 1
+          ? Math.min(this.#spent + QUERIES_PER_SLICE, QUERIES_PER_TURN)
+          : QUERIES_PER_TURN;
         this.#waiting.shift()!();
-        await undefined; // it goes on, up to its own next `await`
+        await undefined; // the socket runs until its next `await`
       }
       this.#limit = QUERIES_PER_TURN;
     }
-    this.#isTurning = false;
+    this.#isRunning = false;
   }
 
   [Symbol.dispose](): void {
-    this.#disposed = true;
+    this.#isDisposed = true;
     clearTimeout(this.#wakeTimer);
     this.#wakeSocket?.close();
     this.#wakeSocket = undefined;
   }
 
+  /** Resolves after the kernel was polled, or after the timeout if the datagram was not delivered. */
   #startTurn(): Promise<void> {
-    if (this.#disposed) return Promise.resolve();
+    if (this.#isDisposed) return Promise.resolve();
     return new Promise((resolve) => {
-      const deaf = this.#wakeTimer = setTimeout(resolve, WAKE_TIMEOUT_MS);
+      const timer = this.#wakeTimer = setTimeout(resolve, WAKE_TIMEOUT_MS);
       this.#wake().then(() => {
-        clearTimeout(deaf);
+        clearTimeout(timer);
         resolve();
-      }, () => {}); // and so it is the timer that is waited for
+      }, () => {}); // after an error the timer resolves
     });
   }
 
   async #wake(): Promise<void> {
-    const bell = this.#wakeSocket ??= Deno.listenDatagram({
+    const socket = this.#wakeSocket ??= Deno.listenDatagram({
       transport: "udp",
       hostname: "127.0.0.1",
       port: 0,
     });
     this.#sequence[0]!++;
-    this.#receiving ??= this.#receiveWake(bell); // before it rings: what is there already is not waited for
-    await Promise.all([this.#receiving, bell.send(this.#sequence, bell.addr)]);
+    // Receive before sending: a datagram that has already arrived is returned without a poll.
+    this.#receiving ??= this.#receiveWake(socket);
+    await Promise.all([this.#receiving, socket.send(this.#sequence, socket.addr)]);
   }
 
-  async #receiveWake(bell: Deno.DatagramConn): Promise<void> {
-    const { port } = bell.addr as Deno.NetAddr;
-    let from: Deno.Addr;
-    do [, from] = await bell.receive(this.#received); while (
-      (from as Deno.NetAddr).port !== port || this.#received[0] !== this.#sequence[0]
-    );
+  async #receiveWake(socket: Deno.DatagramConn): Promise<void> {
+    const { port } = socket.addr as Deno.NetAddr;
+    for (;;) {
+      const [, from] = await socket.receive(this.#received);
+      if ((from as Deno.NetAddr).port === port && this.#received[0] === this.#sequence[0]) break;
+    }
     this.#receiving = undefined;
   }
 }

@@ -6,8 +6,8 @@ import type { Client, Resolver } from "../../lib/core/resolver.ts";
 import { Changes } from "../support/within.ts";
 
 /** Of all front ends. Its bell is opened here, so that no test seems to have left it behind. */
-export const TURNS = new LoopBudget();
-await TURNS.yieldToKernel();
+export const LOOP_BUDGET = new LoopBudget();
+await LOOP_BUDGET.yieldToKernel();
 
 /** Keeps every event. */
 export class Events {

@@ -49,7 +49,7 @@ async function serve(): Promise<void> {
     maxClients: 10,
     maxClientsPerAddress: 10,
     library: openLibrary(modeConfig().udpBatch),
-    limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
+    limits: { idleTimeoutMs: 10_000, maxPipelined: 10, now: () => 0 },
   });
   await client.stdin.close();
   const { success } = await client.status;

@@ -25,7 +25,7 @@ function listenersOn(
     maxClients: 10,
     maxClientsPerAddress: 10,
     library,
-    limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
+    limits: { idleTimeoutMs: 10_000, maxPipelined: 10, now: () => 0 },
   });
 }
 

@@ -8,18 +8,18 @@ import { assert, assertEquals } from "../support/assert.ts";
 import { addressed, atOnce, FakeResolver } from "../support/fakes/resolver.ts";
 import { frame } from "../support/packets/frames.ts";
 import { query } from "../support/packets/packets.ts";
-import { answererFor, TURNS } from "./fixture.ts";
+import { answererFor, LOOP_BUDGET } from "./fixture.ts";
 
 const local = { hostname: "127.0.0.1", port: 0 };
-const octet = new Uint8Array(1);
+const oneByte = new Uint8Array(1);
 
-/** Two ends of a TCP connection, of which one waits for an octet. */
+/** A TCP connection, one end of which reads one byte. */
 async function connection() {
   using listener = Deno.listen(local);
   const [one, other] = await Promise.all([Deno.connect({ port: listener.addr.port }), listener.accept()]);
   return {
-    heard: one.read(octet),
-    say: () => void other.write(octet),
+    received: one.read(oneByte),
+    send: () => void other.write(oneByte),
     [Symbol.dispose]() {
       one.close();
       other.close();
@@ -27,28 +27,28 @@ async function connection() {
   };
 }
 
-/** Whether a connection is heard within three turns. */
-async function givesWay(turns: LoopBudget): Promise<boolean> {
-  using others = await connection();
-  let heard = false;
-  void others.heard.then(() => heard = true);
-  others.say();
-  for (let i = 0; i < 3; i++) await turns.yieldToKernel();
-  return heard;
+/** Whether the byte sent to another socket is received within three turns. */
+async function servesOthers(budget: LoopBudget): Promise<boolean> {
+  using other = await connection();
+  let isReceived = false;
+  void other.received.then(() => isReceived = true);
+  other.send();
+  for (let i = 0; i < 3; i++) await budget.yieldToKernel();
+  return isReceived;
 }
 
-Deno.test("when it is the others' turn, what has come to another socket is heard", async () => {
-  using turns = new LoopBudget();
-  assert(await givesWay(turns));
+Deno.test("LoopBudget.yieldToKernel lets data on another socket be received", async () => {
+  using budget = new LoopBudget();
+  assert(await servesOthers(budget));
 });
 
-Deno.test("it is the bell that is heard, and not the timer that runs out", async () => {
-  using turns = new LoopBudget();
+Deno.test("LoopBudget.yieldToKernel resolves by the wake-up datagram, not by the timeout", async () => {
+  using budget = new LoopBudget();
   const { setTimeout } = globalThis;
-  globalThis.setTimeout = (() => 0) as unknown as typeof setTimeout; // never runs out
+  globalThis.setTimeout = (() => 0) as unknown as typeof setTimeout; // never expires
   let turned = 0;
   async function turn(): Promise<void> {
-    for (; turned < 100; turned++) await turns.yieldToKernel();
+    for (; turned < 100; turned++) await budget.yieldToKernel();
   }
   const { promise, resolve } = Promise.withResolvers<void>();
   const late = setTimeout(resolve, 10_000);
@@ -59,100 +59,106 @@ Deno.test("it is the bell that is heard, and not the timer that runs out", async
   assertEquals(turned, 100);
 });
 
-/** Until it is disposed of, sockets for datagrams are made into what `change` makes of them. */
-function listening(change: (socket: Deno.DatagramConn) => Deno.DatagramConn): Disposable {
+/** Applies `change` to each datagram socket that is opened until disposal. */
+function withSockets(change: (socket: Deno.DatagramConn) => Deno.DatagramConn): Disposable {
   const { listenDatagram } = Deno;
   const changed = (options: Deno.UdpListenOptions & { transport: "udp" }) => change(listenDatagram(options));
   Deno.listenDatagram = changed as typeof listenDatagram;
   return { [Symbol.dispose]: () => void (Deno.listenDatagram = listenDatagram) };
 }
 
-Deno.test("a bell that strangers ring is still heard, and gives way to all others", async () => {
-  using turns = new LoopBudget();
-  let bell: Deno.Addr | undefined;
+Deno.test("LoopBudget ignores datagrams that other sockets send to its wake-up socket", async () => {
+  using budget = new LoopBudget();
+  let wakeAddress: Deno.Addr | undefined;
   {
-    using _ = listening((socket) => {
-      bell = socket.addr;
+    using _ = withSockets((socket) => {
+      wakeAddress = socket.addr;
       return socket;
     });
-    await turns.yieldToKernel();
+    await budget.yieldToKernel();
   }
   const stranger = Deno.listenDatagram({ transport: "udp", ...local });
-  for (let i = 0; i < 5; i++) await stranger.send(octet, bell!);
+  for (let i = 0; i < 5; i++) await stranger.send(oneByte, wakeAddress!);
   stranger.close();
-  for (let i = 0; i < 10; i++) assert(await givesWay(turns), `turn ${i}`);
+  for (let i = 0; i < 10; i++) assert(await servesOthers(budget), `turn ${i}`);
 });
 
-Deno.test("a bell that is heard too late is not taken for the next one", async () => {
-  using turns = new LoopBudget();
+Deno.test("LoopBudget ignores a wake-up datagram that arrives after its turn", async () => {
+  using budget = new LoopBudget();
   let late: Uint8Array<ArrayBuffer> | undefined;
   {
-    using _ = listening((socket) => {
+    using _ = withSockets((socket) => {
       const send = socket.send.bind(socket);
-      socket.send = async (octets, to) => {
+      socket.send = async (bytes, to) => {
         if (late?.length) await send(late, to);
-        const sent = late ? await send(octets, to) : octets.length;
-        late = late ? new Uint8Array(0) : octets.slice() as Uint8Array<ArrayBuffer>;
+        const sent = late ? await send(bytes, to) : bytes.length;
+        late = late ? new Uint8Array(0) : bytes.slice() as Uint8Array<ArrayBuffer>;
         return sent;
       };
       return socket;
     });
-    await turns.yieldToKernel();
+    await budget.yieldToKernel();
   }
-  for (let i = 0; i < 10; i++) assert(await givesWay(turns), `turn ${i}`);
+  for (let i = 0; i < 10; i++) assert(await servesOthers(budget), `turn ${i}`);
 });
 
-Deno.test("where loopback is not there a turn comes all the same", async () => {
-  using turns = new LoopBudget();
-  using _ = listening((socket) => {
+Deno.test("LoopBudget starts a turn after a timeout when loopback is missing", async () => {
+  using budget = new LoopBudget();
+  using _ = withSockets((socket) => {
     socket.close();
     throw new Deno.errors.AddrNotAvailable("os error 99");
   });
-  await turns.yieldToKernel();
-  await turns.yieldToKernel();
+  await budget.yieldToKernel();
+  await budget.yieldToKernel();
 });
 
-Deno.test("where loopback lets nothing through a turn comes all the same, and it is listened to once", async () => {
-  using turns = new LoopBudget();
-  let [bells, heard] = [0, 0];
-  using _ = listening((socket) => {
+Deno.test("LoopBudget starts a turn after a timeout when loopback drops datagrams, and receives only once", async () => {
+  using budget = new LoopBudget();
+  let [sockets, receives] = [0, 0];
+  using _ = withSockets((socket) => {
     const receive = socket.receive.bind(socket);
-    socket.send = () => Promise.resolve(1); // and it never comes
+    socket.send = () => Promise.resolve(1); // it never arrives
     socket.receive = (into) => {
-      heard++;
+      receives++;
       return receive(into);
     };
-    bells++;
+    sockets++;
     return socket;
   });
-  for (let i = 0; i < 3; i++) await turns.yieldToKernel();
-  assertEquals([bells, heard], [1, 1]);
+  for (let i = 0; i < 3; i++) await budget.yieldToKernel();
+  assertEquals([sockets, receives], [1, 1]);
 });
 
-Deno.test("what has ended opens no bell again, and keeps nobody waiting", async () => {
-  const turns = new LoopBudget();
-  turns[Symbol.dispose]();
-  await turns.yieldToKernel();
+Deno.test("LoopBudget.yieldToKernel resolves after disposal without opening a socket", async () => {
+  const budget = new LoopBudget();
+  budget[Symbol.dispose]();
+  await budget.yieldToKernel();
 });
 
-Deno.test("what ends while it gives way leaves nothing behind", async () => {
-  const turns = new LoopBudget();
-  void turns.yieldToKernel();
-  turns[Symbol.dispose]();
+Deno.test("LoopBudget leaves no timer and no socket when it is disposed during a turn", async () => {
+  const budget = new LoopBudget();
+  void budget.yieldToKernel();
+  budget[Symbol.dispose]();
   await new Promise((resolve) => setTimeout(resolve, 0));
 });
 
 Deno.test({
-  name: "who keeps a UDP socket full does not have the thread to himself",
+  name: "UdpFrontend lets another socket be received while its own socket is always full",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const [injecting, serving] = [openLibrary("on")!, openLibrary("on")!];
-    using others = await connection();
+    using other = await connection();
     const resolver = new FakeResolver();
     const answerer = answererFor({ resolver });
-    using server = new UdpFrontend({ ...local, answerer, turns: TURNS, observe: () => {}, library: serving });
+    using server = new UdpFrontend({
+      ...local,
+      answerer,
+      loopBudget: LOOP_BUDGET,
+      observe: () => {},
+      library: serving,
+    });
     const socket = Deno.listenDatagram({ transport: "udp", ...local });
-    // Past Deno, where sending would make the runtime look at its sockets.
+    // Bypasses Deno, whose `send` would make the runtime poll its sockets.
     const client = new MmsgSocket(injecting, findDescriptor(injecting, socket.addr as Deno.NetAddr));
     const { hostname, port } = server.address;
     const to = composeSockaddr(hostname, port);
@@ -161,15 +167,15 @@ Deno.test({
       client.flush();
     }
     resolver.respond = (query) => {
-      if (resolver.asked.length < 50_000) ask(); // for each that is taken another one comes
-      if (resolver.asked.length === 1_000) others.say();
+      if (resolver.asked.length < 50_000) ask(); // each query that is received is followed by another
+      if (resolver.asked.length === 1_000) other.send();
       return addressed(query);
     };
     for (let i = 0; i < 100; i++) ask();
-    await others.heard;
+    await other.received;
     const { length } = resolver.asked;
     resolver.respond = atOnce;
-    assert(length < 10_000, `heard after ${length} queries`);
+    assert(length < 10_000, `received after ${length} queries`);
     await server.stop();
     socket.close();
     injecting.close();
@@ -178,11 +184,9 @@ Deno.test({
 });
 
 for (const isEnding of [false, true]) {
-  const who = isEnding
-    ? "who goes on sending over TCP when it has ended"
-    : "who pipelines over TCP without a pause";
-  Deno.test(`${who} does not either`, async () => {
-    using others = await connection();
+  const when = isEnding ? "sends on after the end of its session" : "pipelines without a pause";
+  Deno.test(`TcpSession lets another socket be received while its client ${when}`, async () => {
+    using other = await connection();
     const asked = frame(query("again.example"));
     let reads = 0;
     let open = true;
@@ -190,50 +194,51 @@ for (const isEnding of [false, true]) {
       read(into: Uint8Array): Promise<number | null> {
         if (!open || ++reads > 50_000) return Promise.resolve(null);
         if (reads === 50 && isEnding) void session.finish();
-        if (reads === 100) others.say();
+        if (reads === 100) other.send();
         into.set(asked);
         return Promise.resolve(asked.length);
       },
-      write: (octets: Uint8Array) => Promise.resolve(octets.length),
+      write: (bytes: Uint8Array) => Promise.resolve(bytes.length),
       close: () => void (open = false),
     };
-    // The first query keeps it from being closed.
+    // The first query gets no response, so the session stays open.
     const resolver = new FakeResolver((query) => reads === 1 ? new Promise(() => {}) : addressed(query));
     const client = { transport: "tcp", address: "192.0.2.1", port: 53 } as const;
     const session = new TcpSession(socket as unknown as Deno.TcpConn, client, {
-      ...{ idleTimeout: 10_000, maxPipelined: 10, maxQueued: 65_536, now: () => 0 },
-      ...{ answerer: answererFor({ resolver }), turns: TURNS },
+      ...{ idleTimeoutMs: 10_000, maxPipelined: 10, maxUnreadBytes: 65_536, now: () => 0 },
+      ...{ answerer: answererFor({ resolver }), loopBudget: LOOP_BUDGET },
     });
-    await others.heard;
+    session.start();
+    await other.received;
     session[Symbol.dispose]();
-    assert(reads < 10_000, `heard after ${reads} reads`);
+    assert(reads < 10_000, `received after ${reads} reads`);
   });
 }
 
-Deno.test("a light client among a hundred heavy ones has its turn after a slice of each", async () => {
-  using turns = new LoopBudget();
+Deno.test("LoopBudget gives a new socket its turn after one slice of each of a hundred busy sockets", async () => {
+  using budget = new LoopBudget();
   let [spent, turned] = [0, 0];
   async function heavy(): Promise<void> {
     while (turned === 0) {
-      await turns.yieldToKernel();
-      // As a session does: query after query until it is the others' turn.
+      await budget.yieldToKernel();
+      // As a session does: query after query until the budget is exhausted.
       do {
-        turns.consume(1);
+        budget.consume(1);
         spent++;
-      } while (!turns.isExhausted);
+      } while (!budget.isExhausted);
     }
   }
   const clients = Array.from({ length: 100 }, heavy);
-  await turns.yieldToKernel();
+  await budget.yieldToKernel();
   turned = spent;
   await Promise.all(clients);
-  assert(turned <= 100 * 64 + 1024, `after ${turned} queries of the others`);
+  assert(turned <= 100 * 64 + 1024, `after ${turned} queries of the busy sockets`);
 });
 
-Deno.test("a large message is worth as many small ones as it has kilobytes", () => {
-  using turns = new LoopBudget();
-  for (let i = 0; i < 15; i++) turns.spendBytes(65_535);
-  assertEquals(turns.isExhausted, false);
-  for (let i = 0; i < 2; i++) turns.spendBytes(65_535);
-  assertEquals(turns.isExhausted, true);
+Deno.test("LoopBudget.consumeBytes costs one query per kilobyte", () => {
+  using budget = new LoopBudget();
+  for (let i = 0; i < 15; i++) budget.consumeBytes(65_535);
+  assertEquals(budget.isExhausted, false);
+  for (let i = 0; i < 2; i++) budget.consumeBytes(65_535);
+  assertEquals(budget.isExhausted, true);
 });

@@ -19,7 +19,7 @@ const { made: listeners, tick } = withTicks(() =>
     maxClients: 10,
     maxClientsPerAddress: 10,
     library: openLibrary(modeConfig().udpBatch),
-    limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
+    limits: { idleTimeoutMs: 10_000, maxPipelined: 10, now: () => 0 },
   })
 );
 

@@ -1,3 +1,5 @@
+/** One listening TCP socket and the sessions that it accepted. */
+
 import { errorCode, isShortage } from "../../platform/host_error.ts";
 import type { ConnectionLimit } from "./connection_limit.ts";
 import { listenTcp } from "../../platform/reuse_port.ts";
@@ -5,95 +7,95 @@ import { type TcpClientLimits, TcpSession } from "./tcp_session.ts";
 import type { FrontendOptions } from "../udp/udp_frontend.ts";
 
 export interface TcpFrontendOptions extends FrontendOptions {
-  /** What all listeners share. */
-  readonly places: ConnectionLimit;
+  /** Shared by all listeners. */
+  readonly connectionLimit: ConnectionLimit;
   readonly limits: TcpClientLimits;
 }
 
 /**
- * Connections that may wait to be accepted, if net.core.somaxconn allows as many, as it does by default. Where no more
- * may wait, the kernel drops the handshake, and the client tries again a second later (RFC 6298 §2).
+ * Maximum of connections that wait to be accepted, within net.core.somaxconn, whose default is the same. Beyond it the
+ * kernel drops the handshake, and the client tries again a second later (RFC 6298 §2).
  */
 const BACKLOG = 4096;
-/** As many queries take the time that a connect takes. */
-const CONNECT = 16;
-/** How long to wait before the next accept where the host is short of something, in ms. */
-const SHORTAGE_PAUSE = 10;
-/** So many failures of accept in a row without a shortage are a fault of the listener: then it pauses, too. */
+/** Cost of accepting a connection, in queries. */
+const ACCEPT_COST = 16;
+/** Wait before the next accept when the host is short of descriptors or memory. */
+const SHORTAGE_PAUSE_MS = 10;
+/** After this many failures in a row for other reasons, the listener itself is at fault, and it pauses, too. */
 const MAX_FAILURES = 100;
-/** Failures that accept(2) passes on from a connection whose client has gone already: nobody waits for it. */
-const GONE = new Set(["ENOTCONN", "ECONNABORTED", "ECONNRESET", "EPROTO"]);
-/** How often sessions are looked through for idle ones, in ms. */
-const SWEEP = 1000;
+/** Errors of accept(2) that concern a connection whose client has already left. */
+const CLIENT_LEFT = new Set(["ENOTCONN", "ECONNABORTED", "ECONNRESET", "EPROTO"]);
+/** Interval between two searches for idle sessions. */
+const EXPIRY_INTERVAL_MS = 1000;
 
-/** One listening TCP socket and the sessions that came through it. */
 export class TcpFrontend {
   readonly address: Deno.NetAddr;
   readonly #listener: Deno.TcpListener;
   #options: TcpFrontendOptions;
   readonly #sessions = new Set<TcpSession>();
   readonly #timer: ReturnType<typeof setInterval>;
-  #stopping = false;
+  #isStopping = false;
 
-  /** Throws what `Deno.listen` throws. */
+  /** Throws the errors of `Deno.listen`. */
   constructor(options: TcpFrontendOptions) {
     this.#options = options;
     this.#listener = listenTcp({ ...options, tcpBacklog: BACKLOG });
     this.address = this.#listener.addr;
-    this.#timer = setInterval(() => this.#sweep(), SWEEP);
-    void this.#accept();
+    this.#timer = setInterval(() => this.#expireSessions(), EXPIRY_INTERVAL_MS);
+    void this.#acceptAll();
   }
 
-  /** For connections from now on; those that there are keep what they were told. */
+  /** Applies to new connections. Existing sessions keep their options. */
   reconfigure(options: Omit<TcpFrontendOptions, "hostname" | "port">): void {
     this.#options = { ...this.#options, ...options };
   }
 
-  /** Accepts no more, answers what has been asked, then closes. */
+  /** Accepts no more connections, replies to all queries that were read, then closes. */
   async stop(): Promise<void> {
-    this.#close();
+    this.#closeListener();
     await Promise.all([...this.#sessions].map((session) => session.finish()));
-    clearInterval(this.#timer); // until then it lets go those that do not read
+    clearInterval(this.#timer); // until here it closes sessions whose clients do not read
   }
 
   [Symbol.dispose](): void {
-    this.#close();
+    this.#closeListener();
     clearInterval(this.#timer);
     for (const session of this.#sessions) session[Symbol.dispose]();
   }
 
-  #close(): void {
-    if (this.#stopping) return;
-    this.#stopping = true;
+  #closeListener(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
     this.#listener.close();
   }
 
-  async #accept(): Promise<void> {
-    for (let failures = 0; !this.#stopping;) {
+  async #acceptAll(): Promise<void> {
+    for (let failures = 0; !this.#isStopping;) {
       try {
-        this.#admit(await this.#listener.accept());
+        this.#accept(await this.#listener.accept());
         failures = 0;
       } catch (error) {
-        if (this.#stopping) return;
+        if (this.#isStopping) return;
         // accept(2): errors of the new connection are to be treated "like EAGAIN by retrying".
-        const isGone = GONE.has(errorCode(error) ?? "");
-        if (isShortage(error) || !isGone && ++failures % MAX_FAILURES === 0) await this.#recover(error);
-        else if (!isGone) this.#report(error);
+        const hasClientLeft = CLIENT_LEFT.has(errorCode(error) ?? "");
+        if (isShortage(error) || !hasClientLeft && ++failures % MAX_FAILURES === 0) {
+          await this.#recover(error);
+        } else if (!hasClientLeft) this.#report(error);
       }
-      // After each whatever has come already, and soon all the rest: a burst of connects keeps no query waiting.
+      // Pending events come first after each accept, so that a burst of connects does not delay queries.
       await new Promise((resolve) => setImmediate(resolve));
-      const { turns } = this.#options;
-      turns.consume(CONNECT);
-      if (turns.isExhausted) await turns.yieldToKernel();
+      const { loopBudget } = this.#options;
+      loopBudget.consume(ACCEPT_COST);
+      if (loopBudget.isExhausted) await loopBudget.yieldToKernel();
     }
   }
 
-  /** Gives up an idle client for the one that waits, whose connection needs a descriptor and memory. */
+  /** Closes an idle client to free the descriptor and memory that the pending connection needs. */
   async #recover(error: unknown): Promise<void> {
     this.#report(error);
-    const { places, limits } = this.#options;
-    places.spare(1, limits.now());
-    await new Promise((resolve) => setTimeout(resolve, SHORTAGE_PAUSE));
+    const { connectionLimit, limits } = this.#options;
+    connectionLimit.closeIdle(1, limits.now());
+    await new Promise((resolve) => setTimeout(resolve, SHORTAGE_PAUSE_MS));
   }
 
   #report(error: unknown): void {
@@ -101,45 +103,41 @@ export class TcpFrontend {
     this.#options.observe({ kind: "socket error", transport: "tcp", address: hostname, error });
   }
 
-  #admit(socket: Deno.TcpConn): void {
-    if (this.#stopping) return socket.close(); // accepted just before, and nobody would end it
+  #accept(socket: Deno.TcpConn): void {
+    if (this.#isStopping) return socket.close(); // no session would close it after `stop`
     try {
-      this.#welcome(socket);
+      this.#startSession(socket);
     } catch (error) {
       socket.close();
       throw error;
     }
   }
 
-  #welcome(socket: Deno.TcpConn): void {
+  #startSession(socket: Deno.TcpConn): void {
     const { hostname: address, port } = socket.remoteAddr;
-    const { answerer, turns, limits, observe, places } = this.#options;
+    const { answerer, loopBudget, limits, observe, connectionLimit } = this.#options;
     const client = { transport: "tcp", address, port } as const;
-    // A client that may not ask never costs another one its place, and none at all where it gets no answer.
+    // A denied client never evicts another one. If it gets no reply, it needs no connection at all.
     const access = answerer.access(address);
-    if (access === "ignore" || access === "refuse" && !places.isFree) {
+    if (access === "ignore" || access === "refuse" && !connectionLimit.hasFreeSlot) {
       socket.close();
       return observe({ kind: "denied", client, reason: "not allowed", answered: false });
     }
-    const reason = places.refusal(address, limits.now());
-    if (reason) {
-      socket.close();
-      return observe({ kind: "connection rejected", address, reason });
-    }
-    // Answers are gathered here, not by the kernel (RFC 7766 §8).
+    // The session gathers replies itself; the kernel need not delay them (RFC 7766 §8).
     socket.setNoDelay(true);
-    const session = new TcpSession(socket, client, {
-      ...limits,
-      maxQueued: places.bytesEach,
-      answerer,
-      turns,
-    });
-    places.give(session, address);
+    const { maxUnreadBytes } = connectionLimit;
+    const session = new TcpSession(socket, client, { ...limits, maxUnreadBytes, answerer, loopBudget });
+    const rejection = connectionLimit.admit(session, address, limits.now());
+    if (rejection !== undefined) {
+      session[Symbol.dispose]();
+      return observe({ kind: "connection rejected", address, reason: rejection });
+    }
     this.#sessions.add(session);
     void session.closed.then(() => this.#sessions.delete(session));
+    session.start();
   }
 
-  #sweep(): void {
+  #expireSessions(): void {
     const now = this.#options.limits.now();
     for (const session of this.#sessions) session.expire(now);
   }

@@ -1,3 +1,8 @@
+/**
+ * One client's TCP connection. Pipelined queries are answered concurrently; replies leave in the order in which they
+ * are ready (RFC 7766 §6.2.1.1). The session stops reading from a client that does not read its replies.
+ */
+
 import { FrameReader } from "../../dns/framing.ts";
 import type { Client } from "../../core/resolver.ts";
 import type { Answerer, ReplySink } from "../answer/answerer.ts";
@@ -5,62 +10,60 @@ import type { EvictableConnection } from "./connection_limit.ts";
 import type { LoopBudget } from "../loop_budget.ts";
 
 export interface TcpClientLimits {
-  /** Close after this long without a complete query, in ms (RFC 7766 §6.2.3). */
-  readonly idleTimeout: number;
-  /** Queries of one client that may be waiting, for an answer or for the client to read it, before no more are read. */
+  /** Close after this time without a complete query (RFC 7766 §6.2.3). */
+  readonly idleTimeoutMs: number;
+  /** Maximum of queries of one client whose replies have not been written. At the maximum no more are read. */
   readonly maxPipelined: number;
   readonly now: () => number;
 }
 
 export interface TcpSessionOptions extends TcpClientLimits {
   readonly answerer: Answerer;
-  readonly turns: LoopBudget;
-  /** With so many octets of answers that it has not read, a client is not read from. */
-  readonly maxQueued: number;
+  readonly loopBudget: LoopBudget;
+  /** With this many bytes of replies unread by the client, no more queries are read. */
+  readonly maxUnreadBytes: number;
 }
 
-/** What an idle client costs, in octets; a query seldom needs more. */
-const READ_BUFFER = 512;
-/** What a turn of replies begins with, in octets. */
-const WRITE_BUFFER = 1024;
-const NOTHING = new Uint8Array(0);
-/** In ms: no answer takes so long, see --timeout. What has none by then has been lost by a defect, and keeps no place. */
-const LONGEST_WAIT = 60_000;
-/** How long the FIN of a client that has all its answers is waited for, in ms. */
-const LINGER = 500;
+/** Size of the buffer that each idle client costs. A query is seldom longer. */
+const READ_BUFFER_BYTES = 512;
+/** Initial size of the buffer that gathers replies. */
+const WRITE_BUFFER_BYTES = 1024;
+const NO_BYTES = new Uint8Array(0);
+/** No reply takes this long (see `--timeout`). After it, a query without a reply no longer keeps its session open. */
+const MAX_WAIT_MS = 60_000;
+/** Time to wait for the client's FIN after its last reply. */
+const LINGER_MS = 500;
 
-/**
- * One client's TCP connection: pipelined queries are answered concurrently, in the order in which answers come
- * (RFC 7766 §6.2.1.1). A client that does not read its answers is not read from either.
- */
 export class TcpSession implements ReplySink, EvictableConnection {
   /** Resolves when the connection has been closed. */
   readonly closed: Promise<void>;
   readonly #socket: Deno.TcpConn;
   readonly #client: Client;
   readonly #options: TcpSessionOptions;
-  readonly #frames = new FrameReader(READ_BUFFER);
-  readonly #settle: () => void;
-  /** Replies, one behind the other, that are to be written next; how many they are, and their octets. */
-  #gathered = NOTHING;
-  #replies = 0;
-  #length = 0;
-  #resume: (() => void) | undefined;
-  /** Queries read whose replies have not been written yet. */
+  readonly #frames = new FrameReader(READ_BUFFER_BYTES);
+  readonly #resolveClosed: () => void;
+  /** Replies for the next write, one after the other, with their number and total length. */
+  #gathered = NO_BYTES;
+  #gatheredReplies = 0;
+  #gatheredLength = 0;
+  /** Continues `#read`, which waits until the session is no longer full. */
+  #resumeReading: (() => void) | undefined;
+  /** Queries that were read and whose replies have not been written. */
   #pipelined = 0;
-  /** Octets of replies that have not been written yet. */
-  #queued = 0;
-  #writing = false;
-  /** No more queries come: the client said so, or we are stopping. */
-  #ended = false;
+  /** Bytes of replies that have not been written. */
+  #unwrittenBytes = 0;
+  #isWriting = false;
+  /** No more queries are accepted: the client sent a FIN, or the front end stops. */
+  #isFinishing = false;
   #isClosed = false;
-  /** Its FIN has come: nothing is left to be read. */
-  #clientEnded = false;
-  #linger: ReturnType<typeof setTimeout> | undefined;
-  /** When the last write began or went through, or the last complete query came while none was stuck. */
+  /** The client sent a FIN: there is nothing left to read. */
+  #hasClientFinished = false;
+  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+  /** When the last write started or progressed, or the last complete query arrived while no write was stuck. */
   #activeAt: number;
   #hasAsked = false;
 
+  /** Takes over the socket. `start` begins to read. */
   constructor(socket: Deno.TcpConn, client: Client, options: TcpSessionOptions) {
     this.#socket = socket;
     this.#client = client;
@@ -68,61 +71,65 @@ export class TcpSession implements ReplySink, EvictableConnection {
     this.#activeAt = options.now();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
-    this.#settle = resolve;
+    this.#resolveClosed = resolve;
+  }
+
+  start(): void {
     void this.#read();
   }
 
-  /** Reads no more, and closes when all that was asked has been answered. */
+  /** Accepts no more queries, and closes when all replies have been written. */
   finish(): Promise<void> {
-    this.#ended = true;
+    this.#isFinishing = true;
     if (this.#pipelined === 0) this[Symbol.dispose]();
     return this.closed;
   }
 
-  /** Closes if nothing complete has come, or a write has been stuck, for the idle timeout. */
+  /** Closes if no query was completed, or a write was stuck, for the idle timeout. */
   expire(now: number): void {
-    if (this.idleFor(now) >= this.#options.idleTimeout) this[Symbol.dispose]();
+    if (this.idleMs(now) >= this.#options.idleTimeoutMs) this[Symbol.dispose]();
   }
 
-  idleFor(now: number): number {
-    const idle = now - this.#activeAt;
-    const waitsForUs = this.#pipelined > 0 && !this.#writing && idle < LONGEST_WAIT;
-    return waitsForUs ? 0 : idle;
+  idleMs(now: number): number {
+    const idleMs = now - this.#activeAt;
+    const waitsForReply = this.#pipelined > 0 && !this.#isWriting && idleMs < MAX_WAIT_MS;
+    return waitsForReply ? 0 : idleMs;
   }
 
-  get isOfUse(): boolean {
-    return this.#hasAsked && !this.#writing;
+  get isUseful(): boolean {
+    return this.#hasAsked && !this.#isWriting;
   }
 
   [Symbol.dispose](): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#ended = true;
-    this.#resume?.();
-    clearTimeout(this.#linger);
+    this.#isFinishing = true;
+    this.#resumeReading?.();
+    clearTimeout(this.#lingerTimer);
     this.#socket.close();
-    this.#settle();
+    this.#resolveClosed();
   }
 
   async #read(): Promise<void> {
+    const { loopBudget } = this.#options;
     try {
       for (;;) {
-        const octets = await this.#socket.read(this.#frames.space());
-        if (octets === null) break;
-        this.#options.turns.consume(1);
-        if (!this.#ended) { // or else it has been read all the same: see #part
-          this.#frames.advance(octets);
-          for (let frame = this.#frames.take(); frame && !this.#ended; frame = this.#frames.take()) {
-            if (this.#options.turns.isExhausted) await this.#options.turns.yieldToKernel();
+        const length = await this.#socket.read(this.#frames.space());
+        if (length === null) break;
+        loopBudget.consume(1);
+        if (!this.#isFinishing) { // otherwise the bytes are only drained: see #closeGracefully
+          this.#frames.advance(length);
+          for (let frame = this.#frames.take(); frame && !this.#isFinishing; frame = this.#frames.take()) {
+            if (loopBudget.isExhausted) await loopBudget.yieldToKernel();
             if (this.#isClosed) return;
-            this.#take(frame);
-            if (this.#isFull) await this.#room();
+            this.#answer(frame);
+            if (this.#isFull) await this.#waitForRoom();
           }
         }
-        if (this.#options.turns.isExhausted) await this.#options.turns.yieldToKernel();
+        if (loopBudget.isExhausted) await loopBudget.yieldToKernel();
       }
-      this.#ended = true;
-      this.#clientEnded = true;
+      this.#isFinishing = true;
+      this.#hasClientFinished = true;
       this.#closeIfDone();
     } catch {
       this[Symbol.dispose](); // reset by the client, or closed here
@@ -130,89 +137,92 @@ export class TcpSession implements ReplySink, EvictableConnection {
   }
 
   get #isFull(): boolean {
-    return this.#pipelined >= this.#options.maxPipelined || this.#queued >= this.#options.maxQueued;
+    const { maxPipelined, maxUnreadBytes } = this.#options;
+    return this.#pipelined >= maxPipelined || this.#unwrittenBytes >= maxUnreadBytes;
   }
 
-  #room(): Promise<void> {
-    return new Promise((resolve) => this.#resume = resolve);
+  #waitForRoom(): Promise<void> {
+    return new Promise((resolve) => this.#resumeReading = resolve);
   }
 
-  #take(frame: Uint8Array): void {
+  #answer(frame: Uint8Array): void {
+    const { answerer, loopBudget, now } = this.#options;
     this.#hasAsked = true;
-    // Who asks and asks and does not read is as idle as who does nothing.
-    if (!this.#writing) this.#activeAt = this.#options.now();
+    // A client that sends queries and never reads replies counts as idle.
+    if (!this.#isWriting) this.#activeAt = now();
     this.#pipelined++;
-    this.#options.turns.consume(1);
-    this.#options.turns.spendBytes(frame.length);
-    if (!this.#options.answerer.answer(frame, this.#client, this)) this.#options.turns.consumePending();
+    loopBudget.consume(1);
+    loopBudget.consumeBytes(frame.length);
+    if (!answerer.answer(frame, this.#client, this)) loopBudget.consumePending();
   }
 
   reply(frame: Uint8Array | undefined): void {
-    if (this.#isClosed) return; // RFC 7766 §6.2.4: an answer goes nowhere but where its query came from
-    if (!frame) return this.#written(1, 0);
+    if (this.#isClosed) return; // RFC 7766 §6.2.4: a reply goes only to the connection of its query
+    if (!frame) return this.#finishReplies(1, 0);
     this.#gather(frame);
-    this.#options.turns.spendBytes(frame.length);
-    this.#queued += frame.length;
-    if (this.#writing) return;
-    this.#writing = true;
-    this.#activeAt = this.#options.now(); // it has waited for us until now
-    // A microtask later all replies of this turn have come together.
+    this.#options.loopBudget.consumeBytes(frame.length);
+    this.#unwrittenBytes += frame.length;
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#activeAt = this.#options.now(); // until now the client waited for us
+    // One microtask later, all replies of this turn have been gathered.
     queueMicrotask(() => void this.#write());
   }
 
   #gather(frame: Uint8Array): void {
-    const length = this.#length + frame.length;
+    const length = this.#gatheredLength + frame.length;
     if (length > this.#gathered.length) {
-      const larger = new Uint8Array(Math.max(2 * length, WRITE_BUFFER));
-      larger.set(this.#gathered.subarray(0, this.#length));
+      const larger = new Uint8Array(Math.max(2 * length, WRITE_BUFFER_BYTES));
+      larger.set(this.#gathered.subarray(0, this.#gatheredLength));
       this.#gathered = larger;
     }
-    this.#gathered.set(frame, this.#length);
-    this.#length = length;
-    this.#replies++;
+    this.#gathered.set(frame, this.#gatheredLength);
+    this.#gatheredLength = length;
+    this.#gatheredReplies++;
   }
 
   async #write(): Promise<void> {
     try {
-      while (this.#replies > 0) {
-        const [replies, gathered] = [this.#replies, this.#gathered.subarray(0, this.#length)];
-        this.#replies = this.#length = 0;
-        this.#gathered = NOTHING;
-        for (let rest = gathered; rest.length > 0;) {
+      while (this.#gatheredReplies > 0) {
+        const replies = this.#gatheredReplies;
+        const bytes = this.#gathered.subarray(0, this.#gatheredLength);
+        this.#gatheredReplies = this.#gatheredLength = 0;
+        this.#gathered = NO_BYTES;
+        for (let rest = bytes; rest.length > 0;) {
           rest = rest.subarray(await this.#socket.write(rest));
           this.#activeAt = this.#options.now();
         }
-        this.#written(replies, gathered.length);
+        this.#finishReplies(replies, bytes.length);
       }
-      this.#writing = false;
+      this.#isWriting = false;
       this.#closeIfDone();
     } catch {
       this[Symbol.dispose]();
     }
   }
 
-  #written(replies: number, octets: number): void {
+  #finishReplies(replies: number, bytes: number): void {
     this.#pipelined -= replies;
-    this.#queued -= octets;
+    this.#unwrittenBytes -= bytes;
     if (this.#isFull) return;
-    this.#resume?.();
-    this.#resume = undefined;
+    this.#resumeReading?.();
+    this.#resumeReading = undefined;
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (!this.#ended || this.#pipelined > 0 || this.#writing) return;
-    if (this.#clientEnded) this[Symbol.dispose]();
-    else void this.#part();
+    if (!this.#isFinishing || this.#pipelined > 0 || this.#isWriting) return;
+    if (this.#hasClientFinished) this[Symbol.dispose]();
+    else void this.#closeGracefully();
   }
 
   /**
-   * FIN, then the client's own is waited for. To close with octets unread would be a RST (RFC 2525 §2.17), which takes
-   * along what is still on its way to the client.
+   * Sends a FIN and waits for that of the client. Closing a socket with unread bytes sends a RST (RFC 2525 §2.17), which
+   * discards replies that are still on their way to the client.
    */
-  async #part(): Promise<void> {
-    if (this.#linger !== undefined) return;
-    this.#linger = setTimeout(() => this[Symbol.dispose](), LINGER);
+  async #closeGracefully(): Promise<void> {
+    if (this.#lingerTimer !== undefined) return;
+    this.#lingerTimer = setTimeout(() => this[Symbol.dispose](), LINGER_MS);
     try {
       await this.#socket.closeWrite();
     } catch {

@@ -15,7 +15,7 @@ const MAX_KNOWN = 4096;
 export class BatchFrontend {
   readonly #batch: MmsgSocket;
   readonly #answerer: Answerer;
-  readonly #turns: LoopBudget;
+  readonly #loopBudget: LoopBudget;
   readonly #ownLink: OwnLink;
   readonly #onIdle: () => void;
   readonly #copies = new BumpBuffer();
@@ -29,14 +29,14 @@ export class BatchFrontend {
   constructor(
     batch: MmsgSocket,
     answerer: Answerer,
-    turns: LoopBudget,
+    loopBudget: LoopBudget,
     ownLink: OwnLink,
     onIdle: () => void,
   ) {
     this.#batch = batch;
     this.#ownLink = ownLink;
     this.#answerer = answerer;
-    this.#turns = turns;
+    this.#loopBudget = loopBudget;
     this.#onIdle = onIdle;
   }
 
@@ -55,7 +55,7 @@ export class BatchFrontend {
     this.#batch.put(datagram, composeSockaddr(hostname, port, scope));
     let count = this.#batch.receive(1);
     this.#answerAll(count);
-    while (count === BATCH && !this.#turns.isExhausted) {
+    while (count === BATCH && !this.#loopBudget.isExhausted) {
       count = this.#batch.receive();
       this.#answerAll(count);
     }
@@ -64,7 +64,7 @@ export class BatchFrontend {
   #answerAll(count: number): void {
     const batch = this.#batch;
     const { fastPath: quick } = this.#answerer;
-    this.#turns.consume(count);
+    this.#loopBudget.consume(count);
     quick?.begin();
     try {
       for (let i = 0; i < count; i++) {
@@ -92,7 +92,7 @@ export class BatchFrontend {
       return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
     }
     const datagram = batch.datagram(i);
-    this.#turns.spendBytes(datagram.length);
+    this.#loopBudget.consumeBytes(datagram.length);
     if (this.#answerer.answer(datagram, client, asker, outcome === "admitted")) return;
     // The next batch overwrites this one.
     asker.to = this.#copies.copy(sender, 0, sender.length);
@@ -102,7 +102,7 @@ export class BatchFrontend {
   #await(asker: DatagramReplySink): void {
     asker.waits = true;
     this.#waiting++;
-    this.#turns.consumePending();
+    this.#loopBudget.consumePending();
   }
 
   /** Replies that come together go together. */

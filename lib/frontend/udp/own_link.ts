@@ -1,50 +1,54 @@
-/** A link of this host, as the kernel tells them apart. */
+/** The network interface of a listening address, for replies to link-local clients (RFC 4007). */
+
+/** A network interface of this host. */
 export interface Link {
   readonly name: string;
+  /** The kernel's number of the interface: the scope of a link-local socket address. */
   readonly index: number;
 }
 
-/** How long what was found out holds, in ms. */
-const LIFETIME = 5000;
+/** Time for which a lookup stays valid. */
+const LIFETIME_MS = 5000;
 const LINK_LOCAL = /^fe[89ab]/i;
 
-/** Whether an IPv6 address says nothing without its link (RFC 4007 §6: a scope zone). */
+/** Whether an IPv6 address is valid only together with its link (RFC 4007 §6: a scope zone). */
 export function isLinkLocal(address: string): boolean {
   return LINK_LOCAL.test(address);
 }
 
 /**
- * The link that one address of this host is on. Deno tells the address of who has sent a datagram, but not the link, without
- * which a reply to a link-local address goes out anywhere: it belongs where the address that was asked is.
+ * Finds the link of one address of this host. Deno reports the address of a datagram's sender without its link. A
+ * reply to a link-local address without the link may leave through any interface. The right one is that of the
+ * address which received the query.
  */
 export class OwnLink {
   readonly #address: string;
   #link: Link | undefined;
-  #until = 0;
+  #validUntil = 0;
 
   /** @param address an address of this host */
   constructor(address: string) {
     this.#address = address;
   }
 
-  /** Undefined where it cannot be found out, or there is no link-local address beside the address. */
+  /** Returns undefined if the interface is unknown or has no link-local address. */
   find(): Link | undefined {
     const now = performance.now();
-    if (now >= this.#until) {
-      this.#until = now + LIFETIME;
-      this.#link = this.#look();
+    if (now >= this.#validUntil) {
+      this.#validUntil = now + LIFETIME_MS;
+      this.#link = this.#lookUp();
     }
     return this.#link;
   }
 
-  #look(): Link | undefined {
+  #lookUp(): Link | undefined {
     try {
       const interfaces = Deno.networkInterfaces();
       const name = interfaces.find(({ address }) => address === this.#address)?.name;
       const local = interfaces.find((each) => each.name === name && isLinkLocal(each.address));
       return local?.scopeid ? { name: local.name, index: local.scopeid } : undefined;
     } catch {
-      return this.#link; // The host cannot list them just now.
+      return this.#link; // the host cannot list its interfaces at the moment
     }
   }
 }

@@ -19,7 +19,7 @@ export interface FrontendOptions {
   /** "alone" unless told. */
   readonly sharing?: Sharing;
   readonly answerer: Answerer;
-  readonly turns: LoopBudget;
+  readonly loopBudget: LoopBudget;
   readonly observe: Observe;
 }
 
@@ -33,7 +33,7 @@ export class UdpFrontend {
   readonly address: Deno.NetAddr;
   readonly #socket: Deno.DatagramConn;
   readonly #answerer: Answerer;
-  readonly #turns: LoopBudget;
+  readonly #loopBudget: LoopBudget;
   readonly #observe: Observe;
   readonly #ownLink: OwnLink;
   readonly #batches: BatchFrontend | undefined;
@@ -43,18 +43,24 @@ export class UdpFrontend {
   #closed = false;
 
   /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ answerer, turns, observe, library, ...place }: UdpFrontendOptions) {
+  constructor({ answerer, loopBudget, observe, library, ...place }: UdpFrontendOptions) {
     const { socket, address, descriptor } = listenUdp(place, library);
     this.#socket = socket;
     this.address = address;
     this.#ownLink = new OwnLink(address.hostname);
     this.#answerer = answerer;
-    this.#turns = turns;
+    this.#loopBudget = loopBudget;
     this.#observe = observe;
     try {
       if (library && descriptor !== undefined) {
         const batch = new MmsgSocket(library, descriptor);
-        this.#batches = new BatchFrontend(batch, answerer, turns, this.#ownLink, () => this.#resolveIfIdle());
+        this.#batches = new BatchFrontend(
+          batch,
+          answerer,
+          loopBudget,
+          this.#ownLink,
+          () => this.#resolveIfIdle(),
+        );
       }
     } catch (error) {
       socket.close();
@@ -88,7 +94,7 @@ export class UdpFrontend {
         if (this.#stopping) return;
         if (this.#batches) this.#batches.take(datagram, from as Deno.NetAddr);
         else this.#take(datagram, from as Deno.NetAddr);
-        if (this.#turns.isExhausted) await this.#turns.yieldToKernel();
+        if (this.#loopBudget.isExhausted) await this.#loopBudget.yieldToKernel();
       } catch (error) {
         if (this.#stopping) return;
         this.#trouble(error);
@@ -105,10 +111,10 @@ export class UdpFrontend {
       if (waits) this.#settle();
     };
     waits = !this.#answerer.answer(datagram, client, { reply });
-    this.#turns.consume(1);
-    this.#turns.spendBytes(datagram.length);
+    this.#loopBudget.consume(1);
+    this.#loopBudget.consumeBytes(datagram.length);
     if (!waits) return;
-    this.#turns.consumePending();
+    this.#loopBudget.consumePending();
     this.#waiting++;
   }
 

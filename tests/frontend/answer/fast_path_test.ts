@@ -9,7 +9,7 @@ import { assertEquals } from "../../support/assert.ts";
 import { askUdp, UdpClient } from "../../support/clients/plain_client.ts";
 import { FakeResolver, later } from "../../support/fakes/resolver.ts";
 import { query, read } from "../../support/packets/packets.ts";
-import { Events, TURNS } from "../fixture.ts";
+import { Events, LOOP_BUDGET } from "../fixture.ts";
 
 const ANY = ["0.0.0.0/0", "::/0"].map(parseNetwork);
 
@@ -44,7 +44,7 @@ class Fixture implements AsyncDisposable {
       hostname,
       port: 0,
       answerer,
-      turns: TURNS,
+      loopBudget: LOOP_BUDGET,
       observe,
       library: this.#library,
     });

@@ -4,7 +4,7 @@ import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { FakeResolver } from "../../support/fakes/resolver.ts";
 import { FakeTime } from "../../support/fakes/time.ts";
-import { answererFor, Events, TURNS } from "../fixture.ts";
+import { answererFor, Events, LOOP_BUDGET } from "../fixture.ts";
 
 function systemError(code: string): Error {
   return Object.assign(new Error(code), { code });
@@ -40,10 +40,10 @@ function frontendOn(listener: FailingListener, events: Events): TcpFrontend {
     return new TcpFrontend({
       ...listener.addr,
       answerer: answererFor({ resolver: new FakeResolver(), events }),
-      turns: TURNS,
+      loopBudget: LOOP_BUDGET,
       observe: events.observe,
-      places: new ConnectionLimit({ maxClients: 10, maxClientsPerAddress: 10 }),
-      limits: { idleTimeout: 10_000, maxPipelined: 10, now: () => 0 },
+      connectionLimit: new ConnectionLimit({ maxClients: 10, maxClientsPerAddress: 10 }),
+      limits: { idleTimeoutMs: 10_000, maxPipelined: 10, now: () => 0 },
     });
   } finally {
     Deno.listen = listen;

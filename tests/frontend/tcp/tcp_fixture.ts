@@ -4,7 +4,7 @@ import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
 import type { TcpClient } from "../../support/clients/plain_client.ts";
 import type { FakeResolver } from "../../support/fakes/resolver.ts";
 import { query, read } from "../../support/packets/packets.ts";
-import { answererFor, Clock, Events, TURNS, withTicks } from "../fixture.ts";
+import { answererFor, Clock, Events, LOOP_BUDGET, withTicks } from "../fixture.ts";
 
 export const IDLE_TIMEOUT = 10_000;
 
@@ -25,10 +25,10 @@ export function tcpServer(
       hostname: "127.0.0.1",
       port: 0,
       answerer: answererFor({ resolver, events, clock }),
-      turns: TURNS,
+      loopBudget: LOOP_BUDGET,
       observe: events.observe,
-      places: new ConnectionLimit({ maxClients, maxClientsPerAddress }),
-      limits: { idleTimeout: IDLE_TIMEOUT, maxPipelined, now: clock.now },
+      connectionLimit: new ConnectionLimit({ maxClients, maxClientsPerAddress }),
+      limits: { idleTimeoutMs: IDLE_TIMEOUT, maxPipelined, now: clock.now },
     })
   );
   const { hostname, port } = frontend.address;

@@ -4,7 +4,7 @@ import { FakeResolver, HoldingResolver } from "../../support/fakes/resolver.ts";
 import { settled } from "../../support/fakes/time.ts";
 import { frame } from "../../support/packets/frames.ts";
 import { query } from "../../support/packets/packets.ts";
-import { answererFor, Clock, TURNS } from "../fixture.ts";
+import { answererFor, Clock, LOOP_BUDGET } from "../fixture.ts";
 
 /** A socket that brings what the test says, and takes what is written only when the test says so. */
 class StuckSocket {
@@ -46,26 +46,27 @@ class StuckSocket {
 function session(resolver: FakeResolver) {
   const [socket, clock] = [new StuckSocket(), new Clock()];
   const client = { transport: "tcp", address: "192.0.2.1", port: 53 } as const;
-  const limits = { idleTimeout: 10_000, maxPipelined: 10, maxQueued: 65_536, now: clock.now };
+  const limits = { idleTimeoutMs: 10_000, maxPipelined: 10, maxUnreadBytes: 65_536, now: clock.now };
   const answerer = answererFor({ resolver, clock });
-  const options = { ...limits, answerer, turns: TURNS };
+  const options = { ...limits, answerer, loopBudget: LOOP_BUDGET };
   const made = new TcpSession(socket as unknown as Deno.TcpConn, client, options);
+  made.start();
   return { made, socket, clock };
 }
 
 Deno.test("a client that goes on asking and never reads is idle all the same", async () => {
   const { made, socket, clock } = session(new FakeResolver());
   await socket.arrive("first.example");
-  assertEquals([made.idleFor(clock.time), made.isOfUse], [0, false], "its answer is stuck from now on");
+  assertEquals([made.idleMs(clock.time), made.isUseful], [0, false], "its answer is stuck from now on");
   for (let i = 1; i <= 5; i++) {
     clock.time += 100;
     await socket.arrive(`query-${i}.example`);
-    assertEquals(made.idleFor(clock.time), 100 * i);
+    assertEquals(made.idleMs(clock.time), 100 * i);
   }
   await socket.take();
-  assertEquals(made.idleFor(clock.time), 0, "it has read one");
+  assertEquals(made.idleMs(clock.time), 0, "it has read one");
   await socket.take();
-  assertEquals([made.idleFor(clock.time), made.isOfUse], [0, true], "it has read all");
+  assertEquals([made.idleMs(clock.time), made.isUseful], [0, true], "it has read all");
   made[Symbol.dispose]();
   await made.closed;
 });
@@ -74,10 +75,10 @@ Deno.test("a client is of use once it has asked, and not idle while it waits for
   const resolver = new HoldingResolver();
   const { made, socket, clock } = session(resolver);
   clock.time += 100;
-  assertEquals([made.idleFor(clock.time), made.isOfUse], [100, false]);
+  assertEquals([made.idleMs(clock.time), made.isUseful], [100, false]);
   await socket.arrive("slow.example");
   clock.time += 100;
-  assertEquals([made.idleFor(clock.time), made.isOfUse], [0, true]);
+  assertEquals([made.idleMs(clock.time), made.isUseful], [0, true]);
   made[Symbol.dispose]();
   await made.closed;
   resolver.release();
@@ -90,9 +91,9 @@ Deno.test("a client whose answer came late is not idle while that is on its way 
   clock.time += 3_000;
   resolver.release();
   await settled();
-  assertEquals(made.idleFor(clock.time), 0, "it has waited for us, and reads from now on");
+  assertEquals(made.idleMs(clock.time), 0, "it has waited for us, and reads from now on");
   clock.time += 100;
-  assertEquals([made.idleFor(clock.time), made.isOfUse], [100, false], "it does not read");
+  assertEquals([made.idleMs(clock.time), made.isUseful], [100, false], "it does not read");
   made[Symbol.dispose]();
   await made.closed;
 });
@@ -102,7 +103,7 @@ Deno.test("an answer that never comes, by a defect, keeps no place for ever", as
   await socket.arrive("lost.example");
   clock.time += 59_999;
   made.expire(clock.time);
-  assertEquals(made.idleFor(clock.time), 0);
+  assertEquals(made.idleMs(clock.time), 0);
   clock.time += 1;
   made.expire(clock.time);
   await made.closed;

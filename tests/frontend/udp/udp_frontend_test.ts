@@ -12,7 +12,7 @@ import {
   type Respond,
 } from "../../support/fakes/resolver.ts";
 import { padding, query, type QueryFields, read, txt } from "../../support/packets/packets.ts";
-import { answererFor, Events, TURNS } from "../fixture.ts";
+import { answererFor, Events, LOOP_BUDGET } from "../fixture.ts";
 
 function frontend(
   resolver: FakeResolver,
@@ -21,7 +21,14 @@ function frontend(
   hostname = "127.0.0.1",
 ): UdpFrontend {
   const answerer = answererFor({ resolver, events });
-  return new UdpFrontend({ hostname, port: 0, answerer, turns: TURNS, observe: events.observe, library });
+  return new UdpFrontend({
+    hostname,
+    port: 0,
+    answerer,
+    loopBudget: LOOP_BUDGET,
+    observe: events.observe,
+    library,
+  });
 }
 
 /** Whether datagrams are handed over one at a time or many makes no difference to what is true of them. */
@@ -235,7 +242,7 @@ Deno.test({
     taken.close();
     const place = taken.addr as Deno.NetAddr;
     const answerer = answererFor({ resolver: new FakeResolver() });
-    const options = { answerer, turns: TURNS, observe: () => {} };
+    const options = { answerer, loopBudget: LOOP_BUDGET, observe: () => {} };
     const deaf = { ...library, symbols } as Library;
     assertThrows(
       () => new UdpFrontend({ ...place, ...options, library: deaf }),

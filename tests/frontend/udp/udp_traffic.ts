@@ -7,7 +7,7 @@ import { assert, assertEquals } from "../../support/assert.ts";
 import { addressed, FakeResolver } from "../../support/fakes/resolver.ts";
 import { padding, query, read } from "../../support/packets/packets.ts";
 import { Changes } from "../../support/within.ts";
-import { Events, TURNS } from "../fixture.ts";
+import { Events, LOOP_BUDGET } from "../fixture.ts";
 import { Bystanders, collectGarbage, octetsFor, type WatchedLibrary } from "./watched_library.ts";
 
 export const CLIENTS = 6;
@@ -117,7 +117,14 @@ export class UdpTraffic implements Disposable {
       ...common,
     });
     const { library } = watched;
-    this.frontend = new UdpFrontend({ hostname: HOST, port: 0, answerer, turns: TURNS, observe, library });
+    this.frontend = new UdpFrontend({
+      hostname: HOST,
+      port: 0,
+      answerer,
+      loopBudget: LOOP_BUDGET,
+      observe,
+      library,
+    });
     for (const client of this.clients) void this.#receive(client);
   }
 
