@@ -21,7 +21,7 @@ import { Telemetry } from "./lib/telemetry.ts";
 import { log } from "./lib/observe/log.ts";
 import { stderr } from "./lib/observe/stderr.ts";
 import { openResolverWarning } from "./lib/config/open_resolver.ts";
-import { checkListFiles } from "./lib/policy_chain.ts";
+import { checkListFiles } from "./lib/resolver/blocklist/list_loader.ts";
 import { Proxy } from "./lib/proxy.ts";
 import { Reloader } from "./lib/reloader.ts";
 import { resolverLoopWarning } from "./lib/commands/resolver_loop.ts";

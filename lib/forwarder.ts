@@ -1,10 +1,14 @@
+/**
+ * The chain of resolvers of one configuration. Read the constructor first: it builds the chain from the upstreams up.
+ */
+
 import type { Config } from "./config/config.ts";
 import { Type } from "./dns/codes.ts";
 import type { FlushSelection } from "./resolver/cache/inspection.ts";
 import { UsageError } from "./core/errors.ts";
 import type { Observe } from "./core/event.ts";
 import type { UpstreamStatus } from "./core/status.ts";
-import { PolicyChain } from "./policy_chain.ts";
+import { PolicyChain, withRebindingFilter } from "./policy_chain.ts";
 import type { TtlLimits } from "./resolver/cache/cacheability.ts";
 import { Cache } from "./resolver/cache/cache.ts";
 import { SnapshotFile } from "./resolver/cache/snapshot_file.ts";
@@ -16,6 +20,7 @@ import { Validator } from "./resolver/dnssec/validator.ts";
 import { VerificationQueue } from "./resolver/dnssec/verification_queue.ts";
 import { Limiter } from "./resolver/cache/writer.ts";
 import type { Resolver } from "./core/resolver.ts";
+import { aliasTargets } from "./resolver/local/zone_data.ts";
 import { Router } from "./resolver/balance/router.ts";
 import type { Store } from "./resolver/cache/store/store.ts";
 import { selectionPolicy } from "./resolver/balance/selection.ts";
@@ -27,60 +32,65 @@ export interface ForwarderOptions {
   /** PEM certificates trusted beside the built-in roots. */
   readonly caCerts: readonly string[];
   readonly observe: Observe;
-  /** Called when this host is short of descriptors or memory; returns whether something was given up. */
+  /** Called when this host is short of descriptors or memory. Returns whether something was closed. */
   readonly makeRoom: () => boolean;
   readonly now: () => number;
 }
 
-/** The shared chain of resolvers that every front end feeds. */
+/** Resolves the queries of all front ends of a thread under one configuration. */
 export class Forwarder implements Disposable {
   readonly resolver: Resolver;
-  readonly policy: PolicyChain;
-  /** Undefined where it is turned off. */
+  /** Undefined if the cache is off. */
   readonly cache: Cache | undefined;
+  /** See `PolicyChain.loaded`. */
+  readonly loaded: Promise<void>;
   readonly #cacheFile: SnapshotFile | undefined;
   readonly #options: ForwarderOptions;
   readonly #upstreams: UpstreamRegistry;
   readonly #owned: DisposableStack;
 
   /**
-   * @param previous the one before a change of the configuration: what has not changed is shared with it, until it is
-   * disposed. Throws `UsageError`, and then leaves it as it is.
+   * @param previous the forwarder of the previous configuration, on a reload. The two share unchanged upstreams and the
+   * cache's store until one of them is disposed.
+   *
+   * Throws `UsageError`, and then leaves `previous` unchanged.
    */
   constructor(options: ForwarderOptions, previous?: Forwarder) {
     using owned = new DisposableStack();
     this.#options = options;
     this.#upstreams = owned.use(new UpstreamRegistry(options, previous && previous.#upstreams));
     const { upstreams, routes } = options.config;
-    this.policy = owned.use(this.#makePolicy(previous !== undefined));
     const validated = this.#validation(owned);
-    const otherwise = this.policy.behind(validated(this.#choose(upstreams)));
-    const router = routes.length === 0 ? otherwise : new Router(
-      new Map(routes.map(({ domain, upstreams }) => [domain, validated(this.#choose(upstreams), domain)])),
-      otherwise,
+    const balancer = withRebindingFilter(options.config.policy, validated(this.#balance(upstreams)));
+    const router = routes.length === 0 ? balancer : new Router(
+      new Map(routes.map(({ domain, upstreams }) => [domain, validated(this.#balance(upstreams), domain)])),
+      balancer,
     );
     const store = previous && this.#reusableStore(previous);
-    this.cache = owned.use(this.#remember(router, store));
+    this.cache = owned.use(this.#makeCache(router, store));
     this.#cacheFile = owned.use(this.cache && this.#openCacheFile(this.cache));
-    if (!store) void this.#cacheFile?.load(); // in the background: nobody waits for it
-    this.resolver = this.policy.before(this.cache ?? this.#coalesce(router));
+    const next = this.cache ?? this.#makeSingleflight(router);
+    const policy = owned.use(this.#buildPolicyChain(next, previous !== undefined));
+    this.resolver = policy.first;
+    this.loaded = policy.loaded;
+    if (!store) void this.#cacheFile?.load(); // in the background, while queries are answered
     this.#owned = owned.move();
   }
 
-  /** Forgets what is known only from asking as the one before this did. */
+  /** Drops cache entries that were fetched under the routes and settings of `previous` and are no longer valid. */
   dropStaleEntries(previous: Forwarder): void {
     this.cache?.fastPath.invalidate();
-    const forgotten = staleEntries(previous.#options.config, this.#options.config);
-    if (forgotten.length > 0) previous.cache?.stopWriting();
-    for (const what of forgotten) this.cache?.forget(what);
+    const stale = staleEntries(previous.#options.config, this.#options.config);
+    if (stale.length > 0) previous.cache?.stopWriting();
+    for (const selection of stale) this.cache?.forget(selection);
   }
 
-  /** For how long a query may wait here, in ms. */
-  get patience(): number {
+  /** Maximum time that a query waits here, in ms. */
+  get queryTimeoutMs(): number {
     return this.#options.config.timeout;
   }
 
-  /** Saves what is to outlast the process. */
+  /** Saves the cache, if it has a snapshot file. */
   async save(): Promise<void> {
     await this.#cacheFile?.save();
   }
@@ -89,9 +99,9 @@ export class Forwarder implements Disposable {
     return this.#upstreams.all.map(({ status }) => status);
   }
 
-  /** Asks every upstream, past all that may know the answer already; whether one answers in so many ms. */
-  async probe(timeout: number): Promise<boolean> {
-    const deadline = this.#options.now() + timeout;
+  /** Sends a probe to every upstream, past the cache. Resolves with whether one answers within the timeout. */
+  async probe(timeoutMs: number): Promise<boolean> {
+    const deadline = this.#options.now() + timeoutMs;
     const answers = this.#upstreams.all.map((each) => each.resolve(probeQuery(deadline)));
     return await Promise.any(answers).then(() => true, () => false);
   }
@@ -100,28 +110,28 @@ export class Forwarder implements Disposable {
     this.#owned.dispose();
   }
 
-  #makePolicy(unhurried: boolean): PolicyChain {
+  #buildPolicyChain(next: Resolver, isReload: boolean): PolicyChain {
     const { config, observe } = this.#options;
     const routes = config.routes.map(({ domain }) => domain);
     const onChange = () => this.cache?.fastPath.invalidate();
-    return new PolicyChain({ config: config.policy, routes, unhurried, onChange, observe });
+    return PolicyChain.build({ config: config.policy, routes, isReload, onChange, observe }, next);
   }
 
-  /** What it knows, where there is as much room for it. */
+  /** The store of the other forwarder's cache, if both configurations have the same cache size. */
   #reusableStore(other: Forwarder): Store | undefined {
     const sizes = [other, this].map((each) => each.#options.config.cacheSize);
     return sizes[0] === sizes[1] ? other.cache?.store : undefined;
   }
 
-  #remember(next: Resolver, store: Store | undefined): Cache | undefined {
+  #makeCache(next: Resolver, store: Store | undefined): Cache | undefined {
     const { config, observe, now } = this.#options;
     const { cacheSize: maxOctets, serveStale } = config;
     if (maxOctets === 0) return undefined;
     const limits = ttlLimits(config);
     const rotate = config.rrsetOrder === "rotate";
-    // The local names answer all types but DS, which the zone above may have.
     const routes = config.routes.map(({ domain }) => domain);
-    const apart = new Set<number>([Type.DS]);
+    // Local data answers all types except DS, which the upstream answers from the parent zone.
+    const bypassTypes = new Set<number>([Type.DS]);
     try {
       return new Cache({
         next,
@@ -130,7 +140,7 @@ export class Forwarder implements Disposable {
         ...limits,
         serveStale,
         rotate,
-        bypassTypes: apart,
+        bypassTypes,
         routes,
         observe,
         now,
@@ -144,7 +154,7 @@ export class Forwarder implements Disposable {
     }
   }
 
-  #coalesce(next: Resolver): Singleflight {
+  #makeSingleflight(next: Resolver): Singleflight {
     return new Singleflight(next, this.#options.now, new Limiter(ttlLimits(this.#options.config)));
   }
 
@@ -164,14 +174,14 @@ export class Forwarder implements Disposable {
     });
   }
 
-  /** Puts a validator before the upstreams of a tree of names: of a route's domain, or of all other names. */
+  /** Returns a function that puts a validator before the upstreams of a route's domain, or of all other names. */
   #validation(owned: DisposableStack): (next: Resolver, domain?: string) => Resolver {
     const { config, observe, now } = this.#options;
     const { dnssec, trustAnchors, insecureDomains, routes } = config;
     if (dnssec === "pass") return (next) => next;
     const queue = owned.use(new VerificationQueue(now));
     const common = { queue, observe, now, wallClock: Date.now };
-    // What is behind a route is unknown to the world above it, which would deny it.
+    // The public DNS would deny the names of a route, so the validator of other names treats routes as insecure.
     const world = parseTrustAnchors(trustAnchors, [
       ...insecureDomains,
       ...routes.map(({ domain }) => domain),
@@ -181,7 +191,7 @@ export class Forwarder implements Disposable {
       new Validator({ next, ...common, ...domain === undefined ? world : anchorsBelow(inside, domain) });
   }
 
-  #choose(addresses: readonly UpstreamAddress[]): Resolver {
+  #balance(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstreams.getOrCreate(address));
     return new Balancer({ candidates, strategy: selectionPolicy(config.strategy, now), now });
@@ -192,12 +202,12 @@ function ttlLimits({ minTtl, maxTtl }: Config): TtlLimits {
   return { minTtl: minTtl / 1000, maxTtl: maxTtl / 1000 };
 }
 
-/** What is cached that would be answered otherwise now, by others or under other conditions. */
+/** Cache entries that other upstreams would answer now, or whose answers other settings would reject or change. */
 function staleEntries(before: Config, now: Config): FlushSelection[] {
   const isSafer = before.opportunistic && !now.opportunistic;
-  if (isSafer || rebinding(before) !== rebinding(now) || validationOf(before) !== validationOf(now)) {
-    return ["all"];
-  }
+  const hasOtherRules = rebindingSettings(before) !== rebindingSettings(now) ||
+    validationSettings(before) !== validationSettings(now);
+  if (isSafer || hasOtherRules) return ["all"];
   const [old, current] = [before, now].map(({ routes }) =>
     new Map(routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label).join()]))
   ) as [Map<string, string>, Map<string, string>];
@@ -206,17 +216,18 @@ function staleEntries(before: Config, now: Config): FlushSelection[] {
     .map((suffix) => ({ suffix }));
 }
 
-/** In one text what it depends on which answers are right: those that were saved under another are not to be given. */
+/** Identifies the settings under which cached answers are valid. A snapshot with another fingerprint is not loaded. */
 function policyFingerprint(config: Config): string {
   const routes = config.routes.map(({ domain, upstreams }) => [domain, upstreams.map(({ label }) => label)]);
-  return JSON.stringify([routes, config.opportunistic, rebinding(config), validationOf(config)]);
+  const settings = [config.opportunistic, rebindingSettings(config), validationSettings(config)];
+  return JSON.stringify([routes, ...settings]);
 }
 
-function validationOf({ dnssec, trustAnchors, insecureDomains }: Config): string {
+function validationSettings({ dnssec, trustAnchors, insecureDomains }: Config): string {
   return JSON.stringify(dnssec === "validate" ? [trustAnchors, insecureDomains] : dnssec);
 }
 
-function rebinding({ policy: { rebindProtection, rebindAllow, records } }: Config): string {
-  const targets = records.filter(({ type }) => type === Type.CNAME).map(({ data }) => data.toHex());
+function rebindingSettings({ policy: { rebindProtection, rebindAllow, records } }: Config): string {
+  const targets = aliasTargets(records).map((name) => name.toHex());
   return JSON.stringify(rebindProtection ? [rebindAllow, targets] : false);
 }

@@ -1,126 +1,91 @@
-import { parse } from "tldts";
-import { Type } from "./dns/codes.ts";
-import { nameToString } from "./dns/name.ts";
-import type { UsageError } from "./core/errors.ts";
-import { FileWatch } from "./platform/file_watch.ts";
-import { Admission } from "./frontend/answer/admission.ts";
-import {
-  checkInputFile,
-  checkInputFileLater,
-  readInputFileLater,
-  readTextFile,
-  unreadable,
-} from "./platform/read_file.ts";
-import { parseNetwork } from "./net/ip_network.ts";
-import type { Observe } from "./core/event.ts";
-import type { PolicyConfig } from "./config/policy_config.ts";
-import { PRIVATE_NETWORKS } from "./config/options.ts";
-import { AnyFilter } from "./resolver/filter/any_filter.ts";
-import { BlockFilter, type Lists } from "./resolver/blocklist/block_filter.ts";
-import { DomainSet } from "./resolver/names/domain_set.ts";
-import { type Hosts, parseHosts } from "./resolver/local/hosts_file.ts";
-import { type ListFile, readLists } from "./resolver/blocklist/list_loader.ts";
-import { LocalData } from "./resolver/local/local_data.ts";
-import { type LocalRecord, ZoneData } from "./resolver/local/zone_data.ts";
-import { OtherClasses } from "./resolver/filter/other_classes.ts";
-import { RebindingFilter } from "./resolver/filter/rebinding_filter.ts";
-import type { Resolver } from "./core/resolver.ts";
-import { addCanaryNames, addSpecialNames, isSpecial } from "./resolver/local/special_use_names.ts";
-import { TypeFilter } from "./resolver/filter/type_filter.ts";
+/**
+ * The policy chain: the resolvers that apply the operator's rules to queries and answers.
+ *
+ *     OtherClasses ─▶ AnyFilter ─▶ LocalData ─▶ BlockFilter ─▶ TypeFilter ─▶ cache ─▶ router ─▶ RebindingFilter ─▶ upstreams
+ *
+ * Rules for single names come before rules for names in general. Access rules and the rate limit are not part of the
+ * chain: they belong to `Admission`.
+ */
 
-/** Where no name of a stranger should lead: private networks, and others that no host of the public Internet is in. */
-const INSIDE = [
-  ...PRIVATE_NETWORKS,
-  ...[
-    "0.0.0.0/8", // "this host" (RFC 1122 §3.2.1.3)
-    "100.64.0.0/10", // shared address space (RFC 6598)
-    "192.0.0.0/29", // between a network and its translator (RFC 7335)
-    "198.18.0.0/15", // tests within a network (RFC 2544)
-    "224.0.0.0/4", // multicast (RFC 5771)
-    "240.0.0.0/4", // reserved, and broadcast (RFC 1112 §4, RFC 919 §7)
-    "::", // unspecified (RFC 4291 §2.5.2)
-    "fec0::/10", // site-local (RFC 3879)
-    "ff00::/8", // multicast (RFC 4291 §2.7)
-  ].map(parseNetwork),
-];
+import type { PolicyConfig } from "./config/policy_config.ts";
+import type { UsageError } from "./core/errors.ts";
+import type { Observe } from "./core/event.ts";
+import type { Resolver } from "./core/resolver.ts";
+import { FileWatch } from "./platform/file_watch.ts";
+import { BlockFilter, type Lists } from "./resolver/blocklist/block_filter.ts";
+import { checkListFiles, checkListFilesNow, readLists } from "./resolver/blocklist/list_loader.ts";
+import { AnyFilter } from "./resolver/filter/any_filter.ts";
+import { OtherClasses } from "./resolver/filter/other_classes.ts";
+import { INTERNAL_NETWORKS, RebindingFilter } from "./resolver/filter/rebinding_filter.ts";
+import { TypeFilter } from "./resolver/filter/type_filter.ts";
+import type { Hosts } from "./resolver/local/hosts_file.ts";
+import { LocalData } from "./resolver/local/local_data.ts";
+import { composeZoneData, readHostsFiles, rereadHostsFiles } from "./resolver/local/local_sources.ts";
+import { aliasTargets, type ZoneData } from "./resolver/local/zone_data.ts";
+import { DomainSet } from "./resolver/names/domain_set.ts";
 
 export interface PolicyChainOptions {
   readonly config: PolicyConfig;
-  /** The domains that have upstreams of their own, in lower case. */
+  /** Domains in lower case that have upstreams of their own. */
   readonly routes: readonly string[];
-  /** Whether queries are being answered by others while lists are read for the first time. */
-  readonly unhurried?: boolean;
-  /** Called when from now on other names are answered here. */
+  /** Whether a previous chain answers queries until this one is loaded. */
+  readonly isReload?: boolean;
+  /** Called after the lists or the local data have changed. */
   readonly onChange: () => void;
   readonly observe: Observe;
 }
 
-/**
- * The composition of who may ask, how much, and what is answered here. In the order of the chain: classes, ANY, local names,
- * block lists, filtered types, then cache and routes, and behind them, for what comes from strangers, protection against
- * rebinding. What the operator has said of a name comes before what he has said of names in general.
- */
+/** The part of the chain before the cache, and the files that it reads and watches. */
 export class PolicyChain implements Disposable {
-  readonly admission: Admission;
+  /** The first resolver of the chain. */
+  readonly first: Resolver;
   readonly #options: PolicyChainOptions;
-  #local: LocalData | undefined;
-  #blockList: BlockFilter | undefined;
-  readonly #watch: FileWatch | undefined;
+  /** Undefined without local data and hosts files. */
+  readonly #localData: LocalData | undefined;
+  /** Undefined without lists. */
+  readonly #blockFilter: BlockFilter | undefined;
+  #watch: FileWatch | undefined;
   #loaded: Promise<void> = Promise.resolve();
-  /** Files that are empty, which is no news of them. */
-  #empty: ReadonlySet<string> = new Set();
-  /** One after the other, so that the last one wins. */
+  /** Paths of files that were empty when they were last read. Such a file may be empty again. */
+  #emptyFiles: ReadonlySet<string> = new Set();
+  /** The last reload. Reloads run one after another, so that the last one decides. */
   #reloading: Promise<void> = Promise.resolve();
 
-  /** Throws `UsageError` if a file cannot be read. */
-  constructor(options: PolicyChainOptions) {
+  /**
+   * Builds the chain in front of `next` and starts to read the files. `first` can be used at once: until the lists are
+   * read, it delays its answers. Throws `UsageError` if a file cannot be read at the start.
+   */
+  static build(options: PolicyChainOptions, next: Resolver): PolicyChain {
+    const { config, isReload = false, observe } = options;
+    if (!isReload) checkListFilesNow(config);
+    // On a reload, the hosts files are read in the background: until then the previous chain answers.
+    const hosts = isReload ? [] : readHostsFiles(config.hosts, observe);
+    const chain = new PolicyChain(options, zoneDataOf(options, hosts), next);
+    chain.#start();
+    return chain;
+  }
+
+  private constructor(options: PolicyChainOptions, zoneData: ZoneData, next: Resolver) {
     this.#options = options;
     const { config } = options;
-    const { allow, deny, rateLimit: rate, rateLimitExempt: exempt } = config;
-    const denied = config.denyAnswer === "refused" ? "refuse" : "ignore";
-    this.admission = new Admission({ allow, deny, denied, rate, exempt });
-    if (!options.unhurried) config.lists.forEach(checkList);
-    const paths = [...config.hosts, ...config.lists.map(({ path }) => path)];
-    if (paths.length > 0) {
-      this.#watch = new FileWatch(paths, () => void this.reload(), (path) => {
-        this.#complain(new Error(`cannot look at ${path}: its file system does not answer`));
-      });
-    }
-  }
-
-  /** What stands before the cache. */
-  before(next: Resolver): Resolver {
-    const { config, unhurried = false } = this.#options;
-    const { lists, blockAnswer, filterTypes, filterSigned, hosts } = config;
     let first = next;
-    if (filterTypes.length > 0) first = new TypeFilter(filterTypes, filterSigned, first);
-    if (lists.length > 0) first = this.#blockList = new BlockFilter(blockAnswer, first);
-    // On a reload they are read beside the traffic: the answers before the change go on until then.
-    const names = this.#localNames(unhurried ? [] : this.#readHosts());
-    // Hosts files that are empty now may be filled later.
-    if (names.size > 0 || hosts.length > 0) first = this.#local = new LocalData(names, first);
-    this.#loaded = this.#load();
-    this.#loaded.catch(() => {}); // it is told to who waits for it
-    return new OtherClasses(new AnyFilter(first), next);
-  }
-
-  /** What stands before the upstreams that no route leads to. */
-  behind(next: Resolver): Resolver {
-    const { rebindProtection, rebindAllow, records } = this.#options.config;
-    // Who makes a name an alias for another one trusts that one.
-    const targets = records.filter(({ type }) => type === Type.CNAME).map(({ data }) => data);
-    return rebindProtection ? new RebindingFilter(INSIDE, new DomainSet(rebindAllow, targets), next) : next;
+    if (config.filterTypes.length > 0) first = new TypeFilter(config.filterTypes, config.filterSigned, first);
+    if (config.lists.length > 0) first = this.#blockFilter = new BlockFilter(config.blockAnswer, first);
+    // An empty hosts file may have names later.
+    const hasLocalData = zoneData.size > 0 || config.hosts.length > 0;
+    if (hasLocalData) first = this.#localData = new LocalData(zoneData, first);
+    this.first = new OtherClasses(new AnyFilter(first), next);
   }
 
   /**
-   * Resolves when the lists have been read for the first time, or cannot be; where others answer queries meanwhile, it
-   * rejects with `UsageError` then, since those had better go on.
+   * Resolves when the lists have been read for the first time, or cannot be read. On a reload, rejects with `UsageError`
+   * if a file cannot be read, so that the previous chain stays in force.
    */
   get loaded(): Promise<void> {
     return this.#loaded;
   }
 
-  /** Reads all files again, beside the traffic. Where one cannot be read, all stays as it is and an event says so. */
+  /** Reads all files again while queries are answered. If one cannot be read, nothing changes except an event. */
   reload(): Promise<void> {
     return this.#reloading = this.#reloading.then(() => this.#reload());
   }
@@ -129,113 +94,79 @@ export class PolicyChain implements Disposable {
     this.#watch?.[Symbol.dispose]();
   }
 
+  #start(): void {
+    this.#loaded = this.#load();
+    this.#loaded.catch(() => {}); // callers of `loaded` handle the rejection
+    const { hosts, lists } = this.#options.config;
+    const paths = [...hosts, ...lists.map(({ path }) => path)];
+    if (paths.length === 0) return;
+    this.#watch = new FileWatch(paths, () => void this.reload(), (path) => {
+      this.#reportFailure(new Error(`cannot look at ${path}: its file system does not answer`));
+    });
+  }
+
   async #load(): Promise<void> {
-    const { unhurried = false, config: { hosts }, onChange } = this.#options;
-    this.#empty = await checkListFiles(this.#options.config, "all").catch(() => new Set<string>());
-    if (unhurried && hosts.length > 0) this.#local!.names = this.#localNames(await this.#readHostsLater());
-    if (!this.#blockList) return;
+    const { config, isReload = false, onChange } = this.#options;
+    this.#emptyFiles = await checkListFiles(config, "all").catch(() => new Set<string>());
+    if (isReload && config.hosts.length > 0) this.#localData!.zoneData = await this.#rereadZoneData();
+    if (!this.#blockFilter) return;
     try {
-      this.#blockList.lists = await this.#readLists(unhurried);
+      this.#blockFilter.lists = await this.#readLists({ yields: isReload });
       onChange();
     } catch (error) {
-      if (unhurried) throw error;
-      this.#complain(error);
-      this.#blockList.waitNoMore();
+      if (isReload) throw error;
+      this.#reportFailure(error);
+      this.#blockFilter.stopWaiting();
     }
   }
 
   async #reload(): Promise<void> {
+    const { config, onChange } = this.#options;
     try {
       await this.#loaded;
-      const empty = await checkListFiles(this.#options.config, this.#empty);
-      const names = this.#local && this.#localNames(await this.#readHostsLater());
-      if (this.#blockList) this.#blockList.lists = await this.#readLists(true);
-      if (this.#local && names) this.#local.names = names;
-      this.#empty = empty;
-      this.#options.onChange();
+      const emptyFiles = await checkListFiles(config, this.#emptyFiles);
+      const zoneData = this.#localData && await this.#rereadZoneData();
+      if (this.#blockFilter) this.#blockFilter.lists = await this.#readLists({ yields: true });
+      if (this.#localData && zoneData) this.#localData.zoneData = zoneData;
+      this.#emptyFiles = emptyFiles;
+      onChange();
     } catch (error) {
-      this.#complain(error);
+      this.#reportFailure(error);
     }
   }
 
-  #readLists(unhurried: boolean): Promise<Lists> {
+  #readLists({ yields }: { readonly yields: boolean }): Promise<Lists> {
     const { config: { lists }, observe } = this.#options;
     return readLists(lists, {
-      unhurried,
+      yields,
       report: (report) => observe({ kind: "list loaded", ...report }),
-      // At the start there is nothing to stay with, and one bad list is no reason to do without the others.
-      ...!unhurried && { onBadList: (error: UsageError) => this.#complain(error) },
+      // At the start there is no earlier state to keep, and the other lists still count.
+      ...!yields && { onBadList: (error: UsageError) => this.#reportFailure(error) },
     });
   }
 
-  #complain(error: unknown): void {
+  async #rereadZoneData(): Promise<ZoneData> {
+    const { config, observe } = this.#options;
+    return zoneDataOf(this.#options, await rereadHostsFiles(config.hosts, observe));
+  }
+
+  #reportFailure(error: unknown): void {
     this.#options.observe({ kind: "list reload failed", reason: (error as Error).message });
   }
-
-  #readHosts(): Hosts[] {
-    return this.#options.config.hosts.map((path) => this.#parseHosts(path, readTextFile("--hosts", path)));
-  }
-
-  async #readHostsLater(): Promise<Hosts[]> {
-    const found: Hosts[] = [];
-    for (const path of this.#options.config.hosts) {
-      found.push(this.#parseHosts(path, await readInputFileLater("--hosts", path)));
-    }
-    return found;
-  }
-
-  #parseHosts(path: string, text: string): Hosts {
-    const hosts = parseHosts(text);
-    if (hosts.records.length === 0 && hosts.ignored > 0) {
-      throw unreadable("--hosts", path, new Error("no line of it can be understood"));
-    }
-    const names = new Set(hosts.records.map(({ name }) => String(name))).size;
-    this.#options.observe({ kind: "list loaded", label: path, names, ignored: hosts.ignored });
-    return hosts;
-  }
-
-  /** What the configuration says of a name hides what files say of it. */
-  #localNames(hosts: readonly Hosts[]): ZoneData {
-    const { config: { records, specialNames, canaryNames }, routes } = this.#options;
-    const names = new ZoneData();
-    const configured = new Set(records.map(({ name }) => String(name)));
-    const found = hosts.flatMap(({ records }) => records).filter(({ name }) => !configured.has(String(name)));
-    for (const record of [...records, ...found]) names.add(record, isPublic(record));
-    if (specialNames === "local") addSpecialNames(names, routes);
-    if (canaryNames === "nxdomain") addCanaryNames(names, routes);
-    return names;
-  }
 }
 
-/** Whether the rest of the world may have another answer: the name is below a domain that is for all to register in. */
-function isPublic({ name }: LocalRecord): boolean {
-  const text = nameToString(name, 0).replace(/\.$/, "");
-  return parse(text).isIcann === true && !isSpecial(text);
-}
-
-function checkList(list: ListFile): void {
-  checkInputFile(sourceOf(list), list.path);
+function zoneDataOf({ config, routes }: PolicyChainOptions, hosts: readonly Hosts[]): ZoneData {
+  return composeZoneData(config, hosts, routes);
 }
 
 /**
- * Looks at lists and hosts files before they are read, and resolves with those that are empty. Rejects with `UsageError`
- * for one that is not there, whose file system does not answer, or that is empty and may not be: a download that has
- * failed, where answers depend on what was there before.
+ * The part of the chain behind the cache: protects against rebinding, or is `next` if the protection is off. Targets of
+ * configured aliases may have internal addresses, because the operator trusts them.
  */
-export async function checkListFiles(
-  { lists, hosts }: PolicyConfig,
-  mayBeEmpty: ReadonlySet<string> | "all",
-): Promise<Set<string>> {
-  const empty = new Set<string>();
-  const check = async (source: string, path: string, always = false) => {
-    const isExpected = always || mayBeEmpty === "all" || mayBeEmpty.has(path);
-    if (await checkInputFileLater(source, path, { mayBeEmpty: isExpected }) === 0) empty.add(path);
-  };
-  for (const list of lists) await check(sourceOf(list), list.path, list.allows);
-  for (const path of hosts) await check("--hosts", path);
-  return empty;
-}
-
-function sourceOf({ allows }: ListFile): string {
-  return allows ? "--unblock" : "--block";
+export function withRebindingFilter(
+  { rebindProtection, rebindAllow, records }: PolicyConfig,
+  next: Resolver,
+): Resolver {
+  if (!rebindProtection) return next;
+  return new RebindingFilter(INTERNAL_NETWORKS, new DomainSet(rebindAllow, aliasTargets(records)), next);
 }

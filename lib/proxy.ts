@@ -1,6 +1,8 @@
 import type { CacheControl } from "./admin/cache_api.ts";
 import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
+import type { PolicyConfig } from "./config/policy_config.ts";
+import { Admission } from "./frontend/answer/admission.ts";
 import { Answerer, type AnswererOptions } from "./frontend/answer/answerer.ts";
 import { type ListenAddress, type ListenerOptions, Listeners } from "./frontend/listeners.ts";
 import type { SharedCount } from "./frontend/tcp/connection_limit.ts";
@@ -118,7 +120,7 @@ export class Proxy implements Disposable {
     const observe = this.#observe;
     const next = new Forwarder({ config, caCerts, observe, makeRoom: this.#makeRoom, now }, previous);
     try {
-      await next.policy.loaded;
+      await next.loaded;
       if (this.#isStopping) return next[Symbol.dispose]();
       this.#listeners.reconfigure(config.listen, this.#listenerOptions(config));
     } catch (error) {
@@ -171,7 +173,7 @@ export class Proxy implements Disposable {
       this.#forwarder.dropStaleEntries(forwarder); // what it has learnt meanwhile
       this.#retired.delete(forwarder);
       forwarder[Symbol.dispose]();
-    }, forwarder.patience);
+    }, forwarder.queryTimeoutMs);
     this.#retired.set(forwarder, timer);
   }
 
@@ -185,7 +187,7 @@ export class Proxy implements Disposable {
 
   #answererOptions(config: Config, forwarder: Forwarder): AnswererOptions {
     return {
-      admission: forwarder.policy.admission,
+      admission: makeAdmission(config.policy),
       resolver: forwarder.resolver,
       cache: forwarder.cache,
       timeout: config.timeout,
@@ -211,4 +213,10 @@ export class Proxy implements Disposable {
       limits: { idleTimeoutMs: config.tcpIdleTimeout, maxPipelined: MAX_PIPELINED, now },
     };
   }
+}
+
+/** Access rules and rate limit of a configuration. */
+function makeAdmission({ allow, deny, denyAnswer, rateLimit, rateLimitExempt }: PolicyConfig): Admission {
+  const denied = denyAnswer === "refused" ? "refuse" : "ignore";
+  return new Admission({ allow, deny, denied, rate: rateLimit, exempt: rateLimitExempt });
 }

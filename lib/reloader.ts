@@ -4,7 +4,7 @@ import { UsageError } from "./core/errors.ts";
 import { readAhead, type ReadFile } from "./platform/read_file.ts";
 import { readFiles } from "./config/files.ts";
 import type { Telemetry } from "./telemetry.ts";
-import { checkListFiles } from "./policy_chain.ts";
+import { checkListFiles } from "./resolver/blocklist/list_loader.ts";
 import { log } from "./observe/log.ts";
 import { NAMES, needsRestart, variable } from "./config/options.ts";
 import type { WorkerPool } from "./workers/worker_pool.ts";

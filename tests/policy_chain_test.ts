@@ -2,7 +2,8 @@ import { Message } from "../lib/dns/message.ts";
 import { FileWatch } from "../lib/platform/file_watch.ts";
 import type { Event } from "../lib/core/event.ts";
 import { openResolverWarning } from "../lib/config/open_resolver.ts";
-import { PolicyChain } from "../lib/policy_chain.ts";
+import type { Resolver } from "../lib/core/resolver.ts";
+import { PolicyChain, withRebindingFilter } from "../lib/policy_chain.ts";
 import type { PolicyConfig } from "../lib/config/policy_config.ts";
 import { parseNetwork } from "../lib/net/ip_network.ts";
 import { UsageError } from "../lib/core/errors.ts";
@@ -30,15 +31,11 @@ class Fixture implements Disposable {
     return `${this.#folder}/${name}`;
   }
 
-  start(config: Partial<PolicyConfig>, routes: string[] = []) {
+  start(config: Partial<PolicyConfig>, next: Resolver = this.next, routes: string[] = []) {
     const observe = (event: Event) => void this.events.push(event);
-    const policy = this.#policy = new PolicyChain({
-      config: { ...OPEN, ...config },
-      routes,
-      onChange: () => {},
-      observe,
-    });
-    return { policy, first: policy.before(this.next) };
+    const options = { config: { ...OPEN, ...config }, routes, onChange: () => {}, observe };
+    const policy = this.#policy = PolicyChain.build(options, next);
+    return { policy, first: policy.first };
   }
 
   [Symbol.dispose](): void {
@@ -139,19 +136,15 @@ Deno.test("a file that cannot be read keeps the proxy from starting, with option
 
 Deno.test("a list that goes away before it has been read lets questions pass, or the configuration before go on", async () => {
   using fixture = new Fixture();
-  for (const unhurried of [false, true]) {
+  for (const isReload of [false, true]) {
     const path = fixture.write("ads", "ads.example\n");
     const lists = [{ label: "ads", path, allows: false }];
-    using policy = new PolicyChain({
-      config: { ...OPEN, lists },
-      routes: [],
-      unhurried,
-      onChange: () => {},
-      observe: (event) => fixture.events.push(event),
-    });
+    const observe = (event: Event) => void fixture.events.push(event);
+    const options = { config: { ...OPEN, lists }, routes: [], isReload, onChange: () => {}, observe };
+    using policy = PolicyChain.build(options, fixture.next);
     Deno.removeSync(path);
-    const first = policy.before(fixture.next);
-    if (unhurried) await assertRejects(() => policy.loaded, UsageError, `--block: cannot read "${path}"`);
+    const { first } = policy;
+    if (isReload) await assertRejects(() => policy.loaded, UsageError, `--block: cannot read "${path}"`);
     else assertEquals((await resolved(first, asked("ads.example"))).rcode, 0);
   }
   assertEquals(
@@ -163,10 +156,9 @@ Deno.test("a list that goes away before it has been read lets questions pass, or
 
 Deno.test("private addresses from strangers pass unless protection is on", async () => {
   using fixture = new Fixture();
-  const { policy } = fixture.start({});
-  assertEquals(policy.behind(fixture.next), fixture.next);
-  const { policy: careful } = fixture.start({ rebindProtection: true, rebindAllow: ["corp.example"] });
-  const guarded = careful.behind(fixture.next); // answers 10.x.y.z for any name
+  assertEquals(withRebindingFilter(OPEN, fixture.next), fixture.next);
+  const config = { ...OPEN, rebindProtection: true, rebindAllow: ["corp.example"] };
+  const guarded = withRebindingFilter(config, fixture.next); // answers 10.x.y.z for any name
   assertEquals((await resolved(guarded, asked("www.example"))).answers.length, 0);
   assertEquals((await resolved(guarded, asked("www.corp.example"))).answers.length, 1);
 });
@@ -216,33 +208,33 @@ Deno.test("protection against rebinding knows networks that are not public, and 
     ...["64:ff9b:2::c0a8:101", "::cb00:7101", "2002:cb00:7101::1", "2001:0:c0a8:101::34ff:8efe"],
     ...["2001:1::c0a8:101", "2003:c0a8:101::1", "2001:db8::c0a8:101"],
   ];
-  const { policy } = fixture.start({ rebindProtection: true });
+  const filter = withRebindingFilter({ ...OPEN, rebindProtection: true }, fixture.next);
   for (const address of [...inside, ...outside]) {
     const type = address.includes(":") ? "AAAA" : "A";
     fixture.next.respond = ({ message }) => {
       const record = type === "A" ? a("www.example", address) : aaaa("www.example", address);
       return Message.parse(response(message.bytes, { answers: [record] }));
     };
-    const answer = await resolved(policy.behind(fixture.next), asked("www.example", type));
+    const answer = await resolved(filter, asked("www.example", type));
     assertEquals(answer.answers.length, inside.includes(address) ? 0 : 1, address);
   }
 });
 
 Deno.test("the target of an alias of the configuration may be private, and no other name with it (F9)", async () => {
   using fixture = new Fixture();
-  const { policy } = fixture.start({
+  const config = {
     rebindProtection: true,
     records: [parseRecord("x.lan CNAME nas.dyn.example"), parseRecord("y.lan A 10.0.0.1")],
-  });
-  const guarded = policy.behind(fixture.next); // answers 10.x.y.z for any name
+  };
+  const guarded = withRebindingFilter({ ...OPEN, ...config }, fixture.next); // answers 10.x.y.z for any name
   const count = async (name: string) => (await resolved(guarded, asked(name))).answers.length;
   assertEquals(await Promise.all(["Nas.dyn.example", "a.nas.dyn.example", "dyn.example"].map(count)), [
     1,
     0,
     0,
   ]);
-  const local = policy.before(guarded);
-  assertEquals((await resolved(local, asked("x.lan"))).answers.length, 2);
+  const { first } = fixture.start(config, guarded);
+  assertEquals((await resolved(first, asked("x.lan"))).answers.length, 2);
 });
 
 Deno.test("a change of files is told of once, when nobody writes any more", async () => {

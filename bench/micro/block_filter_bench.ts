@@ -28,7 +28,7 @@ function writeList(): string {
 
 const path = writeList();
 
-async function timed(unhurried: boolean) {
+async function timed(yields: boolean) {
   const before = Deno.memoryUsage().rss;
   let [last, longest] = [performance.now(), 0];
   const start = last;
@@ -36,12 +36,12 @@ async function timed(unhurried: boolean) {
     longest = Math.max(longest, performance.now() - last);
     last = performance.now();
   }, 1);
-  const { names } = await readLists([{ label: "ads", path, allows: false }], { unhurried, report: () => {} });
+  const { names } = await readLists([{ label: "ads", path, allows: false }], { yields, report: () => {} });
   clearInterval(timer);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const resident = Math.round((Deno.memoryUsage().rss - before) / 1e6);
   console.log(
-    `${names.size} names ${unhurried ? "beside traffic" : "at the start"}: ${seconds} s, ` +
+    `${names.size} names ${yields ? "beside traffic" : "at the start"}: ${seconds} s, ` +
       `${Math.round(names.bytes / 1e6)} MB of tables, ${resident} MB resident, longest pause ${
         Math.round(longest)
       } ms`,

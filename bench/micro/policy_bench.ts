@@ -3,12 +3,12 @@
  * lists, a rate limit, special names, records, a hosts file, a block list of 100,000 names, filtered types, and
  * protection against rebinding; everything off is none of them.
  */
+import { Admission } from "../../lib/frontend/answer/admission.ts";
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
 import { Message } from "../../lib/dns/message.ts";
-import { parseNetwork } from "../../lib/net/ip_network.ts";
-import { PolicyChain } from "../../lib/policy_chain.ts";
+import { parseNetwork, PRIVATE_NETWORKS } from "../../lib/net/ip_network.ts";
+import { PolicyChain, withRebindingFilter } from "../../lib/policy_chain.ts";
 import type { PolicyConfig } from "../../lib/config/policy_config.ts";
-import { PRIVATE_NETWORKS } from "../../lib/config/options.ts";
 import { Cache } from "../../lib/resolver/cache/cache.ts";
 import { parseRecord } from "../../lib/resolver/local/record_text.ts";
 import { a, query, response } from "../../tests/support/packets/packets.ts";
@@ -49,13 +49,19 @@ async function answerer(config: PolicyConfig | undefined): Promise<Answerer> {
     resolve: ({ message }: { message: Message }) =>
       Message.parse(response(message.bytes, { answers: [a(message.name, "192.0.2.1", 86_400)] })),
   };
-  const policy = config && new PolicyChain({ config, routes: [], onChange: () => {}, observe });
-  const next = policy ? policy.behind(upstream) : upstream;
+  const next = config ? withRebindingFilter(config, upstream) : upstream;
   const limits = { maxOctets: 64 << 20, minTtl: 0, maxTtl: 86_400, serveStale: 0 };
   const cache = new Cache({ next, ...limits, observe, now });
-  const resolver = policy ? policy.before(cache) : cache;
+  const options = config && { config, routes: [], onChange: () => {}, observe };
+  const resolver = options ? PolicyChain.build(options, cache).first : cache;
+  const admission = config && new Admission({
+    ...config,
+    denied: "refuse",
+    rate: config.rateLimit,
+    exempt: config.rateLimitExempt,
+  });
   const common = { timeout: 4000, udpSize: 1232, keepAlive: 100, observe, now };
-  const made = new Answerer({ resolver, admission: policy?.admission, ...common });
+  const made = new Answerer({ resolver, admission, ...common });
   for (let i = 0; i < NAMES; i++) {
     await new Promise<unknown>((reply) => made.answer(questionOf(i), client, { reply }));
   }

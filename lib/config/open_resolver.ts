@@ -1,6 +1,5 @@
 import { IpAddress } from "../net/ip_address.ts";
-import { type Network, NetworkTable } from "../net/ip_network.ts";
-import { PRIVATE_NETWORKS } from "./options.ts";
+import { type Network, NetworkTable, PRIVATE_NETWORKS } from "../net/ip_network.ts";
 
 /** What to say at the start if strangers can reach one of these addresses, and all of them may ask. */
 export function openResolverWarning(

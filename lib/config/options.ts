@@ -3,7 +3,7 @@ import { parseAdmin, parseListen } from "./listen_address.ts";
 import type { Rate } from "../frontend/answer/rate_limit.ts";
 import { typeCode } from "../dns/codes.ts";
 import { parseName } from "../dns/name.ts";
-import { type Network, parseNetwork } from "../net/ip_network.ts";
+import { type Network, parseNetwork, PRIVATE_NETWORKS } from "../net/ip_network.ts";
 import { parseRecord } from "../resolver/local/record_text.ts";
 import { parseBootstrap, parseRoute, parseUpstream } from "../upstream/address.ts";
 
@@ -443,14 +443,6 @@ export function schemaOf(name: Name): Schema {
   const { schema = { type: "string" } }: Option<unknown> = OPTIONS[name];
   return schema;
 }
-
-/** Loopback, private and link-local (RFC 1122 §3.2.1.3, RFC 1918, RFC 3927; RFC 4291 §2.5.3, RFC 4193, RFC 4291 §2.5.6). */
-const PRIVATE = [
-  ...["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"],
-  ...["::1", "fc00::/7", "fe80::/10"],
-];
-
-export const PRIVATE_NETWORKS: readonly Network[] = PRIVATE.map(parseNetwork);
 
 function parseNetworks(text: string): Network[] {
   if (text === "private") return [...PRIVATE_NETWORKS];

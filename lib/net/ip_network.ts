@@ -25,6 +25,12 @@ export function parseNetwork(text: string): Network {
   return within(words, written, isFourParts, text);
 }
 
+/** Loopback, private and link-local (RFC 1122 §3.2.1.3, RFC 1918, RFC 3927; RFC 4291 §2.5.3, RFC 4193, RFC 4291 §2.5.6). */
+export const PRIVATE_NETWORKS: readonly Network[] = [
+  ...["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"],
+  ...["::1", "fc00::/7", "fe80::/10"],
+].map(parseNetwork);
+
 function within(
   { words, isIpv4 }: IpAddress,
   written: number,

@@ -220,7 +220,7 @@ Deno.test("a watched file that hangs is told once, and changes of the others are
 });
 
 const NO_LISTS: [what: string, content: string | Uint8Array, words: RegExp][] = [
-  ["a page of HTML", "\n<!DOCTYPE html>\n<html>ads.example</html>\n", /a page of HTML or XML/],
+  ["a page of HTML", "\n<!DOCTYPE html>\n<html>ads.example</html>\n", /an HTML or XML page/],
   ["gzip", Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 10), /it is compressed; unpack it/],
   ["UTF-16", Uint8Array.of(0xff, 0xfe, 0x61, 0, 0x2e, 0), /it is UTF-16/],
   ["binary data", Uint8Array.of(0x61, 0, 1, 2), /it is no text/],
@@ -233,7 +233,7 @@ for (const [what, content, words] of NO_LISTS) {
     const path = folder.write("ads", content);
     const list = { label: "ads", path, allows: false };
     const error = await assertRejects(
-      () => readLists([list], { unhurried: true, report: () => {} }),
+      () => readLists([list], { yields: true, report: () => {} }),
       UsageError,
       `--block: cannot read "${path}"`,
     );
@@ -250,13 +250,13 @@ Deno.test("a list or hosts file that is emptied later stays in force, and at the
     folder.write("hosts", "192.0.2.1 nas.lan\n"),
   ];
   const lists = [ads, page].map((path) => ({ label: path, path, allows: false }));
-  using policy = new PolicyChain({
+  using policy = PolicyChain.build({
     config: { ...OPEN, lists, hosts: [hosts] },
     routes: [],
     onChange: () => {},
     observe: (event) => events.push(event),
-  });
-  const first = policy.before(new FakeResolver());
+  }, new FakeResolver());
+  const { first } = policy;
   const answer = async (name: string) => (await resolved(first, asked(name))).rcode;
   assertEquals(await answer("ads.example"), 3);
   assertEquals(events.filter(({ kind }) => kind === "list reload failed").length, 1, "the page");
@@ -281,13 +281,13 @@ Deno.test("a list that was empty at the start keeps no other from being read aga
   using folder = new Folder();
   const events: Event[] = [];
   const [own, ads] = [folder.write("own", ""), folder.write("ads", "ads.example\n")];
-  using policy = new PolicyChain({
+  using policy = PolicyChain.build({
     config: { ...OPEN, lists: [own, ads].map((path) => ({ label: path, path, allows: false })) },
     routes: [],
     onChange: () => {},
     observe: (event) => events.push(event),
-  });
-  const first = policy.before(new FakeResolver());
+  }, new FakeResolver());
+  const { first } = policy;
   await policy.loaded;
   folder.write("ads", "more.example\n");
   await policy.reload();

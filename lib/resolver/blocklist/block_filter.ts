@@ -69,8 +69,8 @@ export class BlockFilter implements Resolver {
     this.#loaded.resolve();
   }
 
-  /** Lets questions pass if there are no lists yet, for there will be none. */
-  waitNoMore(): void {
+  /** Lets all queries pass if the lists are not loaded yet, because they cannot be read. */
+  stopWaiting(): void {
     if (!this.#names) this.lists = { names: new BlockIndex(), labels: [] };
   }
 

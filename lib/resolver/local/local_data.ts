@@ -1,3 +1,5 @@
+/** Answers questions from local data: configured records, hosts files and special-use names (RFC 6761). */
+
 import { Flag, HEADER_BYTES } from "../../dns/header.ts";
 import { composeAliasQuery } from "../../dns/compose/alias.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
@@ -21,33 +23,33 @@ import { UpstreamError } from "../../core/errors.ts";
 import type { LocalName, ZoneData } from "./zone_data.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
-/** How long a "no" about a name in a hosts file or the configuration holds, in seconds: as long as what is there. */
+/** TTL of records without one, and of their negative answers, in seconds. */
 export const LOCAL_TTL = 300;
-/** How long the denial of a name without a place in the public DNS holds, in seconds (RFC 6303 §3). */
+/** TTL of answers from empty zones and of denied special-use names, in seconds (RFC 6303 §3). */
 const ZONE_TTL = 10_800;
-/** Aliases of aliases that are followed. The configuration has no loops, but may have long chains. */
+/** Maximum length of a chain of aliases. The configuration has no loops, but may have long chains. */
 const MAX_ALIASES = 16;
 
-/** What RFC 6303 §3 has at the top of a zone, whose name the question has. */
+/** SOA and NS records at the apex of an empty zone (RFC 6303 §3). Their owner is the question's name. */
 const APEX: ReadonlyMap<number, Uint8Array[]> = new Map([
   [Type.SOA, [composeSoa(QUESTION_NAME, ZONE_TTL)]],
   [Type.NS, [composeRecord(QUESTION_NAME, Type.NS, ZONE_TTL, QUESTION_NAME)]],
 ]);
-/** "Forged Answer" (RFC 8914 §4.5): the name has another answer elsewhere. */
+/** "Forged Answer" (RFC 8914 §4.5): the public DNS may have another answer. */
 const FORGED = [
   composeExtendedError({ code: ExtendedError.FORGED_ANSWER, text: "answered from local data" }),
 ];
 const TOO_MANY_ALIASES = `more than ${MAX_ALIASES} local aliases in a row`;
-const CIRCLE = "the alias leads back to itself, by way of another server";
+const ALIAS_LOOP = "the alias leads back to itself through another server";
 
-/** Answers for names that are known here: special ones (RFC 6761), those of hosts files and of the configuration. */
+/** Answers names with local data, and passes all other queries to the next resolver. */
 export class LocalData implements Resolver {
-  /** May be exchanged at any time. */
-  names: ZoneData;
+  /** Can be replaced at any time. */
+  zoneData: ZoneData;
   readonly #next: Resolver;
 
-  constructor(names: ZoneData, next: Resolver) {
-    this.names = names;
+  constructor(zoneData: ZoneData, next: Resolver) {
+    this.zoneData = zoneData;
     this.#next = next;
   }
 
@@ -57,13 +59,13 @@ export class LocalData implements Resolver {
 
   #resolve(query: Query, aliases: number): Message | Promise<Message> {
     const { message } = query;
-    const found = this.names.find(message);
+    const found = this.zoneData.find(message);
     if (!found) return this.#next.resolve(query);
     const { name, zone, isEmpty } = found;
-    // The zone above has the DS records of one that begins here (RFC 4035 §3.1.4.1), and that zone is not here.
+    // The parent zone has the DS records of an apex (RFC 4035 §3.1.4.1), and that zone is not local.
     const isApex = zone === undefined && name.below !== undefined && name.below !== "forwarded";
     if (message.type === Type.DS && isApex) return this.#next.resolve(query);
-    // An alias for itself has its data elsewhere: it is the target of a wildcard, or an exception to one.
+    // An alias for itself excepts its name from a wildcard: the upstream has its data.
     if (name.alias && asksFor(message, name.alias)) return this.#next.resolve(query);
     query.trace.source = "local";
     if (zone !== undefined && name.below !== "same") return deny(message, zone, name, isEmpty);
@@ -84,14 +86,14 @@ export class LocalData implements Resolver {
     const fields = { rcode: Rcode.NOERROR, authoritative: true, extendedErrors };
     if (answers.length > 0) return composeResponse(message, { ...fields, answers });
     if (name.alias) return this.#follow(query, name, name.alias, aliases);
-    const zone = this.names.zoneOf(message);
+    const zone = this.zoneData.zoneOf(message);
     const soa = zone === undefined
       ? composeSoaAbove(message, LOCAL_TTL)
       : composeSoa(composePointer(zone), LOCAL_TTL);
     return composeResponse(message, { ...fields, authority: [soa] });
   }
 
-  /** What the alias's target has is part of the answer: stub resolvers do not ask for it (RFC 1034 §5.2.2). */
+  /** Adds the records of the alias's target, because stub resolvers do not query for them (RFC 1034 §5.2.2). */
   #follow(query: Query, name: LocalName, target: Uint8Array, aliases: number): Message | Promise<Message> {
     if (aliases === 0) return fail(query.message, TOO_MANY_ALIASES);
     const response = this.#resolve(
@@ -103,7 +105,7 @@ export class LocalData implements Resolver {
   }
 }
 
-/** Of a zone that does not exist itself the denial is one of the zone above. */
+/** Composes NXDOMAIN or NODATA. If the zone's own name is "absent", the SOA record belongs to the parent zone. */
 function deny(message: Message, zone: number, { below, isPublic }: LocalName, isEmpty: boolean): Message {
   const owner = below === "absent" ? parentOffset(message.bytes, zone) : zone;
   return composeResponse(message, {
@@ -119,23 +121,23 @@ function fail(message: Message, text: string): Message {
   return composeResponse(message, { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors });
 }
 
-/** Whether the name in the question is this plain one. */
+/** Whether the question's name is this uncompressed one, ignoring case. */
 function asksFor({ bytes, questionEnd }: Message, name: Uint8Array): boolean {
   if (questionEnd - 4 - HEADER_BYTES !== name.length) return false;
-  return name.every((octet, i) => lowerCase(octet) === lowerCase(bytes[HEADER_BYTES + i]!));
+  return name.every((byte, i) => lowerCase(byte) === lowerCase(bytes[HEADER_BYTES + i]!));
 }
 
-/** The CNAME record, and what is known of its target. */
+/** Composes the CNAME record and the response for its target into one response. */
 function withAlias({ message, trace }: Query, name: LocalName, response: Message): Message {
   const answers = [...name.records.get(Type.CNAME) ?? []];
   const authority: Uint8Array[] = [];
   const cursor = new RecordCursor(response.bytes, response.questionEnd);
   try {
-    void response.edns; // checks all names, once for each message
+    void response.edns; // checks all names of the message, once
     while (cursor.next() && cursor.section !== "additional") {
       const isAlias = cursor.type === Type.CNAME && cursor.section === "answer";
       if (isAlias && asksFor(message, decompressName(response.bytes, cursor.data))) {
-        return fail(message, CIRCLE);
+        return fail(message, ALIAS_LOOP);
       }
       (cursor.section === "answer" ? answers : authority).push(decompressRecord(response.bytes, cursor));
     }

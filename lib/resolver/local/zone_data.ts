@@ -1,12 +1,14 @@
+/** Local data by name: the names that are answered here, their records, and the rules for the names below them. */
+
 import { Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { composeRecord, QUESTION_NAME } from "../../dns/compose/local_response.ts";
 import { NOTHING, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
-/** A record that is answered here. */
+/** A record of the configuration or of a hosts file. */
 export interface LocalRecord {
-  /** Plain and in lower case; with a first label of `*`, all names below the rest that are not there themselves. */
+  /** In wire format and lower case. A first label of `*` makes it a wildcard (RFC 4592). */
   readonly name: Uint8Array;
   readonly type: number;
   /** In seconds. */
@@ -14,40 +16,45 @@ export interface LocalRecord {
   readonly data: Uint8Array;
 }
 
+/** Targets of the CNAME records among these. */
+export function aliasTargets(records: readonly LocalRecord[]): Uint8Array[] {
+  return records.filter(({ type }) => type === Type.CNAME).map(({ data }) => data);
+}
+
 /**
- * The answer for names below one that are not there: NXDOMAIN, NODATA, the same as for itself, or that of the upstream.
- * "absent" is NXDOMAIN for the name itself, too.
+ * The answer for an unknown name below this one: "denied" is NXDOMAIN, "empty" NODATA, "same" the answer for this name,
+ * and "forwarded" the answer of the upstream. "absent" is NXDOMAIN, also for this name itself.
  */
 export type SubtreeRule = "denied" | "absent" | "empty" | "same" | "forwarded";
 
-/** A name that is answered here, and what there is to answer. */
+/** A name with local data, and its answers. */
 export class LocalName {
-  /** By type, whole records that belong to the name in the question. */
+  /** Whole records by type. Their owner is a pointer to the name in the question. */
   readonly records = new Map<number, Uint8Array[]>();
   /** The target of its CNAME record. */
   alias: Uint8Array | undefined;
-  /** Undefined where it says nothing of the names below. */
+  /** The rule for unknown names below; undefined without one. */
   below: SubtreeRule | undefined;
-  /** What stands for the names below. */
+  /** The records of `*` directly below this name. */
   wildcard: LocalName | undefined;
-  /** Whether questions for it are answered here at all. */
+  /** Whether this name itself is answered here. False if there is data only for names below it. */
   exists = false;
-  /** Whether it has another answer where the rest of the world asks. */
+  /** Whether the public DNS may have another answer. */
   isPublic = false;
 }
 
 const NO_RECORDS = new LocalName();
 
-/** What the search for a name has come to: it tells of the last one that was found. */
+/** The result of a search. The object is reused: it is valid until the next search. */
 export interface Found {
   name: LocalName;
-  /** The name is not there, but below one that says so; this is where that one begins in the question. */
+  /** Set if a subtree rule decides: the offset in the question of the name that has the rule. */
   zone: number | undefined;
-  /** The name has no records, but there are names below it: it is not to be denied (RFC 8020 §2). */
+  /** Whether names below exist, so that the name exists without records and must not be denied (RFC 8020 §2). */
   isEmpty: boolean;
 }
 
-/** All names that are answered here, from whatever source. */
+/** All names with local data, from all sources. */
 export class ZoneData {
   readonly #table = new SuffixHashTable();
   readonly #names: LocalName[] = [];
@@ -78,7 +85,7 @@ export class ZoneData {
     return node !== undefined && (node.alias !== undefined || node.records.has(type));
   }
 
-  /** Makes a name the top of what is ours, and says what is below. */
+  /** Sets the rule for the names below `name`. */
   addZone(name: Uint8Array, below: SubtreeRule, isPublic = false): void {
     const node = this.#at(name);
     node.below = below;
@@ -86,42 +93,42 @@ export class ZoneData {
     node.exists ||= below !== "forwarded" && below !== "absent";
   }
 
-  /** What there is for the name that a message asks for; undefined where it is not answered here. */
+  /** Finds the data for the question's name; undefined if the upstream answers it. */
   find(message: Message): Found | undefined {
     return this.#find(questionSuffixes(message));
   }
 
-  /** The same for a plain name. */
+  /** As `find`, for an uncompressed name. */
   findName(name: Uint8Array): Found | undefined {
     return this.#find(this.#hashes.read(name, 0));
   }
 
-  /** From the name itself to what it is below: the first that says something of it decides. */
+  /** Searches from the name itself up to the top-level domain. The first name with data or a rule decides. */
   #find({ count, low, high, offsets }: SuffixHashes): Found | undefined {
-    let isBelowKnown = false;
+    let hasCloserName = false;
     let isEmpty = false;
     for (let i = count - 1; i >= 0; i--) {
       const index = this.#table.find(low[i]!, high[i]!);
       if (index === NOTHING) continue;
       const name = this.#names[index]!;
       if (i === count - 1) {
-        if (name.exists) return this.#say(name);
+        if (name.exists) return this.#setFound(name);
         isEmpty = name.below !== "absent";
-      } else if (name.wildcard && !isBelowKnown) {
-        // RFC 4592 §3.3.1: the wildcard is that of the "closest encloser", the first name above that exists.
-        return this.#say(name.wildcard);
+      } else if (name.wildcard && !hasCloserName) {
+        // RFC 4592 §3.3.1: the wildcard belongs to the "closest encloser", the first name above that exists.
+        return this.#setFound(name.wildcard);
       } else if (name.wildcard && isEmpty) {
-        // RFC 4592 §2.2.2: a name that has only names below exists, and so the wildcard does not stand for it.
-        return this.#say(NO_RECORDS);
+        // RFC 4592 §2.2.2: an empty non-terminal exists, so the wildcard does not apply to it.
+        return this.#setFound(NO_RECORDS);
       }
       if (name.below === "forwarded") return undefined;
-      if (name.below !== undefined) return this.#say(name, offsets[i], isEmpty);
-      isBelowKnown = true;
+      if (name.below !== undefined) return this.#setFound(name, offsets[i], isEmpty);
+      hasCloserName = true;
     }
     return undefined;
   }
 
-  /** Where the local zone that a name is in begins in the question; undefined where it is in none. */
+  /** Offset in the question of the closest name with a subtree rule; undefined without one, and for "forwarded". */
   zoneOf(message: Message): number | undefined {
     const { count, low, high, offsets } = questionSuffixes(message);
     for (let i = count - 1; i >= 0; i--) {
@@ -132,14 +139,14 @@ export class ZoneData {
     return undefined;
   }
 
-  #say(name: LocalName, zone?: number, isEmpty = false): Found {
+  #setFound(name: LocalName, zone?: number, isEmpty = false): Found {
     this.#found.name = name;
     this.#found.zone = zone;
     this.#found.isEmpty = isEmpty;
     return this.#found;
   }
 
-  /** They are there from now on, if without records (RFC 4592 §2.2.2). */
+  /** Adds the names above as empty non-terminals (RFC 4592 §2.2.2). */
   #addNamesAbove(name: Uint8Array): void {
     for (let at = name[0]! + 1; name[at] !== 0; at += name[at]! + 1) this.#at(name.subarray(at));
   }

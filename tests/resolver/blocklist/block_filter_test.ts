@@ -126,7 +126,7 @@ const list = (label: string, path: string, allows = false): ListFile => ({ label
 
 async function read(files: readonly ListFile[]) {
   const reports: ListReport[] = [];
-  const lists = await readLists(files, { unhurried: true, report: (report) => reports.push(report) });
+  const lists = await readLists(files, { yields: true, report: (report) => reports.push(report) });
   return { lists, reports };
 }
 
