@@ -1,20 +1,25 @@
-/** Which of an upstream's connections to use, and when to open another: decisions only, no I/O. Times are in ms. */
+/**
+ * Decisions about the connections of one upstream: which one takes the next query, and when to open another.
+ * No I/O and no timers. Times are in ms of the monotonic clock.
+ */
+
 import type { Connection, ConnectionState } from "./connection/connection.ts";
 
 /**
- * A connection with this many queries in flight is saturated, and gets another beside it, up to so many (RFC 7766
- * §6.2.2); so does one that has sent as many queries as it may.
+ * A connection with this many queries in flight is saturated. So is one that has sent as many queries as it may. The
+ * upstream then opens another beside it (RFC 7766 §6.2.2).
  */
 const SATURATED = 2000;
+/** Maximum number of open connections that take queries of any kind. */
 const MAX_CONNECTIONS = 4;
-/** And so many with those that drain, which may take as long as their queries, and those for one query at a time. */
+/** Maximum number of all connections: draining ones live as long as their queries, isolated ones take one at a time. */
 const MAX_IN_ALL = 16;
-/** How long to do without another connection that could not be had. */
-const PAUSE = 1000;
-/** An unused connection is renewed before the server closes it, but only so many times in a row. */
-const MAX_RENEWALS = 3;
+/** Wait after an additional connection could not be opened. */
+const PAUSE_MS = 1000;
+/** Maximum number of connections in a row that replace an unused one before the server closes it. */
+const MAX_PRECONNECTS = 3;
 
-/** In which order connections are preferred. */
+/** Lower is better. */
 const RANK: Readonly<Record<ConnectionState, number>> = {
   "open": 0,
   "on trial": 1,
@@ -24,12 +29,12 @@ const RANK: Readonly<Record<ConnectionState, number>> = {
 };
 
 /**
- * An open one that is stalled comes before one that is not open yet: if it turns out to be dead, its queries are moved; if
- * the other cannot be opened, they were right to stay.
+ * A stalled open connection ranks before a connecting one. If the stalled one is dead, its queries are sent again over
+ * the other. If the other cannot be opened, the queries are better off where they are.
  */
-const STALLED = 2;
+const RANK_STALLED = 2;
 
-/** The connection for the next query: one that is not spent, then the best in state, then the least busy. */
+/** The connection for the next query: not exhausted, then the best in state, then the least busy. */
 export function pick(connections: Iterable<Connection>): Connection | undefined {
   let best: Connection | undefined;
   for (const each of connections) {
@@ -44,32 +49,32 @@ function isBetter(one: Connection, other: Connection): boolean {
   return difference === 0 ? one.inFlight < other.inFlight : difference < 0;
 }
 
-function rank({ state, isStalled: stalled }: Connection): number {
-  return state === "open" && stalled ? STALLED : RANK[state];
+function rank({ state, isStalled }: Connection): number {
+  return state === "open" && isStalled ? RANK_STALLED : RANK[state];
 }
 
-/** When to open another connection than the one that is there. */
+/** When to open another connection beside the existing ones. */
 export class PoolPolicy {
   #notBefore = 0;
-  #askedAt = -Infinity;
-  /** Between the last two queries. */
-  #gap = Infinity;
-  #renewals = 0;
+  #lastQueryAt = -Infinity;
+  /** Time between the last two queries. */
+  #gapMs = Infinity;
+  #preconnects = 0;
 
-  /** A query has come. */
+  /** Called for each query to the upstream. */
   noteQuery(now: number): void {
-    this.#gap = now - this.#askedAt;
-    this.#askedAt = now;
-    this.#renewals = 0;
+    this.#gapMs = now - this.#lastQueryAt;
+    this.#lastQueryAt = now;
+    this.#preconnects = 0;
   }
 
-  /** Whether the best connection has as much to do as it may, and another one can be tried. */
+  /** Whether the best connection is saturated, and another one may be opened. */
   shouldGrow(best: Connection, connections: ReadonlySet<Connection>, now: () => number): boolean {
     const isFull = best.isExhausted || best.inFlight >= SATURATED;
     return isFull && best.state === "open" && now() >= this.#notBefore && this.hasRoom(connections);
   }
 
-  /** Whether another connection may be opened: not while one is on its way. */
+  /** Whether another connection may be opened. False while one is connecting. */
   hasRoom(connections: ReadonlySet<Connection>): boolean {
     let count = 0;
     for (const { state, takesQueries, isIsolated } of connections) {
@@ -80,18 +85,19 @@ export class PoolPolicy {
     return count < MAX_CONNECTIONS && connections.size < MAX_IN_ALL;
   }
 
-  /** Another connection could not be had. */
+  /** An additional connection could not be opened. */
   noteFailure(now: number): void {
-    this.#notBefore = now + PAUSE;
+    this.#notBefore = now + PAUSE_MS;
   }
 
   /**
-   * Counts and allows the renewal of a connection that has been idle for this long: where queries come often enough that
-   * they would find none otherwise; but not for ever, if no query comes.
+   * Whether to replace a connection that was idle for this time, and counts the replacement. Yes if queries arrive so
+   * often that the next one would probably find no connection, but only `MAX_PRECONNECTS` times without a query.
    */
-  mayPreconnect(idleTimeout: number): boolean {
-    if (this.#gap >= idleTimeout * (MAX_RENEWALS + 1) || this.#renewals === MAX_RENEWALS) return false;
-    this.#renewals++;
+  preconnect(idleTimeoutMs: number): boolean {
+    const isRarelyUsed = this.#gapMs >= idleTimeoutMs * (MAX_PRECONNECTS + 1);
+    if (isRarelyUsed || this.#preconnects === MAX_PRECONNECTS) return false;
+    this.#preconnects++;
     return true;
   }
 }

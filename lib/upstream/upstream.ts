@@ -1,3 +1,12 @@
+/**
+ * One DNS-over-TLS server: which connection takes a query, when a failed query is sent again, and what the failures
+ * prove about the server. `pool_policy.ts` decides about connections, `connection/` speaks DNS over them, `dial/` opens
+ * them, `health/` keeps what is learned about the server, `bootstrap/` looks up its address.
+ *
+ * The folder may import `dns/`, `core/`, `net/`, `async/` and `platform/`. Deliberately absent: knowledge of clients,
+ * caches and other upstreams. The balancer decides which upstream gets a query.
+ */
+
 import { ClientShares, JOSTLE_AFTER_MS } from "../core/client_shares.ts";
 import type { Message } from "../dns/message.ts";
 import type { ClientSubnet } from "../dns/compose/upstream_query.ts";
@@ -15,18 +24,20 @@ import type { PendingQuery } from "./connection/pending_queries.ts";
 import { pick, PoolPolicy } from "./pool_policy.ts";
 import { Reachability } from "./health/reachability.ts";
 
-/** What a handshake is taken to cost until one has been seen, in ms. */
-const FIRST_HANDSHAKE = 50;
-/** How many connections there are for one query at a time, how many queries are better than another one, and how many wait. */
+/** Expected duration of a handshake before the first was measured. */
+const FIRST_HANDSHAKE_MS = 50;
+/** Maximum number of isolated connections. */
 const MAX_ISOLATED = 4;
+/** With this many queries on the least busy isolated connection, another one is opened. */
 const ISOLATED_QUEUE = 4;
+/** With this many, and no further connection allowed, a query goes to an ordinary connection. */
 const MAX_ISOLATED_QUEUE = 32;
-/** How long a connection for one query at a time is kept without any, in ms. */
-const ISOLATED_IDLE_TIMEOUT = 1000;
-/** After so many connections in a row that had to be closed because of unsolicited messages, the upstream is away. */
+/** An isolated connection is closed after this time without queries. */
+const ISOLATED_IDLE_TIMEOUT_MS = 1000;
+/** After this many connections in a row that were closed because of unsolicited messages, the upstream backs off. */
 const MAX_FLOODS = 2;
 
-/** Queries that one error has lost together. */
+/** The queries that one error ended together. */
 interface Loss {
   readonly error: UpstreamError;
   readonly oldest: RetriedQuery;
@@ -38,24 +49,25 @@ export interface UpstreamOptions {
   readonly weight: number;
   readonly dial: Dial;
   readonly clientSubnet?: ClientSubnet;
-  /** How many queries may wait for an answer at once. */
+  /** Maximum number of queries that wait for an answer at the same time. */
   readonly maxInFlight: number;
-  /** How long to keep a connection without queries, in ms, while the server's own limit is not known. */
+  /** A connection is closed after this time without queries, while the server's own limit is unknown. */
   readonly idleTimeoutMs: number;
-  /** How long the answer to a query of our own is waited for, in ms. */
+  /** A probe fails after this time. */
   readonly probeTimeoutMs: number;
   readonly observe: Observe;
   readonly now: () => number;
 }
 
 /**
- * One DNS-over-TLS server, reached over a connection that is opened when a query wants it. A close with queries in flight
- * is normal life: they are sent again on a new connection (RFC 7766 §6.2.4), within their deadlines.
+ * One DNS-over-TLS server. A connection is opened when a query needs one. Servers may close a connection at any time, so
+ * queries that were in flight on it are sent again on another (RFC 7766 §6.2.4), within their deadlines.
  *
- * One name's trouble stays its own. Doubts are settled by our own query for `. NS`, never by how a name is answered:
+ * The failure of one name is no evidence against the server. A probe, which is a query of our own for `. NS`, decides
+ * whether the server answers:
  *
- *     a connection is doubted: its queries wait,     a query has failed for good, and no useful
- *     and so does the probe on it                    answer to any query has come meanwhile
+ *     a connection is doubted: its queries           a query failed for good, and no useful
+ *     and its probe are unanswered                   answer to any query arrived since it began
  *                    │                                         │
  *                    └────────────────────┬────────────────────┘
  *                                         ▼
@@ -65,8 +77,8 @@ export interface UpstreamOptions {
  *            trial: another connection, which begins with a probe ◀───┘                     │
  *                  │ failed                            │ answered                           │
  *                  ▼                                   ▼                                    ▼
- *     the upstream backs off (`Reachability`);    the upstream is up; doubted connections are dead, and
- *     meanwhile each connection is a trial        their queries are sent over this connection as well
+ *     the upstream backs off (`Reachability`);    the upstream is up; doubted connections are presumed
+ *     meanwhile each connection is a trial        dead, their queries are also sent over this connection
  */
 export class Upstream implements Candidate, Disposable {
   readonly label: string;
@@ -76,20 +88,19 @@ export class Upstream implements Candidate, Disposable {
   readonly #latency = new Latency();
   readonly #limits = new LearnedLimits();
   readonly #connections = new Set<Connection>();
-  /** One for all: in a flood, to note where each one was made would cost more than to answer it. */
+  /** Created once: under overload, a stack trace per error would cost more than a query. */
   readonly #overloaded: UpstreamError;
-  #handshake = FIRST_HANDSHAKE;
+  #handshakeMs = FIRST_HANDSHAKE_MS;
   readonly #reachability: Reachability;
   readonly #policy = new PoolPolicy();
   readonly #shares = new ClientShares();
   #certificateExpires: number | undefined;
   /** An idle connection that is closed as soon as its successor is open. */
   #retiring: Connection | undefined;
-  /** When the last useful answer came. */
+  /** Time of the last useful answer. */
   #usefulAt = -Infinity;
-  /** The queries that were lost last. */
-  #loss: Loss | undefined;
-  #floods = 0;
+  #lastLoss: Loss | undefined;
+  #floodsInARow = 0;
   #disposed = false;
 
   constructor(options: UpstreamOptions) {
@@ -109,7 +120,7 @@ export class Upstream implements Candidate, Disposable {
   }
 
   get expectedLatencyMs(): number {
-    return this.#latency.smoothedMs + (this.#best()?.state === "open" ? 0 : this.#handshake);
+    return this.#latency.smoothedMs + (this.#best()?.state === "open" ? 0 : this.#handshakeMs);
   }
 
   resolve(query: Query): Promise<Message> {
@@ -127,71 +138,70 @@ export class Upstream implements Candidate, Disposable {
     const network = this.#shares.networkOf(query.client.address);
     this.#shares.add(network);
     return new Promise((resolve, reject) => {
-      let isHeld = true; // copies of the attempt can be answered, too
-      const free = () => {
-        if (isHeld) this.#shares.remove(network);
-        isHeld = false;
+      let isCounted = true; // a copy of the query may be answered after the query itself
+      const release = () => {
+        if (isCounted) this.#shares.remove(network);
+        isCounted = false;
       };
-      const attempt = new RetriedQuery(query, trigger, {
-        begunAt: now,
+      const retried = new RetriedQuery(query, trigger, {
+        startedAt: now,
         network,
         resolve: (response) => {
-          free();
+          release();
           resolve(response);
         },
         reject: (error) => {
-          free();
+          release();
           reject(error);
         },
-        again: this.#again,
+        retry: this.#retry,
       });
-      this.#send(attempt, now);
+      this.#send(retried, now);
     });
   }
 
-  #send(attempt: RetriedQuery, now: number): void {
+  #send(retried: RetriedQuery, now: number): void {
     try {
-      const connection = attempt.isSuspect ? this.#isolated(attempt, now) : this.#connection(attempt, now);
-      attempt.query.trace.attempts++;
-      attempt.trigger = attempt.hedge;
-      connection.send(attempt, now, this.#latency.slowAfterMs);
+      const connection = retried.isSuspect ? this.#isolated(retried, now) : this.#connection(retried, now);
+      retried.beginAttempt();
+      connection.send(retried, now, this.#latency.slowAfterMs);
     } catch (error) {
-      attempt.fail(error);
+      retried.fail(error);
     }
   }
 
-  /** A connection that loses its queries reports its end first, hence a microtask later. */
-  readonly #again = (attempt: RetriedQuery, error: UpstreamError): void => {
-    if (this.#loss?.error !== error) this.#loss = { error, oldest: attempt, count: 0 };
-    const loss = this.#loss;
+  /** Acts a microtask later, after `#onClosed` has removed the connection that lost the query. */
+  readonly #retry = (retried: RetriedQuery, error: UpstreamError): void => {
+    if (this.#lastLoss?.error !== error) this.#lastLoss = { error, oldest: retried, count: 0 };
+    const loss = this.#lastLoss;
     loss.count++;
     queueMicrotask(() => {
       const now = this.#options.now();
-      const mayFollow = attempt.noteFailure(error, now);
-      attempt.isSuspect = mayFollow && this.#isSuspect(attempt, loss, now);
-      // With nothing useful meanwhile, it may be the upstream and not this query: the sooner that is known the better.
-      const isDoubtful = error.sent && error.phase === "read" && this.#usefulAt <= attempt.startedAt;
-      if (isDoubtful && (!mayFollow || attempt.isSuspect)) this.#doubt(now);
-      if (mayFollow) this.#send(attempt, now);
-      else attempt.fail(error);
+      const mayRetry = retried.noteFailure(error, now);
+      retried.isSuspect = mayRetry && this.#isSuspect(retried, loss, now);
+      // Without a useful answer since the query began, the server itself may have failed. A probe shows which it is.
+      const isDoubtful = error.sent && error.phase === "read" && this.#usefulAt <= retried.startedAt;
+      if (isDoubtful && (!mayRetry || retried.isSuspect)) this.#doubt(now);
+      if (mayRetry) this.#send(retried, now);
+      else retried.fail(error);
     });
   };
 
-  /** Lets a wrong pin be looked at once more: the operator has reloaded, and may have had the server changed. */
+  /** Tries an upstream with a wrong pin once more. Called at a reload, before which the server may have been repaired. */
   retryPins(): void {
     if (this.#reachability.isRuledOut) this.reset();
   }
 
   /**
-   * Whether a query may be why the server closes the connections that it is sent on: it was on two of them; or it is the
-   * oldest of several on a connection that answered quickly before, and so the first that was not answered.
+   * Whether the server may close connections because of this query. Either two of them closed with the query in flight,
+   * or it was the oldest of several unanswered queries and the server usually answers quickly.
    */
-  #isSuspect(attempt: RetriedQuery, { error, oldest, count }: Loss, now: number): boolean {
+  #isSuspect(retried: RetriedQuery, { error, oldest, count }: Loss, now: number): boolean {
     if (error.failure !== "closed" || this.#limits.maxQueries(now) < Infinity) return false;
-    return attempt.isLastAttempt || attempt === oldest && count > 1 && this.#latency.isLearned;
+    return retried.isLastAttempt || retried === oldest && count > 1 && this.#latency.isLearned;
   }
 
-  /** Forgets what no longer holds when this host has slept or has other addresses: connections and grudges. */
+  /** Closes all connections and ends all waits. Called when this host has slept or its addresses have changed. */
   reset(): void {
     this.#reachability.reset();
     for (const connection of this.#connections) connection[Symbol.dispose]();
@@ -223,27 +233,26 @@ export class Upstream implements Candidate, Disposable {
   }
 
   /**
-   * Gives up a query so that another one can wait, the eldest of the first connection that has such: one that has waited
-   * long, or that is of a network whose clients hold more than half of the places, where the newcomer's do not. Throws where
-   * there is none.
+   * Evicts an old query so that a new one can wait: one that has waited for long, or one of a network whose clients hold
+   * more than half of `maxInFlight`, if the new query's network does not. Throws "overloaded" if there is none.
    */
-  #makeRoom({ network }: RetriedQuery, now: number): void {
+  #evict({ network }: RetriedQuery, now: number): void {
     const half = this.#options.maxInFlight / 2;
     const isModest = this.#shares.countOf(network) <= half;
-    const mayGo = (pending: PendingQuery) =>
+    const isEvictable = (pending: PendingQuery) =>
       pending instanceof RetriedQuery &&
       (pending.sentAt <= now - JOSTLE_AFTER_MS || isModest && this.#shares.countOf(pending.network) > half);
     for (const connection of this.#connections) {
-      if (connection.evictOldest(mayGo, this.#overloaded)) return;
+      if (connection.evictOldest(isEvictable, this.#overloaded)) return;
     }
     throw this.#overloaded;
   }
 
-  /** The connection to use. Throws the reason if there is none and the upstream is better left alone for now. */
-  #connection(attempt: RetriedQuery, now: number): Connection {
+  /** The connection for a query; opens one if needed. Throws the last error while the upstream backs off. */
+  #connection(retried: RetriedQuery, now: number): Connection {
     const best = this.#best();
     if (!best) return this.#connect(now);
-    if (this.#inFlight >= this.#options.maxInFlight) this.#makeRoom(attempt, now);
+    if (this.#inFlight >= this.#options.maxInFlight) this.#evict(retried, now);
     if (best.isDoubted) this.#startTrial(now);
     else if (!this.#policy.shouldGrow(best, this.#connections, this.#options.now)) return best;
     else this.#tryToConnect(now);
@@ -251,17 +260,17 @@ export class Upstream implements Candidate, Disposable {
   }
 
   /**
-   * A connection for queries that may be what ends the connections they are sent on: one query at a time. Where many are
-   * lost together it is not one of them that is to blame, and one at a time would take too long.
+   * An isolated connection sends one query at a time. It takes queries because of which the server may close the
+   * connection. If many queries are lost together, the cause is not one of them, so most take ordinary connections.
    */
-  #isolated(attempt: RetriedQuery, now: number): Connection {
+  #isolated(retried: RetriedQuery, now: number): Connection {
     const isolated = [...this.#connections].filter((each) => each.isIsolated && each.takesQueries)
       .sort((a, b) => a.inFlight - b.inFlight);
     const [best] = isolated;
     if (best && (best.inFlight < ISOLATED_QUEUE || isolated.length === MAX_ISOLATED)) {
-      return best.inFlight < MAX_ISOLATED_QUEUE ? best : this.#connection(attempt, now);
+      return best.inFlight < MAX_ISOLATED_QUEUE ? best : this.#connection(retried, now);
     }
-    return this.#connect(now, { maxConcurrent: 1, idleTimeoutMs: ISOLATED_IDLE_TIMEOUT });
+    return this.#connect(now, { maxConcurrent: 1, idleTimeoutMs: ISOLATED_IDLE_TIMEOUT_MS });
   }
 
   #best(): Connection | undefined {
@@ -283,52 +292,52 @@ export class Upstream implements Candidate, Disposable {
       probeTimeoutMs: this.#options.probeTimeoutMs,
       latency: this.#latency,
       now: this.#options.now,
-      onAnswer: (latency, now) => this.#answered(latency, now),
+      onAnswer: (latency, now) => this.#noteAnswer(latency, now),
       onDoubt: () => this.#doubt(this.#options.now()),
-      onProbed: (connection, error) => this.#probed(connection, error),
-      onIdle: (idle) => this.#onIdle(idle),
+      onProbed: (connection, error) => this.#onProbed(connection, error),
+      onIdle: (connection) => this.#onIdle(connection),
       onKeepAlive: (timeout) => this.#limits.noteKeepAlive(timeout),
       ...fields,
     });
     this.#connections.add(connection);
-    void connection.closed.then((ending) => this.#closed(connection, ending));
+    void connection.closed.then((reason) => this.#onClosed(connection, reason));
     return connection;
   }
 
-  #answered(milliseconds: number, now: number): void {
+  #noteAnswer(milliseconds: number, now: number): void {
     this.#usefulAt = now;
     this.#latency.add(milliseconds);
     this.#reachability.noteUsefulAnswer();
     this.#options.observe({ kind: "exchanged", upstream: this.label, milliseconds });
   }
 
-  /** Asks whether the upstream is of any use, over a connection that is not in doubt. */
+  /** Sends a probe over a connection that is not stalled, or over a new one. */
   #doubt(now: number): void {
     const best = this.#best();
     if (best?.state === "open" && !best.isStalled) best.probe();
     else this.#startTrial(now);
   }
 
-  /** Opens another connection that begins with a probe, unless one is on its way, or must not be opened now. */
+  /** Opens another connection that begins with a probe, unless one is connecting or none may be opened. */
   #startTrial(now: number): void {
     if (this.#policy.hasRoom(this.#connections)) this.#tryToConnect(now, { onTrial: true });
   }
 
-  #probed(connection: Connection, error?: UpstreamError): void {
+  #onProbed(connection: Connection, error?: UpstreamError): void {
     const now = this.#options.now();
     if (!error) return this.#moveFromDoubted(now);
-    if (connection.isTrial && connection.answered === 0) {
-      this.#reachability.noteFailure(asUnanswered(error), now);
-    } else this.#startTrial(now);
+    const isUseless = connection.isTrial && connection.answered === 0;
+    if (isUseless) this.#reachability.noteFailure(silentIfTimedOut(error), now);
+    else this.#startTrial(now);
   }
 
-  /** A probe was answered, so that connections that leave theirs without an answer are dead. */
+  /** Called when a probe was answered: connections with an unanswered probe are dead. */
   #moveFromDoubted(now: number): void {
     for (const each of this.#connections) {
       if (!each.isDoubted) continue;
       const copies = each.presumeDead().map((pending) => (pending as RetriedQuery).copy(now));
       const [first] = copies;
-      // All that came after it waits behind it: it may be the cause.
+      // The server may have stopped answering at the oldest query, because of it.
       if (first) first.isSuspect = true;
       for (const copy of copies) if (copy) this.#send(copy, now);
     }
@@ -339,11 +348,11 @@ export class Upstream implements Candidate, Disposable {
     try {
       const channel = await this.#options.dial(options);
       this.#certificateExpires = channel.certificateExpires;
-      const milliseconds = this.#handshake = this.#options.now() - start;
+      const milliseconds = this.#handshakeMs = this.#options.now() - start;
       this.#options.observe({ kind: "connection opened", upstream: this.label, milliseconds });
       return channel;
     } catch (error) {
-      if (error instanceof UpstreamError && !options.signal.aborted) this.#unreached(error, start);
+      if (error instanceof UpstreamError && !options.signal.aborted) this.#onDialFailed(error, start);
       throw error;
     } finally {
       this.#retiring?.drain();
@@ -351,19 +360,20 @@ export class Upstream implements Candidate, Disposable {
     }
   }
 
-  /** Make before break: a successor is open before this one is closed, if one is worth it. */
+  /** Drains an idle connection. If a successor is worth its handshake, it is open before the old connection closes. */
   #onIdle(connection: Connection): void {
-    if (connection.isIsolated || !this.#renew(connection.idleTimeoutMs)) return connection.drain();
+    if (connection.isIsolated || !this.#preconnect(connection.idleTimeoutMs)) return connection.drain();
     this.#retiring = connection;
   }
 
-  #renew(idleTimeout: number): boolean {
-    const isShort = idleTimeout < this.#options.idleTimeoutMs;
-    return isShort && this.#connections.size <= 1 && this.#policy.mayPreconnect(idleTimeout) &&
+  /** Opens a successor, if the server closes idle connections early and queries are frequent. */
+  #preconnect(idleTimeoutMs: number): boolean {
+    const isShort = idleTimeoutMs < this.#options.idleTimeoutMs;
+    return isShort && this.#connections.size <= 1 && this.#policy.preconnect(idleTimeoutMs) &&
       this.#tryToConnect(this.#options.now());
   }
 
-  /** Where no query depends on it, a reason not to connect is no error. */
+  /** For connections on which no query depends: a reason not to connect is no error. */
   #tryToConnect(now: number, fields?: Partial<ConnectionOptions>): boolean {
     try {
       return this.#connect(now, fields) !== undefined;
@@ -372,32 +382,32 @@ export class Upstream implements Candidate, Disposable {
     }
   }
 
-  #closed(connection: Connection, { error, idleMs: idle }: CloseReason): void {
+  #onClosed(connection: Connection, { error, idleMs }: CloseReason): void {
     this.#connections.delete(connection);
     const { observe, now } = this.#options;
     const { answered } = connection;
     observe({ kind: "connection closed", upstream: this.label, answered, ...error && { error } });
-    if (idle !== undefined) this.#limits.noteClosedIdle(idle);
+    if (idleMs !== undefined) this.#limits.noteClosedIdle(idleMs);
     const isOrdinary = !connection.isIsolated && !connection.isTrial;
     if (answered > 0 && error?.failure === "closed" && isOrdinary) {
-      this.#limits.noteClosedWithQueries(answered, this.#loss?.oldest, now());
+      this.#limits.noteClosedWithQueries(answered, this.#lastLoss?.oldest, now());
     }
-    this.#floods = error?.failure === "unsolicited" ? this.#floods + 1 : 0;
-    if (error && this.#floods >= MAX_FLOODS) this.#reachability.noteFailure(error, now());
+    this.#floodsInARow = error?.failure === "unsolicited" ? this.#floodsInARow + 1 : 0;
+    if (error && this.#floodsInARow >= MAX_FLOODS) this.#reachability.noteFailure(error, now());
   }
 
-  /** A connection that answers is better proof than one that cannot be had in addition, but for a wrong pin. */
-  #unreached(error: UpstreamError, since: number): void {
+  /** While another connection answers, a failed dial is no outage. A wrong pin always is (RFC 7858 §4.2). */
+  #onDialFailed(error: UpstreamError, since: number): void {
     const best = this.#best();
-    // A stalled one comes behind the one that is being given up.
+    // A stalled connection, or one that is about to close, is no evidence.
     const isReached = best?.state === "open" && !best.isStalled && !this.#retiring;
     if (isReached && error.failure !== "pin mismatch") this.#policy.noteFailure(this.#options.now());
     else this.#reachability.noteFailure(error, since);
   }
 }
 
-/** A probe that has timed out has waited for nothing on an open connection. */
-function asUnanswered(error: UpstreamError): UpstreamError {
+/** A probe that timed out was sent on an open connection, so the server is silent and the network works. */
+function silentIfTimedOut(error: UpstreamError): UpstreamError {
   const { failure, upstream, phase } = error;
   return failure === "timed out" ? new UpstreamError("silent", { upstream, phase }) : error;
 }

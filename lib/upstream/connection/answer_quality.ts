@@ -1,39 +1,43 @@
-/** After each so many bad answers in a row a connection is asked whether it is of any use … */
+/** Counts the messages of one connection that are not useful answers, and says when the connection must end. */
+
+/** After each of this many bad answers in a row, the connection is probed. */
 const BAD_BEFORE_PROBE = 8;
-/** … and with so many, its use is over. */
+/** With this many bad answers in a row, the connection is useless. */
 const MAX_BAD = 32;
-/** So many messages that answer nothing, beyond one for each useful answer, are a flood. */
+/** Maximum number of unsolicited messages. Each useful answer makes up for one. */
 const MAX_UNSOLICITED = 100;
 
-/** How an upstream behaves on one connection: counts of what answers no query as it should. */
 export class AnswerQuality {
-  /** How many useful answers there were. */
+  /** Number of useful answers to queries of this connection, late ones not included. */
   answered = 0;
   #badInARow = 0;
   #unreadable = 0;
   #unsolicited = 0;
 
-  /** A useful answer has come, to a query or too late for one. */
+  /** Counts a useful answer, on time or late. */
   noteUseful(): void {
     this.#badInARow = 0;
     if (this.#unsolicited > 0) this.#unsolicited--;
   }
 
-  /** A bad answer has come. A connection that has been of no use yet is "useless" with the first. */
+  /** Counts a bad answer. Without any useful answer before, the first one makes the connection useless. */
   noteBad(): "tolerable" | "worth a probe" | "useless" {
     this.#badInARow++;
     if (this.answered === 0 || this.#badInARow >= MAX_BAD) return "useless";
     return this.#badInARow % BAD_BEFORE_PROBE === 0 ? "worth a probe" : "tolerable";
   }
 
-  /** A message has come that belongs to no query. Whether that is one too many. */
+  /** Counts a message that belongs to no query. Returns whether the limit is exceeded. */
   noteUnsolicited(): boolean {
     return ++this.#unsolicited > MAX_UNSOLICITED;
   }
 
-  /** A message has come that shows no query's ID. Whether there are as many as queries wait: each has had its answer. */
-  noteUnreadable(waiting: number): boolean {
-    if (++this.#unreadable < waiting) return false;
+  /**
+   * Counts a message whose ID matches no query. Returns whether there are as many as pending queries, because then each
+   * query may have had its answer.
+   */
+  noteUnreadable(pending: number): boolean {
+    if (++this.#unreadable < pending) return false;
     this.#unreadable = 0;
     return true;
   }

@@ -1,6 +1,11 @@
+/**
+ * The socket as a connection sees it: bytes in and out, and how it is opened. `dial/` implements it, and tests replace it
+ * with a fake.
+ */
+
 import type { Failure, Phase } from "../../core/errors.ts";
 
-/** Why a channel has ended, where that is known better than that it was closed. */
+/** The end of a channel for a known reason, such as a TLS alert. */
 export class ChannelError extends Error {
   override readonly name = "ChannelError";
   readonly failure: Failure;
@@ -11,33 +16,33 @@ export class ChannelError extends Error {
   }
 }
 
-/** Whoever is told what comes over a channel. */
+/** Gets the bytes and the end of a channel. */
 export interface Receiver {
-  /** The octets are the receiver's from now on. */
-  received(octets: Uint8Array): void;
-  /** Nothing more comes: the peer has closed, or an error has cut it off, or `close`. Called once. */
+  /** The receiver may keep the bytes. */
+  received(bytes: Uint8Array): void;
+  /** No more bytes follow: the peer has closed the channel, an error has ended it, or `close` was called. Called once. */
   ended(error?: Error): void;
 }
 
-/** What pipelining needs of a socket. */
+/** An open, encrypted stream of bytes. */
 export interface Channel {
-  /** When the certificate that the peer has shown expires, in ms since 1970, where there is one to look at. */
+  /** Expiry of the peer's certificate in ms since 1970. */
   readonly certificateExpires?: number;
-  /** Whether the peer has proved who it is; it has unless this is false. */
+  /** False if the peer has not proved its identity (opportunistic profile, RFC 8310 §5). */
   readonly isAuthenticated?: boolean;
-  /** From now on, never before it returns, all that comes is told. To be called once. */
+  /** Starts reading. Calls the receiver later, never before it returns. Call it once. */
   start(receiver: Receiver): void;
-  /** Resolves with the number of octets written, which may be fewer than given. */
+  /** Resolves with the number of bytes written, which may be less than the number given. */
   write(bytes: Uint8Array): Promise<number>;
   close(): void;
 }
 
-/** How a dial is watched and ended by whoever asked for it. */
+/** How the caller follows and cancels a dial. */
 export interface DialOptions {
   readonly signal: AbortSignal;
-  /** Told at the start of each phase, so that whoever gives up waiting can say what it was waiting for. */
+  /** Called at the start of each phase, so that an error can name the phase that took too long. */
   readonly onPhase: (phase: Phase) => void;
 }
 
-/** Opens a channel that is authenticated and ready; rejects with `UpstreamError`, within its own time limit. */
+/** Opens a channel. Rejects with `UpstreamError`, at the latest when its own time limit is over. */
 export type Dial = (options: DialOptions) => Promise<Channel>;

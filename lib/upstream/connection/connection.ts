@@ -1,3 +1,8 @@
+/**
+ * One TCP and TLS connection to an upstream: it sends queries, matches responses to them by ID and question, and ends
+ * when the server or a deadline says so. `Upstream` decides what a failure proves and where a query goes next.
+ */
+
 import { readUint16 } from "../../dns/bytes.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { FrameSplitter } from "../../dns/framing.ts";
@@ -14,70 +19,71 @@ import { PendingQueries, type PendingQuery } from "./pending_queries.ts";
 import { Probe } from "./probe.ts";
 import { TickTimer } from "./tick_timer.ts";
 
-/** With this many queries given up, a connection is worn out. */
+/** With this many abandoned IDs, a connection is replaced. */
 const MAX_ABANDONED = 4096;
-/** A connection on trial keeps its queries back for this long, in ms: a server that answers at all has done so by then. */
-const TRIAL_HOLD = 250;
+/** A connection on trial sends no client's query before its probe was answered, or before this time is over. */
+const TRIAL_HOLD_MS = 250;
+
 export interface ConnectionOptions {
   /** The upstream's label, for errors. */
   readonly upstream: string;
-  /** How many queries to send before closing; some servers close after a fixed number. */
+  /** Maximum number of queries over this connection. Some servers close after a fixed number. */
   readonly maxQueries: number;
   readonly clientSubnet?: ClientSubnet | undefined;
-  /** How many queries may wait for an answer at once; others wait to be sent. */
+  /** Maximum number of sent queries without an answer. Others wait to be sent. */
   readonly maxConcurrent: number;
-  /** Whether it begins with a probe and keeps its queries back until there is a sign of life. */
+  /** Whether it begins with a probe and holds other queries back until the first answer. */
   readonly onTrial: boolean;
-  /** After this long without a query, in ms, `onIdle` is called, unless the server says otherwise. */
+  /** `onIdle` is called after this time without queries. The server's keep-alive option overrides it. */
   readonly idleTimeoutMs: number;
-  /** How long the answer to a probe is waited for, in ms. */
+  /** A probe fails after this time. */
   readonly probeTimeoutMs: number;
-  /** Of the upstream. */
+  /** Measured latency of the upstream. */
   readonly latency: Latency;
   readonly now: () => number;
-  /** Called with each answer that a client can be given, late ones included: how long it took, and when it came, in ms. */
+  /** Called for each useful answer, also a late one. Both values are in ms. */
   readonly onAnswer: (latency: number, now: number) => void;
-  /** Its queries wait, and a probe has brought no sign of life. Another connection can find out whether it is dead. */
+  /** Called when queries and a probe are unanswered. Only another connection can show whether this one is dead. */
   readonly onDoubt: (connection: Connection) => void;
-  /** The outcome of a probe: an answer, or the reason why there is none. */
+  /** Called with the outcome of each probe; without an error if it was answered. */
   readonly onProbed: (connection: Connection, error?: UpstreamError) => void;
-  /** It is time to close; whoever wants a successor opens that first, then drains this one. */
+  /** Called when the idle time is over. The callee drains the connection, now or after its successor is open. */
   readonly onIdle: (connection: Connection) => void;
-  /** By the server's own words a connection may be idle for this long, in ms; the margin is taken off. */
-  readonly onKeepAlive: (idleTimeout: number) => void;
+  /** Called with the idle time that the server allows (RFC 7828), minus a margin. */
+  readonly onKeepAlive: (idleTimeoutMs: number) => void;
 }
 
 export type ConnectionState = "connecting" | "on trial" | "open" | "draining" | "closed";
 
-/** How a connection came to its end. */
+/** Why a connection has ended. */
 export interface CloseReason {
-  /** Undefined where no query was lost. */
+  /** Undefined if no query was lost. */
   readonly error?: UpstreamError;
-  /** How long the connection had been idle when the server closed it, in ms; undefined if it was not the server. */
+  /** Idle time until the server closed the connection. Undefined if the server did not close it, or it was not idle. */
   readonly idleMs?: number;
 }
 
 /**
- * One pipelined connection: answers come in any order (RFC 7766 §6.2.1.1). It takes queries while it connects.
+ * One pipelined connection: answers arrive in any order (RFC 7766 §6.2.1.1). It takes queries already while it connects.
  *
  *     connecting ──▶ open ─────── drain ──────▶ draining ──▶ closed
  *         │           ▲                           ▲
  *         ▼           │ answer                    │
- *     on trial ───────┴─────── probe fails ───────┘          every state can go to closed at once
+ *     on trial ───────┴─────── probe fails ───────┘          every state can also change to closed
  *
- * Whether it is alive is another matter (`Liveness`): also one that is draining, or presumed dead, may still answer.
+ * `Liveness` is independent of this state: a connection that is draining or presumed dead may still answer.
  */
 export class Connection implements Disposable {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<CloseReason>;
-  readonly #ending = Promise.withResolvers<CloseReason>();
+  readonly #closeReason = Promise.withResolvers<CloseReason>();
   readonly #timer: TickTimer;
   readonly #options: ConnectionOptions;
   readonly #abort = new AbortController();
   readonly #pending = new PendingQueries((failure, facts) => this.#error(failure, facts));
-  readonly #outbox = new WriteBuffer();
+  readonly #writeBuffer = new WriteBuffer();
   readonly #frames = new FrameSplitter();
-  readonly #conduct = new AnswerQuality();
+  readonly #quality = new AnswerQuality();
   #state: ConnectionState = "connecting";
   #phase: Phase = "connect";
   #channel: Channel | undefined;
@@ -85,10 +91,10 @@ export class Connection implements Disposable {
   #usedAt = 0;
   #receivedAt = 0;
   #sentCount = 0;
-  /** Our own query that waits for its answer. */
+  /** The pending probe. */
   #probe: Probe | undefined;
   readonly #liveness: Liveness;
-  /** Why it is draining, where the upstream is to blame. */
+  /** The upstream's fault because of which the connection is draining. */
   #fault: UpstreamError | undefined;
 
   constructor(dial: Dial, options: ConnectionOptions) {
@@ -99,7 +105,7 @@ export class Connection implements Disposable {
       onIdle: () => this.#isOpen && options.onIdle(this),
       idleTimeoutMs: options.idleTimeoutMs,
     });
-    this.closed = this.#ending.promise;
+    this.closed = this.#closeReason.promise;
     void this.#open(dial);
   }
 
@@ -107,7 +113,7 @@ export class Connection implements Disposable {
     return this.#state;
   }
 
-  /** Clients' queries without an answer yet. */
+  /** Number of clients' queries without an answer. */
   get inFlight(): number {
     return this.#pending.size - (this.#probe ? 1 : 0);
   }
@@ -117,12 +123,12 @@ export class Connection implements Disposable {
     return this.#pending.evictOldest(mayGo, error);
   }
 
-  /** How many queries it has answered, with answers that are of use. */
+  /** Number of useful answers. */
   get answered(): number {
-    return this.#conduct.answered;
+    return this.#quality.answered;
   }
 
-  /** How long it may be without queries, in ms. */
+  /** The connection drains after this time without queries. */
   get idleTimeoutMs(): number {
     return this.#timer.idleTimeoutMs;
   }
@@ -131,32 +137,32 @@ export class Connection implements Disposable {
     return this.#state === "connecting" || this.#isOpen;
   }
 
-  /** Whether it was opened for one query at a time. */
+  /** Whether it sends one query at a time. */
   get isIsolated(): boolean {
     return this.#options.maxConcurrent === 1;
   }
 
-  /** Whether it was opened to find out whether the upstream answers. */
+  /** Whether it was opened to test whether the upstream answers. */
   get isTrial(): boolean {
     return this.#options.onTrial;
   }
 
-  /** Whether it has sent as many queries as it may: what it is given now waits for its end, and then goes elsewhere. */
+  /** Whether it has sent `maxQueries`. Further queries wait until it closes, and are then sent over another. */
   get isExhausted(): boolean {
     return this.#sentCount >= this.#options.maxQueries;
   }
 
-  /** Whether its queries wait while it says nothing: others had better go elsewhere. */
+  /** Whether a query is slow and no answer has arrived since. New queries had better take another connection. */
   get isStalled(): boolean {
     return this.#pending.isStalled;
   }
 
-  /** Whether it has left a probe, too, without a sign of life. */
+  /** Whether a probe is unanswered, too. */
   get isDoubted(): boolean {
     return this.#liveness.isDoubted;
   }
 
-  /** Sends the query. Its trigger is told after `slowAfter` ms from `now` on, and again when half of its time is over. */
+  /** Sends the query. Its trigger is called after `slowAfter` ms, and again when half of the query's time is over. */
   send(pending: PendingQuery, now = this.#options.now(), slowAfter = Infinity): void {
     if (this.#state === "draining" || this.#state === "closed") {
       return pending.reject(this.#error("closed", { sent: false }));
@@ -168,7 +174,7 @@ export class Connection implements Disposable {
     this.#timer.wake();
   }
 
-  /** Asks whether it is of any use, unless that is being asked already; `onProbed` gets the outcome. */
+  /** Sends a probe unless one is pending. `onProbed` gets the outcome. */
   probe(): void {
     if (this.#probe || !this.#isOpen) return;
     const now = this.#options.now();
@@ -176,12 +182,12 @@ export class Connection implements Disposable {
       deadline: now + this.#options.probeTimeoutMs,
       slowAt: now + this.#liveness.probePatienceMs,
     };
-    this.#probe = new Probe(times, (error) => this.#probed(error));
+    this.#probe = new Probe(times, (error) => this.#onProbed(error));
     this.#write(this.#probe, now);
     this.#timer.wake();
   }
 
-  /** Takes no more queries, finishes those that were sent, then closes. */
+  /** Takes no more queries, waits for the answers to those that were sent, then closes. */
   drain(fault?: UpstreamError): void {
     if (this.#state === "connecting") return this[Symbol.dispose]();
     if (!this.#isOpen) return;
@@ -192,17 +198,17 @@ export class Connection implements Disposable {
   }
 
   /**
-   * Another connection has shown that this one is dead: it drains, for it may still answer. The queries that were sent and
-   * wait, the oldest first, which are to be sent elsewhere as well.
+   * Called when another connection was answered while this one was silent. Drains, because answers may still arrive.
+   * Returns the pending queries, the oldest first, for the caller to send over the other connection as well.
    */
   presumeDead(): PendingQuery[] {
     this.#liveness.presumeDead();
-    const waiting = [...this.#pending.unanswered()].filter((pending) => pending !== this.#probe);
+    const unanswered = [...this.#pending.unanswered()].filter((pending) => pending !== this.#probe);
     this.drain(this.#error("silent"));
-    return waiting;
+    return unanswered;
   }
 
-  /** Closes now; what is under way is rejected as if the server had closed it, also where it was not open yet. */
+  /** Closes at once. Pending queries are rejected as if the server had closed the connection. */
   [Symbol.dispose](): void {
     this.#phase = "read";
     this.#probe?.forget();
@@ -233,7 +239,7 @@ export class Connection implements Disposable {
 
   #maySend(now: number): boolean {
     if (!this.#isOpen || this.isExhausted || this.#pending.sent >= this.#options.maxConcurrent) return false;
-    return this.#state !== "on trial" || now - this.#openedAt >= TRIAL_HOLD;
+    return this.#state !== "on trial" || now - this.#openedAt >= TRIAL_HOLD_MS;
   }
 
   #sendUnsent(): void {
@@ -243,17 +249,23 @@ export class Connection implements Disposable {
 
   #write(pending: PendingQuery, now: number): void {
     const id = this.#pending.markSent(pending, now);
-    const into = this.#outbox.reserve(MAX_QUERY_FRAME_BYTES);
+    const into = this.#writeBuffer.reserve(MAX_QUERY_FRAME_BYTES);
     const { clientSubnet } = this.#options;
-    this.#outbox.length = composeQuery(pending.message, id, into, this.#outbox.length, clientSubnet);
+    this.#writeBuffer.length = composeQuery(
+      pending.message,
+      id,
+      into,
+      this.#writeBuffer.length,
+      clientSubnet,
+    );
     this.#usedAt = now;
     this.#sentCount++;
-    this.#outbox.flush(this.#channel!);
+    this.#writeBuffer.flush(this.#channel!);
   }
 
-  readonly #received = (octets: Uint8Array): void => {
+  readonly #received = (bytes: Uint8Array): void => {
     this.#receivedAt = this.#options.now();
-    this.#frames.push(octets, this.#receive);
+    this.#frames.push(bytes, this.#receive);
   };
 
   readonly #ended = (cause?: Error): void => {
@@ -270,61 +282,62 @@ export class Connection implements Disposable {
     const pending = this.#pending.find(id);
     try {
       const response = Message.receive(frame, this.#channel?.isAuthenticated);
-      if (!pending) return this.#receiveUnawaited(id);
+      if (!pending) return this.#receiveUnmatched(id);
       const keepAlive = response.edns?.keepAliveMs;
-      if (!response.answers(pending.message)) return this.#receiveBad(pending, this.#error("wrong answer"));
+      if (!response.answers(pending.message)) return this.#receiveBad(id, this.#error("wrong answer"));
       const detail = ednsRefusal(response);
-      if (detail !== undefined) return this.#receiveBad(pending, this.#error("no EDNS", { detail }));
-      this.#complete(pending, response);
-      if (keepAlive !== undefined) this.#heedKeepAlive(keepAlive);
+      if (detail !== undefined) return this.#receiveBad(id, this.#error("no EDNS", { detail }));
+      this.#complete(id, pending, response);
+      if (keepAlive !== undefined) this.#applyKeepAlive(keepAlive);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       if (!pending && this.#pending.receiveLate(id, this.#receivedAt) !== undefined) return;
-      this.#receiveBad(pending, this.#error("malformed", { detail: error.message }));
+      this.#receiveBad(id, this.#error("malformed", { detail: error.message }));
     }
     this.#endIfDrained();
   };
 
-  #complete(pending: PendingQuery, response: Message): void {
+  #complete(id: number, pending: PendingQuery, response: Message): void {
     const now = this.#usedAt = this.#receivedAt;
-    this.#pending.remove(pending, now);
-    this.#conduct.answered++;
-    pending.resolve(response); // first, for nobody else completes it any more
-    this.#proveUseful(now - pending.sentAt);
+    this.#pending.remove(id, now);
+    this.#quality.answered++;
+    pending.resolve(response); // before anything that may throw
+    this.#noteUseful(now - pending.sentAt);
   }
 
-  #proveUseful(latency: number): void {
-    this.#conduct.noteUseful();
+  #noteUseful(latency: number): void {
+    this.#quality.noteUseful();
     this.#liveness.noteAnswer();
     if (this.#state === "on trial") this.#state = "open";
     if (this.#pending.hasUnsent) this.#sendUnsent();
     this.#options.onAnswer(latency, this.#receivedAt);
   }
 
-  /** A late answer shows that the upstream is there, and how slow; any other message nobody waits for shows nothing. */
-  #receiveUnawaited(id: number): void {
+  /** A late answer proves that the upstream is alive, and is a sample of its latency. Other messages prove nothing. */
+  #receiveUnmatched(id: number): void {
     const sentAt = this.#pending.receiveLate(id, this.#receivedAt);
-    if (sentAt !== undefined) this.#proveUseful(this.#receivedAt - sentAt);
-    // Repeated answers, and IDs never used, are no answers to anything (RFC 7766 §7).
+    if (sentAt !== undefined) this.#noteUseful(this.#receivedAt - sentAt);
+    // A repeated answer, or an ID that was never used (RFC 7766 §7).
     else this.#countUnsolicited();
   }
 
-  /** Without a bound, a hostile upstream could take all of this thread's time. */
+  /** The bound keeps a hostile upstream from taking all of this thread's time. */
   #countUnsolicited(): void {
-    if (this.#conduct.noteUnsolicited()) this.#end(this.#fault = this.#error("unsolicited"));
+    if (this.#quality.noteUnsolicited()) this.#end(this.#fault = this.#error("unsolicited"));
   }
 
   /**
-   * A bad answer is its own query's failure. The connection goes on if it has been of use, and is asked now and then
-   * whether it still is; if it has not, all that comes goes elsewhere, and the queries that were sent may finish here.
+   * A bad answer fails its own query only. A connection with useful answers before goes on, and is probed now and then. One
+   * without any drains: new queries take another connection, and those that were sent may still be answered.
    */
-  #receiveBad(pending: PendingQuery | undefined, error: UpstreamError): void {
-    const verdict = this.#conduct.noteBad();
+  #receiveBad(id: number, error: UpstreamError): void {
+    const pending = this.#pending.find(id);
+    const verdict = this.#quality.noteBad();
     const isUnsolicited = this.#pending.sent === 0;
     if (pending) {
-      this.#pending.remove(pending, this.#receivedAt);
+      this.#pending.remove(id, this.#receivedAt);
       pending.reject(error);
-    } else if (this.#conduct.noteUnreadable(this.#pending.sent)) {
+    } else if (this.#quality.noteUnreadable(this.#pending.sent)) {
       this.#pending.rejectSent(error);
     }
     if (verdict === "useless") this.drain(error);
@@ -333,16 +346,16 @@ export class Connection implements Disposable {
     this.#sendUnsent();
   }
 
-  #probed(error?: UpstreamError): void {
+  #onProbed(error?: UpstreamError): void {
     this.#probe = undefined;
     if (error && this.#isOpen && this.#pending.isStalled) this.drain(this.#error("silent"));
     this.#options.onProbed(this, error);
   }
 
-  /** RFC 7828 §3.2.2: close a little before the time is over, at once after outstanding answers if it is 0. */
-  #heedKeepAlive(timeout: number): void {
-    if (timeout === 0) this.drain();
-    else this.#options.onKeepAlive(this.#timer.idleTimeoutMs = timeout - Math.min(1000, timeout / 4));
+  /** RFC 7828 §3.2.2: close shortly before the time is over; if it is 0, as soon as all answers have arrived. */
+  #applyKeepAlive(timeoutMs: number): void {
+    if (timeoutMs === 0) this.drain();
+    else this.#options.onKeepAlive(this.#timer.idleTimeoutMs = timeoutMs - Math.min(1000, timeoutMs / 4));
   }
 
   #endIfDrained(): void {
@@ -352,7 +365,7 @@ export class Connection implements Disposable {
     this.#end(this.#fault);
   }
 
-  /** Returns whether queries still wait. */
+  /** Called at each tick. Returns whether queries are still pending. */
   #sweep(): boolean {
     const now = this.#options.now();
     this.#pending.sweep(now, this.#options.latency.slowAfterMs);
@@ -370,18 +383,18 @@ export class Connection implements Disposable {
     else if (reaction === "doubt") this.#options.onDoubt(this);
   }
 
-  #end(error?: UpstreamError, idle?: number): void {
+  #end(error?: UpstreamError, idleMs?: number): void {
     if (this.#state === "closed") return;
-    const tells = this.inFlight > 0 || this.#state === "connecting" || error === this.#fault;
+    const hasFailed = this.inFlight > 0 || this.#state === "connecting" || error === this.#fault;
     this.#state = "closed";
     this.#timer.stop();
     this.#abort.abort();
     this.#channel?.close();
-    // First, so that whoever opens connections knows before the queries ask for the next one.
-    this.#ending.resolve({ ...tells && error && { error }, ...idle !== undefined && { idleMs: idle } });
+    // Before the queries are rejected: `Upstream` removes this connection first, and then sends them over another.
+    this.#closeReason.resolve({ ...hasFailed && error && { error }, ...idleMs !== undefined && { idleMs } });
     const reason = error ?? this.#error("closed");
-    // A connection that has answered nothing has cost everyone an attempt, or they would try for ever; an isolated one has
-    // cost its one query an attempt.
+    // Unsent queries lose no attempt, unless the connection has answered nothing: otherwise they would be sent again and
+    // again. On an isolated connection only the sent query loses one.
     const isFree = this.answered > 0 || this.isIsolated && this.#pending.sent > 0;
     this.#pending.rejectUnsent(isFree ? this.#error("closed", { sent: false }) : reason);
     this.#pending.rejectSent(reason);

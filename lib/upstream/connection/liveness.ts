@@ -1,19 +1,21 @@
+/** Whether a connection is alive, concluded from the time since its last answer. */
+
 import type { Latency } from "../health/latency.ts";
 
-/** A connection that stays stalled for so long is probed: a name that is merely slow is answered by then. In ms. */
-const PROBE_AFTER = 500;
-/** It is given at least this long, in ms, to answer the probe before it is doubted. */
-const LEAST_PATIENCE = 250;
-/** One name's few queries can be slow. With so many, and answers that were quick before, it is the connection. */
+/** A stalled connection is probed after this time. A name that is merely slow is answered by then. */
+const PROBE_AFTER_MS = 500;
+/** Minimum time for the answer to a probe, before the connection is doubted. */
+const MIN_PATIENCE_MS = 250;
+/** Few queries may all be for one slow name. This many are not, if the server usually answers quickly. */
 const MANY = 8;
-/** Then the probe is sent at once, and given at least this long, in ms. */
-const LEAST_PATIENCE_WITH_MANY = 100;
+/** Minimum time for the answer to a probe that was sent at once because many queries wait. */
+const MIN_PATIENCE_WITH_MANY_MS = 100;
 
 /**
- * Whether one connection is alive, as far as can be told:
+ * The liveness of one connection:
  *
- *                  queries wait, one is slow        and the probe, too,
- *                  and nothing is heard             goes unanswered            another connection answers
+ *                a query is slow, and            the probe, too,           another connection
+ *                no answer arrives               is unanswered             answers a probe
  *     alive ─────────────────────────▶ stalled ──────────────────▶ doubted ───────────────▶ presumed dead
  *       ▲                                 │                           │
  *       └─────────── any answer ──────────┴───────────────────────────┘
@@ -23,7 +25,7 @@ export class Liveness {
   #state: "alive" | "stalled" | "doubted" | "presumed dead" = "alive";
   #stalledAt = 0;
 
-  /** @param latency of the upstream: what is slow */
+  /** @param latency of the upstream; it defines when a query is slow */
   constructor(latency: Latency) {
     this.#latency = latency;
   }
@@ -32,38 +34,38 @@ export class Liveness {
     return this.#state === "doubted";
   }
 
-  /** How long it may take to answer a probe before that is suspicious, in ms. */
+  /** Time after which an unanswered probe is suspicious. */
   get probePatienceMs(): number {
-    return Math.max(this.#latency.slowAfterMs, LEAST_PATIENCE);
+    return Math.max(this.#latency.slowAfterMs, MIN_PATIENCE_MS);
   }
 
-  /** An answer has come. */
+  /** An answer has arrived. */
   noteAnswer(): void {
     if (this.#state !== "presumed dead") this.#state = "alive";
   }
 
-  /** Another connection has been answered where this one was not. */
+  /** Another connection was answered while this one was silent. */
   presumeDead(): void {
     this.#state = "presumed dead";
   }
 
-  /** Called again and again while so many queries wait in vain: what there is to be done now. */
-  noteSilence(now: number, waiting: number): "wait" | "probe" | "doubt" {
+  /** Called at each tick while the connection is stalled. Returns the next step. */
+  noteSilence(now: number, pending: number): "wait" | "probe" | "doubt" {
     if (this.#state === "alive") {
       this.#state = "stalled";
       this.#stalledAt = now;
     }
     if (this.#state !== "stalled") return "wait";
-    const silence = now - this.#stalledAt;
-    const isUrgent = waiting >= MANY && this.#latency.isLearned;
-    const probeAfter = isUrgent ? 0 : PROBE_AFTER;
-    const patience = isUrgent
-      ? Math.max(2 * this.#latency.slowAfterMs, LEAST_PATIENCE_WITH_MANY)
+    const silenceMs = now - this.#stalledAt;
+    const isUrgent = pending >= MANY && this.#latency.isLearned;
+    const probeAfterMs = isUrgent ? 0 : PROBE_AFTER_MS;
+    const patienceMs = isUrgent
+      ? Math.max(2 * this.#latency.slowAfterMs, MIN_PATIENCE_WITH_MANY_MS)
       : this.probePatienceMs;
-    if (silence >= probeAfter + patience) {
+    if (silenceMs >= probeAfterMs + patienceMs) {
       this.#state = "doubted";
       return "doubt";
     }
-    return silence >= probeAfter ? "probe" : "wait";
+    return silenceMs >= probeAfterMs ? "probe" : "wait";
   }
 }

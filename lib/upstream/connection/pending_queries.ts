@@ -1,48 +1,52 @@
+/** The queries of one connection that have no answer yet: those that were sent, and those that wait to be sent. */
+
+import { assert } from "../../core/assert.ts";
 import { MAX_EXAMINED } from "../../core/client_shares.ts";
 import type { Message } from "../../dns/message.ts";
 import type { Failure, UpstreamError } from "../../core/errors.ts";
 import type { HedgeTrigger } from "../../core/candidate.ts";
-import { MessageIds, QueryTable, type TableLinks } from "./query_table.ts";
+import { MessageIds, QueryTable } from "./query_table.ts";
 
-/** Queries younger than this, in ms, are not looked at: they are neither slow nor, almost always, too late. */
-const YOUNG = 40;
-/** One name's few queries can be slow; this many at once, with nothing heard, are slow because the connection is. */
-const PROOF = 8;
-/** Where older queries wait and nothing was sent since the last sign of life, silence is noticed after this, in ms. */
-const LONG_SILENCE = 1000;
+/** A sweep skips younger queries: they are neither slow nor, almost always, at their deadline. */
+const MIN_AGE_MS = 40;
+/** Few slow queries may all be for one name. This many on a stalled connection prove that the connection is slow. */
+const MANY = 8;
+/** A connection on which nothing was sent since the last answer is stalled after this time without another answer. */
+const MAX_SILENCE_MS = 1000;
 
-/** A query that waits for its answer. Times are in ms on the one clock. */
-export interface PendingQuery extends TableLinks<PendingQuery> {
+/** A query that waits for its answer. Times are in ms of the monotonic clock. */
+export interface PendingQuery {
   readonly message: Message;
   readonly deadline: number;
-  /** Told when `slowAt` has come; undefined when nobody wants to know any more. */
+  /** Called at `slowAt`, then at `lateAt`; undefined where there is no other upstream, and after the last call. */
   trigger: HedgeTrigger | undefined;
   slowAt: number;
-  /** When to tell the trigger for the last time. */
+  /** When half of the query's time is over. */
   lateAt: number;
   sentAt: number;
-  /** Neither is called more than once for each time that it is sent. */
+  /** One of these is called, once, each time the query is sent. */
   resolve(response: Message): void;
   reject(error: UpstreamError): void;
 }
 
-/** What can be wrong with a query that waits. */
+/** Creates the error of a query that is given up. */
 export type Reject = (failure: Failure, facts: { readonly sent: boolean }) => UpstreamError;
 
-/** The queries of one connection that have no answer yet. Whoever removes one completes it. */
+/** The code that removes a pending query completes it: each method that removes one either rejects it or says so. */
 export class PendingQueries {
-  /** Whether queries wait, one of them is slow, and no sign of life has come since: others had better go elsewhere. */
+  /** Whether a query is slow and no answer has arrived since. New queries had better take another connection. */
   isStalled = false;
   readonly #error: Reject;
   readonly #ids = new MessageIds();
   readonly #sent = new QueryTable<PendingQuery>();
+  /** In the order of their deadlines. */
   #unsent: PendingQuery[] = [];
-  /** When queries that were given up had been sent, by their IDs: their answers still tell how slow the upstream is. */
+  /** When abandoned queries were sent, by ID: a late answer is still a sample of the latency. */
   readonly #abandonedSentAt = new Map<number, number>();
-  /** Since when queries wait without a sign of life, in ms; given-up queries count on. */
+  /** Start of the time without an answer while queries wait. Abandoned queries do not end it. */
   #silentSince: number | undefined;
-  /** The first query sent since the last sign of life: older ones can be slow on a connection that is alive. */
-  #unheard: PendingQuery | undefined;
+  /** The first query sent since the last answer. Queries before it may be slow on a connection that is alive. */
+  #firstUnanswered: PendingQuery | undefined;
 
   constructor(error: Reject) {
     this.#error = error;
@@ -60,7 +64,7 @@ export class PendingQueries {
     return this.#sent.abandoned;
   }
 
-  /** One that cannot be sent yet. It goes before those with later deadlines: it may have waited on other connections. */
+  /** Adds a query that cannot be sent yet, in the order of deadlines: it may have waited on another connection before. */
   add(pending: PendingQuery): void {
     let at = this.#unsent.length;
     while (at > 0 && this.#unsent[at - 1]!.deadline > pending.deadline) at--;
@@ -71,84 +75,86 @@ export class PendingQueries {
     return this.#unsent.length > 0;
   }
 
-  /** The one with the earliest deadline; not while there is none. */
+  /** Removes the unsent query with the earliest deadline, for the caller to send. Precondition: `hasUnsent`. */
   takeUnsent(): PendingQuery {
+    assert(this.#unsent.length > 0, "a query waits to be sent");
     return this.#unsent.shift()!;
   }
 
-  /** Notes that it is being sent, under the ID returned. */
+  /** Moves a query to those that were sent, and returns its message ID. */
   markSent(pending: PendingQuery, now: number): number {
     const id = this.#ids.draw(this.#sent);
     pending.sentAt = now;
     this.#silentSince ??= now;
-    this.#unheard ??= pending;
+    this.#firstUnanswered ??= pending;
     this.#sent.add(id, pending);
     return id;
   }
 
+  /** The query that was sent under this ID. */
   find(id: number): PendingQuery | undefined {
     return this.#sent.get(id);
   }
 
-  /** Removes a query whose answer has come, good or bad: its ID is free again, and the connection is alive. */
-  remove(pending: PendingQuery, now: number): void {
-    this.#sent.remove(pending);
-    this.#heard(now);
+  /** Removes a query that has an answer, good or bad, for the caller to complete. Frees its ID. */
+  remove(id: number, now: number): void {
+    this.#sent.remove(id);
+    this.#noteAnswer(now);
   }
 
-  /** Gives a query up that has waited too long. Its ID stays in use, for the answer may still come. */
-  abandon(pending: PendingQuery, error: UpstreamError): void {
-    this.#sent.abandon(pending);
-    this.#abandonedSentAt.set(pending.id, pending.sentAt);
+  /** Rejects a query that has waited too long. Its ID stays in use, because the answer may still arrive. */
+  abandon(id: number, error: UpstreamError): void {
+    const pending = this.#sent.get(id)!;
+    this.#sent.abandon(id);
+    this.#abandonedSentAt.set(id, pending.sentAt);
     pending.reject(error);
   }
 
-  /**
-   * Notes the answer to a query that was given up, which is a sign of life: when the query was sent. Undefined where the
-   * ID belongs to no such query.
-   */
+  /** Notes the answer to an abandoned query and frees its ID. Returns when the query was sent, undefined for other IDs. */
   receiveLate(id: number, now: number): number | undefined {
     const sentAt = this.#abandonedSentAt.get(id);
     if (sentAt === undefined) return undefined;
     this.#abandonedSentAt.delete(id);
     this.#sent.release(id);
-    this.#heard(now);
+    this.#noteAnswer(now);
     return sentAt;
   }
 
   /**
-   * Rejects what is too late, reminds the askers of what is slow, and notices silence.
+   * Rejects queries at their deadline, calls the triggers of slow ones, and detects a stall.
    *
-   * @param slowAfter when a query that has been sent counts as slow, in ms
+   * @param slowAfter time after which a sent query is slow, in ms
    */
   sweep(now: number, slowAfter: number): void {
-    if (now - (this.#unheard?.sentAt ?? now) >= slowAfter) this.isStalled = true;
-    if (now - (this.#silentSince ?? now) >= LONG_SILENCE) this.isStalled = true;
-    const isDead = this.isStalled && this.#sent.size >= PROOF;
-    for (let pending = this.#sent.oldest; pending && pending.sentAt <= now - YOUNG;) {
-      const { younger } = pending;
-      if (pending.deadline > now) remind(pending, now, isDead);
-      else this.abandon(pending, this.#error("timed out", { sent: true }));
-      pending = younger;
+    if (now - (this.#firstUnanswered?.sentAt ?? now) >= slowAfter) this.isStalled = true;
+    if (now - (this.#silentSince ?? now) >= MAX_SILENCE_MS) this.isStalled = true;
+    const withoutBudget = this.isStalled && this.#sent.size >= MANY;
+    for (let id = this.#sent.oldestId; id >= 0;) {
+      const pending = this.#sent.get(id);
+      if (!pending || pending.sentAt > now - MIN_AGE_MS) break; // a trigger may have let another query evict this one
+      const next = this.#sent.nextId(id);
+      if (pending.deadline > now) callTrigger(pending, now, withoutBudget);
+      else this.abandon(id, this.#error("timed out", { sent: true }));
+      id = next;
     }
     if (this.#sent.size === 0 && !this.isStalled) this.#silentSince = undefined;
-    if (this.#unsent.length > 0) this.#lookThroughUnsent(now);
+    if (this.#unsent.length > 0) this.#sweepUnsent(now);
   }
 
-  /** Gives up the eldest query that was sent and may go, if there is one among the first: another one needs its place. */
-  evictOldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
+  /** Rejects the oldest sent query that is evictable. Returns whether there was one among the first. */
+  evictOldest(isEvictable: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
     let left = MAX_EXAMINED;
-    for (let pending = this.#sent.oldest; pending && left > 0; pending = pending.younger, left--) {
-      if (!mayGo(pending)) continue;
-      this.abandon(pending, error);
+    for (let id = this.#sent.oldestId; id >= 0 && left > 0; id = this.#sent.nextId(id), left--) {
+      if (!isEvictable(this.#sent.get(id)!)) continue;
+      this.abandon(id, error);
       return true;
     }
     return false;
   }
 
-  /** The queries that were sent and have no answer yet, the oldest first. */
+  /** The queries that were sent, the oldest first. */
   *unanswered(): Generator<PendingQuery> {
-    for (let pending = this.#sent.oldest; pending; pending = pending.younger) yield pending;
+    for (let id = this.#sent.oldestId; id >= 0; id = this.#sent.nextId(id)) yield this.#sent.get(id)!;
   }
 
   rejectUnsent(error: UpstreamError): void {
@@ -156,35 +162,33 @@ export class PendingQueries {
   }
 
   rejectSent(error: UpstreamError): void {
-    for (let pending = this.#sent.oldest; pending; pending = this.#sent.oldest) {
-      this.#sent.remove(pending);
+    for (let id = this.#sent.oldestId; id >= 0; id = this.#sent.oldestId) {
+      const pending = this.#sent.get(id)!;
+      this.#sent.remove(id);
       pending.reject(error);
     }
-    this.#silentSince = this.#unheard = undefined;
+    this.#silentSince = this.#firstUnanswered = undefined;
     this.isStalled = false;
   }
 
-  #heard(now: number): void {
+  #noteAnswer(now: number): void {
     this.#silentSince = this.#sent.size > 0 ? now : undefined;
-    this.#unheard = undefined;
+    this.#firstUnanswered = undefined;
     this.isStalled = false;
   }
 
-  #lookThroughUnsent(now: number): void {
-    const waiting = this.#unsent;
-    this.#unsent = waiting.filter(({ deadline }) => deadline > now);
-    for (const pending of waiting) {
+  #sweepUnsent(now: number): void {
+    const unsent = this.#unsent;
+    this.#unsent = unsent.filter(({ deadline }) => deadline > now);
+    for (const pending of unsent) {
       if (pending.deadline <= now) pending.reject(this.#error("timed out", { sent: false }));
-      else remind(pending, now, true);
+      else callTrigger(pending, now, true);
     }
   }
 }
 
-/**
- * Tells the trigger that its query is slow, and a second time when there is just time for another attempt. What has
- * not been sent, or waits on a connection that is as good as dead, is free to go elsewhere.
- */
-function remind(pending: PendingQuery, now: number, withoutBudget: boolean): void {
+/** Calls the trigger of a query that is slow, and for the last time when half of its time is over. */
+function callTrigger(pending: PendingQuery, now: number, withoutBudget: boolean): void {
   const { trigger, slowAt, lateAt } = pending;
   if (trigger === undefined || now < slowAt) return;
   const isLate = now >= lateAt;

@@ -1,25 +1,24 @@
+/** A query of our own that shows whether a server answers at all. */
+
 import type { Message } from "../../dns/message.ts";
 import type { UpstreamError } from "../../core/errors.ts";
 import { probeQuery } from "../../core/internal_query.ts";
 import type { PendingQuery } from "./pending_queries.ts";
 
 /**
- * Our own query for `. NS`, which every server can answer at once: whether it is answered says something about the
- * connection and the upstream, where a client's query may be slow or badly answered because of its name.
+ * A query for `. NS`, which each server can answer at once. Its outcome is evidence about the connection and the server,
+ * whereas a client's query may be slow or badly answered because of its name.
  */
 export class Probe implements PendingQuery {
   readonly message: Message;
   readonly deadline: number;
   readonly trigger = undefined;
-  sentAt = 0;
+  readonly lateAt = Infinity;
   slowAt: number;
-  lateAt = Infinity;
-  id = 0;
-  older: PendingQuery | undefined;
-  younger: PendingQuery | undefined;
+  sentAt = 0;
   #onOutcome: ((error?: UpstreamError) => void) | undefined;
 
-  /** @param onOutcome called once, with the reason if there is no answer until the deadline. Times are in ms. */
+  /** @param onOutcome called once, with the error if there is no answer before the deadline */
   constructor(
     { deadline, slowAt }: { readonly deadline: number; readonly slowAt: number },
     onOutcome: (error?: UpstreamError) => void,
@@ -38,7 +37,7 @@ export class Probe implements PendingQuery {
     this.#finish(error);
   }
 
-  /** Its outcome says nothing any more. */
+  /** Ignores the outcome from now on. */
   forget(): void {
     this.#onOutcome = undefined;
   }

@@ -1,27 +1,30 @@
-/** What can wait under a message ID. The fields are the table's. */
-export interface TableLinks<Self> {
-  id: number;
-  older: Self | undefined;
-  younger: Self | undefined;
-}
+/** Message IDs, and the queries that wait under them. */
 
-/** What stands for an ID whose query was given up. */
+import { assert } from "../../core/assert.ts";
+
+/** In the place of a slot: the query was given up, but its ID is still in use. */
 const ABANDONED = 0xffff;
+/** The slot without a query: the head of the ring of all slots. */
+const HEAD = 0;
 
 /**
- * Queries by their message IDs, in the order in which they were sent.
+ * Queries by message ID, linked in the order in which they were sent. The links are here and not in the queries:
  *
- * Not a Map, for a Map that is added to and deleted from is copied again and again, and V8 keeps the copies: each is held
- * by the one before, and all that they refer to lives on until the next full collection. That was half of the time that
- * collecting took.
+ *     slot of an ID          items, ids, older, younger (by slot)
+ *     0 = free           ┌──▶ HEAD ◀──▶ oldest ◀──▶ … ◀──▶ youngest ◀──┐
+ *     ABANDONED          └─────────────────────────────────────────────┘
+ *     or a slot
+ *
+ * A `Map` would be slower: each insertion and deletion lets V8 copy the table now and then, and the copies keep each
+ * other alive until the next full collection. That was half of the collector's time.
  */
-export class QueryTable<Item extends TableLinks<Item>> {
-  /** By ID: the place in `#items`, counted from 1. */
-  readonly #places = new Uint16Array(1 << 16);
-  readonly #items: (Item | undefined)[] = [];
-  readonly #vacant: number[] = [];
-  #oldest: Item | undefined;
-  #youngest: Item | undefined;
+export class QueryTable<Item> {
+  readonly #slots = new Uint16Array(1 << 16);
+  readonly #items: (Item | undefined)[] = [undefined];
+  readonly #ids = [-1];
+  readonly #older = [HEAD];
+  readonly #younger = [HEAD];
+  readonly #freeSlots: number[] = [];
   #size = 0;
   #abandoned = 0;
 
@@ -29,75 +32,87 @@ export class QueryTable<Item extends TableLinks<Item>> {
     return this.#size;
   }
 
-  /** IDs whose queries were given up: a late answer may still come, so that they are in use (RFC 7766 §6.2.1). */
+  /** Number of abandoned IDs. A late answer may use one of them, so no other query may (RFC 7766 §6.2.1). */
   get abandoned(): number {
     return this.#abandoned;
   }
 
-  /** The one that was sent first; `younger` leads to the others. */
-  get oldest(): Item | undefined {
-    return this.#oldest;
+  /** The ID of the query that was sent first; -1 if there is none. */
+  get oldestId(): number {
+    return this.#ids[this.#younger[HEAD]!]!;
   }
 
-  /** Whether an ID is in use; a number that is none is not. */
+  /** The ID of the query that was sent after this one; -1 after the youngest. Precondition: a query waits under `id`. */
+  nextId(id: number): number {
+    return this.#ids[this.#younger[this.#slotOf(id)]!]!;
+  }
+
+  /** Whether an ID is in use. False for numbers that are no ID. */
   has(id: number): boolean {
-    return (this.#places[id] ?? 0) !== 0;
+    return (this.#slots[id] ?? 0) !== 0;
   }
 
   get(id: number): Item | undefined {
-    const place = this.#places[id] ?? 0;
-    return place === 0 || place === ABANDONED ? undefined : this.#items[place - 1];
+    const slot = this.#slots[id] ?? 0;
+    return slot === ABANDONED ? undefined : this.#items[slot];
   }
 
-  /** Adds one that is younger than all others; there may be 65,534 of them, and its ID must not be in use. */
+  /** Adds a query as the youngest. Preconditions: `!has(id)`, and fewer than 65,534 queries are in the table. */
   add(id: number, item: Item): void {
-    const place = this.#vacant.pop() ?? this.#items.length + 1;
-    this.#items[place - 1] = item;
-    this.#places[id] = place;
-    item.id = id;
-    item.older = this.#youngest;
-    if (this.#youngest) this.#youngest.younger = item;
-    else this.#oldest = item;
-    this.#youngest = item;
+    const slot = this.#freeSlots.pop() ?? this.#items.length;
+    assert(this.#slots[id] === 0, "the message ID is free");
+    assert(slot < ABANDONED, "the query table has a free slot");
+    const youngest = this.#older[HEAD]!;
+    this.#items[slot] = item;
+    this.#ids[slot] = id;
+    this.#older[slot] = youngest;
+    this.#younger[slot] = HEAD;
+    this.#younger[youngest] = slot;
+    this.#older[HEAD] = slot;
+    this.#slots[id] = slot;
     this.#size++;
   }
 
-  remove(item: Item): void {
-    this.#take(item);
-    this.#places[item.id] = 0;
+  /** Removes a query and frees its ID. Precondition: a query waits under `id`. */
+  remove(id: number): void {
+    this.#unlink(id);
+    this.#slots[id] = 0;
   }
 
-  /** Removes one whose answer may still come. */
-  abandon(item: Item): void {
-    this.#take(item);
-    this.#places[item.id] = ABANDONED;
+  /** Removes a query whose answer may still arrive: its ID stays in use. Precondition: a query waits under `id`. */
+  abandon(id: number): void {
+    this.#unlink(id);
+    this.#slots[id] = ABANDONED;
     this.#abandoned++;
   }
 
-  /** The answer to one that was abandoned has come: its ID is free again. */
+  /** Frees an abandoned ID, because the late answer has arrived. */
   release(id: number): void {
-    if (this.#places[id] !== ABANDONED) return;
-    this.#places[id] = 0;
+    if (this.#slots[id] !== ABANDONED) return;
+    this.#slots[id] = 0;
     this.#abandoned--;
   }
 
-  #take(item: Item): void {
-    const place = this.#places[item.id]!;
-    this.#items[place - 1] = undefined;
-    this.#vacant.push(place);
-    const { older, younger } = item;
-    if (older) older.younger = younger;
-    else this.#oldest = younger;
-    if (younger) younger.older = older;
-    else this.#youngest = older;
-    item.older = item.younger = undefined; // or what is gone would hold what comes
+  #unlink(id: number): void {
+    const slot = this.#slotOf(id);
+    const [older, younger] = [this.#older[slot]!, this.#younger[slot]!];
+    this.#younger[older] = younger;
+    this.#older[younger] = older;
+    this.#items[slot] = undefined;
+    this.#freeSlots.push(slot);
     this.#size--;
+  }
+
+  #slotOf(id: number): number {
+    const slot = this.#slots[id]!;
+    assert(slot !== 0 && slot !== ABANDONED, "a query waits under the message ID");
+    return slot;
   }
 }
 
 /**
- * Unpredictable message IDs over the full range (RFC 5452 §9.2), drawn from the system's generator a batch at a time,
- * because one call for each would cost more than the rest of a query.
+ * Unpredictable message IDs over the full range (RFC 5452 §9.2). They are drawn from the system's generator in batches,
+ * because one call per ID would cost more than the rest of a query.
  */
 export class MessageIds {
   readonly #batch = new Uint16Array(1024);

@@ -1,3 +1,5 @@
+/** A client's query on its way through one upstream, over as many connections as it takes. */
+
 import { Rcode } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import type { UpstreamError } from "../../core/errors.ts";
@@ -8,55 +10,55 @@ import type { PendingQuery } from "./pending_queries.ts";
 /** "MUST NOT retry a given query … more than twice (i.e., three queries in total)" (RFC 9520 §3.1). */
 const MAX_SENT = 3;
 
-/** What there is to be done when an attempt has failed. */
-export type Retry = (attempt: RetriedQuery, error: UpstreamError) => void;
+/** Called when a connection has rejected the query: sends it again, or calls `fail`. */
+export type Retry = (retried: RetriedQuery, error: UpstreamError) => void;
 
-/** One query's way to its answer, over as many connections as it takes, with a single promise at the end of it. */
+/**
+ * A query that is sent again after a failure. A copy of it may wait on another connection at the same time: the first
+ * answer completes the query, and only the last failure fails it.
+ */
 export class RetriedQuery implements PendingQuery {
   sentAt = 0;
   slowAt = 0;
   lateAt = 0;
-  id = 0;
-  older: PendingQuery | undefined;
-  younger: PendingQuery | undefined;
-  readonly query: Query;
-  /** When the query came, in ms. */
-  readonly startedAt: number;
-  /** The client's network: see `ClientShares`. */
-  readonly network: number;
-  /** Whoever asks several upstreams, as it is to be told anew at each attempt. */
-  readonly hedge: HedgeTrigger | undefined;
   trigger: HedgeTrigger | undefined;
-  /** Whether the next try is on a connection of its own: this query may be what ends the connections it is sent on. */
+  readonly query: Query;
+  /** When the upstream got the query, in ms. */
+  readonly startedAt: number;
+  /** The client's network as a number of `ClientShares`. */
+  readonly network: number;
+  /** Whether the next attempt takes an isolated connection, because the server may close connections over this query. */
   isSuspect = false;
+  /** The value of `trigger` at the start of each attempt. */
+  readonly #hedge: HedgeTrigger | undefined;
   readonly #resolve: (response: Message) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #again: Retry;
-  /** How often the query was sent without success. */
+  readonly #retry: Retry;
+  /** Number of attempts that failed after the query was sent. */
   #failures = 0;
-  /** The attempt that this one is a copy of. */
+  /** The query of which this one is a copy. */
   #original: RetriedQuery | undefined;
-  /** Of an original: how many places its query waits in, itself and copies. The last one to fail fails the query. */
-  #places = 1;
+  /** Of an original: number of pending queries, itself and its copies. */
+  #pendingCopies = 1;
 
   constructor(
     query: Query,
-    trigger: HedgeTrigger | undefined,
-    { begunAt, network, resolve, reject, again }: {
-      begunAt: number;
+    hedge: HedgeTrigger | undefined,
+    { startedAt, network, resolve, reject, retry }: {
+      startedAt: number;
       network: number;
       resolve: (response: Message) => void;
       reject: (error: unknown) => void;
-      again: Retry;
+      retry: Retry;
     },
   ) {
     this.query = query;
-    this.startedAt = begunAt;
+    this.startedAt = startedAt;
     this.network = network;
-    this.hedge = this.trigger = trigger;
+    this.trigger = this.#hedge = hedge;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#again = again;
+    this.#retry = retry;
   }
 
   get message(): Message {
@@ -67,71 +69,73 @@ export class RetriedQuery implements PendingQuery {
     return this.query.deadline;
   }
 
-  /** The first of the copies to be answered answers the query. */
+  /** Counts an attempt. The trigger may be called again. */
+  beginAttempt(): void {
+    this.query.trace.attempts++;
+    this.trigger = this.#hedge;
+  }
+
   resolve(response: Message): void {
     this.#resolve(response);
   }
 
   reject(error: UpstreamError): void {
-    this.#again(this, error);
+    this.#retry(this, error);
   }
 
-  /** Ends this attempt; the query fails unless a copy of it still waits elsewhere. */
+  /** Gives up. Fails the query unless a copy is still pending. */
   fail(error: unknown): void {
     const original = this.#original ?? this;
-    if (--original.#places === 0) original.#reject(error);
+    if (--original.#pendingCopies === 0) original.#reject(error);
   }
 
-  /** Counts a failure and decides whether another attempt may follow. */
+  /** Counts a failure. Returns whether another attempt may follow. */
   noteFailure(error: UpstreamError, now: number): boolean {
-    // A query with a trigger turns to another upstream, unless only its connection was closed.
-    if (!error.isRetryable || this.hedge && error.failure !== "closed") return false;
+    // With a trigger, the balancer sends the query to another upstream, unless only the connection was closed.
+    if (!error.isRetryable || this.#hedge && error.failure !== "closed") return false;
     if (error.sent) this.#failures++;
     return this.#failures < MAX_SENT && now < this.deadline;
   }
 
-  /** Whether it may be sent only once more. */
+  /** Whether the query may be sent only once more. */
   get isLastAttempt(): boolean {
     return this.#failures === MAX_SENT - 1;
   }
 
-  /**
-   * The same query for another connection, while this one still waits: both can answer it. Undefined where the query has
-   * been sent as often as it may.
-   */
+  /** A copy for another connection, while this one is still pending. Undefined if no further attempt is allowed. */
   copy(now: number): RetriedQuery | undefined {
     if (this.#failures + 1 >= MAX_SENT || now >= this.deadline) return undefined;
-    const { query, startedAt: begunAt, network, hedge } = this;
+    const { query, startedAt, network } = this;
     const original = this.#original ?? this;
-    const copy = new RetriedQuery(query, hedge, {
-      begunAt,
+    const copy = new RetriedQuery(query, this.#hedge, {
+      startedAt,
       network,
       resolve: this.#resolve,
       reject: this.#reject,
-      again: this.#again,
+      retry: this.#retry,
     });
     copy.#original = original;
     copy.#failures = this.#failures + 1;
     copy.isSuspect = copy.isLastAttempt;
-    original.#places++;
-    this.trigger = undefined; // the copy reminds it from now on
+    original.#pendingCopies++;
+    this.trigger = undefined; // the copy calls it from now on
     return copy;
   }
 }
 
 /**
- * The words by which an upstream says that it does not take EDNS as we speak it; undefined where it does not say so.
+ * The words of a response that refuses our EDNS; undefined for other responses.
  *
- * That is a failure and no answer: EDNS is hop by hop (RFC 6891 §6.1.1), and no client can do anything about what another
- * hop thinks of our OPT record. The query is not sent again without EDNS, which RFC 6891 §6.2.2 allows ("MAY"): it would
- * have no padding (RFC 7830), and so show by its length what was asked for, and no DO ("if DNSSEC … is required, no
- * fallback should be performed").
+ * Such a response is a failure and no answer. EDNS is hop by hop (RFC 6891 §6.1.1), so the client cannot do anything about
+ * it. The query is not sent again without EDNS, although RFC 6891 §6.2.2 allows it ("MAY"): without padding (RFC 7830) its
+ * length would reveal the name, and without DO "if DNSSEC … is required, no fallback should be performed".
  */
 export function ednsRefusal(response: Message): string | undefined {
   const { rcode } = response;
-  // RFC 6891 §6.1.3: it does not know version 0, "the lowest implemented level".
+  // RFC 6891 §6.1.3: the server does not support version 0, "the lowest implemented level".
   if (rcode === Rcode.BADVERS) return "BADVERS";
-  // RFC 6891 §7: who knows no EDNS says FORMERR "and MUST NOT include an OPT record"; with one, it is about the question.
+  // RFC 6891 §7: a server without EDNS responds FORMERR "and MUST NOT include an OPT record". With an OPT record, FORMERR
+  // concerns the question.
   if (rcode === Rcode.FORMERR && !response.edns) return "FORMERR without an OPT record";
   return undefined;
 }

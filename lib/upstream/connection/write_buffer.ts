@@ -1,19 +1,22 @@
+/** Gathers the frames of one turn of the event loop into one write. A write costs more than the frames in it. */
+
+import { assert } from "../../core/assert.ts";
 import type { Channel } from "./channel.ts";
 
 type Writer = Pick<Channel, "write">;
 
 /**
- * Gathers what is to be written: frames are composed straight into its buffer, and whatever has come together in one turn
- * of the event loop, or while the last write was under way, leaves in one write. A write costs more than the frames in it.
+ * Two buffers that take turns: frames are composed into one while the other is written. The frames that arrive during a
+ * write leave together with the next one.
  */
 export class WriteBuffer {
-  /** Octets gathered since the last write; whoever composes at this offset of `reserve`'s buffer moves it on. */
+  /** Number of bytes gathered since the last write. The caller writes at this offset, then increments it. */
   length = 0;
   #buffer = new Uint8Array(8 * 1024);
   #spare = new Uint8Array(8 * 1024);
   #writing = false;
 
-  /** The buffer, with at least `room` octets free behind `length`. */
+  /** The buffer, with at least `room` free bytes after `length`. Valid until the next call of any method. */
   reserve(room: number): Uint8Array {
     if (this.length + room > this.#buffer.length) {
       const larger = new Uint8Array(2 * (this.length + room));
@@ -23,12 +26,12 @@ export class WriteBuffer {
     return this.#buffer;
   }
 
-  /** Sees to it that what is gathered, and what this turn still brings, gets written. */
+  /** Schedules the write of the gathered bytes and of those that are added until the end of this turn. */
   flush(channel: Writer): void {
+    assert(this.length <= this.#buffer.length, "a frame exceeds the reserved bytes");
     if (this.#writing || this.length === 0) return;
     this.#writing = true;
-    // A microtask later all queries of this turn have come together.
-    queueMicrotask(() => void this.#write(channel));
+    queueMicrotask(() => void this.#write(channel)); // when all queries of this turn are gathered
   }
 
   async #write(channel: Writer): Promise<void> {
@@ -39,11 +42,12 @@ export class WriteBuffer {
       }
       this.#writing = false;
     } catch {
-      // The reader finds out too, after what the server has still said; if it does not, silence ends the connection.
+      // The reader gets the same error, after the last answers of the server. If it does not, the liveness check ends
+      // the connection.
     }
   }
 
-  /** All that was gathered: valid until the next call. */
+  /** All gathered bytes, valid until the next call. */
   #take(): Uint8Array {
     const gathered = this.#buffer.subarray(0, this.length);
     [this.#buffer, this.#spare] = [this.#spare, this.#buffer];

@@ -57,8 +57,7 @@ export function message(name: string): Message {
 export function pending(
   fields: Pick<PendingQuery, "message" | "deadline" | "resolve" | "reject"> & Partial<PendingQuery>,
 ): PendingQuery {
-  const links = { id: 0, older: undefined, younger: undefined };
-  return { trigger: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...links, ...fields };
+  return { trigger: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...fields };
 }
 
 /** Queries for names of their own, and what became of them so far: a name, a failure, or nothing. */

@@ -6,11 +6,11 @@ import { message, pending } from "./connecting.ts";
 
 const DEADLINE = 4_000;
 
-interface Fate {
+interface AddedQuery {
   readonly pending: PendingQuery;
   outcome: string;
-  /** What its trigger was told: whether another attempt would be free. */
-  readonly told: boolean[];
+  /** Arguments of the calls of its trigger: whether the hedge is not charged to the budget. */
+  readonly calls: boolean[];
 }
 
 function newPending(): PendingQueries {
@@ -19,41 +19,45 @@ function newPending(): PendingQueries {
   );
 }
 
-/** Adds a query that came at `now`. */
-function add(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = {}): Fate {
-  const told: boolean[] = [];
-  const fate: Fate = {
+/** Adds a query that arrives at `now`. */
+function add(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = {}): AddedQuery {
+  const calls: boolean[] = [];
+  const added: AddedQuery = {
     outcome: "waiting",
-    told,
+    calls,
     pending: pending({
       message: message("name.test"),
       deadline: now + DEADLINE,
-      trigger: { onSlow: ({ withoutBudget }: { withoutBudget: boolean }) => void told.push(withoutBudget) },
+      trigger: { onSlow: ({ withoutBudget }: { withoutBudget: boolean }) => void calls.push(withoutBudget) },
       slowAt: now + 100,
       lateAt: now + DEADLINE / 2,
-      resolve: () => fate.outcome = "answered",
-      reject: (error: UpstreamError) => fate.outcome = `${error.failure}${error.sent ? "" : ", not sent"}`,
+      resolve: () => added.outcome = "answered",
+      reject: (error: UpstreamError) => added.outcome = `${error.failure}${error.sent ? "" : ", not sent"}`,
       ...fields,
     }),
   };
-  queries.add(fate.pending);
-  return fate;
+  queries.add(added.pending);
+  return added;
 }
 
-/** Adds a query and sends it; gives back its ID, too. */
-function send(queries: PendingQueries, now = 0, fields: Partial<PendingQuery> = {}): Fate & { id: number } {
-  const fate = add(queries, now, fields);
+/** Adds a query and sends it. The result has its ID, too. */
+function send(
+  queries: PendingQueries,
+  now = 0,
+  fields: Partial<PendingQuery> = {},
+): AddedQuery & { id: number } {
+  const added = add(queries, now, fields);
   const id = queries.markSent(queries.takeUnsent(), now);
-  return Object.assign(fate, { id });
+  return Object.assign(added, { id });
 }
 
-/** Whether it is stalled at that time, having been looked through every 10 ms since `from`. */
+/** Whether the connection is stalled at `until`, with a sweep every 10 ms since `from`. */
 function isStalledAt(queries: PendingQueries, from: number, until: number): boolean {
   for (let now = from; now <= until; now += 10) queries.sweep(now, 100);
   return queries.isStalled;
 }
 
-Deno.test("whatever is written later, an unanswered query makes its connection stalled when it is slow", () => {
+Deno.test("PendingQueries is stalled when an unanswered query is slow, also if later queries were sent", () => {
   const queries = newPending();
   send(queries, 0);
   for (let now = 10; now <= 90; now += 10) {
@@ -63,17 +67,17 @@ Deno.test("whatever is written later, an unanswered query makes its connection s
   assert(isStalledAt(queries, 100, 100));
 });
 
-Deno.test("where older queries wait and nothing is sent, a second without a sign of life is a stall", () => {
+Deno.test("PendingQueries is stalled after a second without an answer if nothing is sent", () => {
   const queries = newPending();
   const [first, second] = [send(queries, 0), send(queries, 0)];
-  queries.remove(second.pending, 50);
+  queries.remove(second.id, 50);
   assert(!isStalledAt(queries, 60, 1_040));
   assert(isStalledAt(queries, 1_050, 1_050));
-  queries.remove(first.pending, 1_100);
-  assert(!isStalledAt(queries, 1_100, 9_000), "with none waiting there is no silence");
+  queries.remove(first.id, 1_100);
+  assert(!isStalledAt(queries, 1_100, 9_000), "without pending queries there is no stall");
 });
 
-Deno.test("giving queries up is no sign of life: a stalled connection stays stalled", () => {
+Deno.test("PendingQueries stays stalled when queries reach their deadlines", () => {
   const queries = newPending();
   send(queries, 0, { deadline: 500 });
   assert(isStalledAt(queries, 0, 600));
@@ -82,13 +86,13 @@ Deno.test("giving queries up is no sign of life: a stalled connection stays stal
   assert(isStalledAt(queries, 600, 610));
 });
 
-Deno.test("what has not been sent makes no stall: the connection may still be opening", () => {
+Deno.test("PendingQueries is not stalled by unsent queries", () => {
   const queries = newPending();
   add(queries, 0);
   assert(!isStalledAt(queries, 0, 3_000));
 });
 
-Deno.test("a late answer is a sign of life, and tells when its query was sent", () => {
+Deno.test("receiveLate ends a stall and returns when the query was sent", () => {
   const queries = newPending();
   const { id } = send(queries, 10, { deadline: 500 });
   assert(isStalledAt(queries, 10, 600));
@@ -96,11 +100,11 @@ Deno.test("a late answer is a sign of life, and tells when its query was sent", 
   assertEquals(
     [queries.isStalled, queries.receiveLate(id, 700)],
     [false, undefined],
-    "the second one is a repetition",
+    "the second answer is a repetition",
   );
 });
 
-Deno.test("a query is given up at its deadline, sent or not, and says which", async () => {
+Deno.test("sweep rejects a query at its deadline, and the error says whether it was sent", async () => {
   const queries = newPending();
   const sent = send(queries, 0);
   const unsent = add(queries, 0);
@@ -112,51 +116,51 @@ Deno.test("a query is given up at its deadline, sent or not, and says which", as
   assertEquals([queries.size, queries.abandoned], [0, 1]);
 });
 
-Deno.test("an trigger is told of a slow answer once, and once more when half of the time is over: then it is free", () => {
+Deno.test("sweep calls a trigger when the answer is slow, and without budget when half of the time is over", () => {
   const queries = newPending();
-  const { told } = send(queries, 0);
+  const { calls } = send(queries, 0);
   for (let now = 0; now < 4_000; now += 10) {
-    queries.remove(send(queries, now).pending, now); // The connection is alive.
+    queries.remove(send(queries, now).id, now); // keeps the connection alive
     queries.sweep(now, 100);
-    assertEquals(told, now < 100 ? [] : now < 2_000 ? [false] : [false, true], `${now}`);
+    assertEquals(calls, now < 100 ? [] : now < 2_000 ? [false] : [false, true], `${now}`);
   }
 });
 
-Deno.test("many that wait on a stalled connection may go elsewhere for free; few may be one slow name's", () => {
+Deno.test("sweep calls triggers without budget when eight queries wait on a stalled connection, but not for seven", () => {
   for (const [count, withoutBudget] of [[8, true], [7, false]] as const) {
     const queries = newPending();
-    const fates = Array.from({ length: count }, (_, i) => send(queries, i));
+    const cases = Array.from({ length: count }, (_, i) => send(queries, i));
     for (let now = 0; now < 200; now += 10) queries.sweep(now, 100);
-    for (const { told } of fates) assertEquals(told, [withoutBudget]);
+    for (const { calls } of cases) assertEquals(calls, [withoutBudget]);
   }
 });
 
-Deno.test("what waits to be sent may go elsewhere for free", () => {
+Deno.test("sweep calls the trigger of an unsent query without budget", () => {
   const queries = newPending();
-  const { told } = add(queries, 0);
+  const { calls } = add(queries, 0);
   queries.sweep(99, 100);
-  assertEquals(told, []);
+  assertEquals(calls, []);
   for (const now of [100, 200, 2_000, 2_100]) queries.sweep(now, 100);
-  assertEquals(told, [true, true]);
+  assertEquals(calls, [true, true]);
 });
 
-Deno.test("where half of the time comes before what is slow, the trigger is told once", () => {
+Deno.test("sweep calls a trigger once when half of the time is over before the answer is slow", () => {
   const queries = newPending();
-  const { told } = send(queries, 0, { slowAt: 2_000 });
+  const { calls } = send(queries, 0, { slowAt: 2_000 });
   for (const now of [1_999, 2_000, 2_010, 3_000]) queries.sweep(now, 100);
-  assertEquals(told, [true]);
+  assertEquals(calls, [true]);
 });
 
-Deno.test("without an trigger there is nobody to tell, and an answered query tells no more", () => {
+Deno.test("sweep calls no trigger of an answered query, and accepts queries without one", () => {
   const queries = newPending();
   send(queries, 0, { trigger: undefined });
-  const { told, pending } = send(queries, 0);
-  queries.remove(pending, 50);
+  const { calls, id } = send(queries, 0);
+  queries.remove(id, 50);
   queries.sweep(3_000, 100);
-  assertEquals(told, []);
+  assertEquals(calls, []);
 });
 
-Deno.test("stalled: a query is slow and nothing has come since it was sent, until an answer comes", () => {
+Deno.test("PendingQueries is stalled from the first slow query until an answer arrives", () => {
   const queries = newPending();
   const first = send(queries, 0);
   queries.sweep(99, 100);
@@ -165,23 +169,23 @@ Deno.test("stalled: a query is slow and nothing has come since it was sent, unti
     queries.sweep(now, 100);
     assert(queries.isStalled, `${now}`);
   }
-  queries.remove(first.pending, 1_500);
+  queries.remove(first.id, 1_500);
   assert(!queries.isStalled);
 });
 
-Deno.test("slow names do not make a connection stalled on which others are answered, many or few", () => {
+Deno.test("PendingQueries is not stalled by a slow name while other queries are answered", () => {
   for (const gap of [10, 500]) {
     const queries = newPending();
     send(queries, 0);
     for (let now = 0; now < 1_900; now += 10) {
-      if (now % gap === 0) queries.remove(send(queries, now).pending, now);
+      if (now % gap === 0) queries.remove(send(queries, now).id, now);
       queries.sweep(now, 100);
       assert(!queries.isStalled, `${now}`);
     }
   }
 });
 
-Deno.test("what was slow to be sent does not make a connection stalled as soon as it is", () => {
+Deno.test("PendingQueries measures a stall from when a query was sent, not from when it was added", () => {
   const queries = newPending();
   add(queries, 0);
   queries.markSent(queries.takeUnsent(), 95);
@@ -191,10 +195,10 @@ Deno.test("what was slow to be sent does not make a connection stalled as soon a
   assert(queries.isStalled);
 });
 
-Deno.test("a connection that dies after an answer is stalled as soon as the next query is slow", () => {
+Deno.test("PendingQueries is stalled when the first query after an answer is slow", () => {
   const queries = newPending();
   send(queries, 0);
-  queries.remove(send(queries, 50).pending, 60);
+  queries.remove(send(queries, 50).id, 60);
   send(queries, 200);
   queries.sweep(299, 100);
   assert(!queries.isStalled);
@@ -202,27 +206,27 @@ Deno.test("a connection that dies after an answer is stalled as soon as the next
   assert(queries.isStalled);
 });
 
-Deno.test("the ID of a query given up stays taken until its answer has come after all (7766-2)", () => {
+Deno.test("abandon keeps the message ID in use until the late answer arrives (7766-2)", () => {
   const queries = newPending();
-  const { id, outcome, pending } = send(queries, 0);
-  queries.abandon(pending, new UpstreamError("timed out", { upstream: "server", phase: "read" }));
+  const { id, outcome } = send(queries, 0);
+  queries.abandon(id, new UpstreamError("timed out", { upstream: "server", phase: "read" }));
   assertEquals([outcome, queries.find(id), queries.abandoned], ["waiting", undefined, 1]);
   queries.receiveLate(id, 1);
   assertEquals(queries.abandoned, 0);
 });
 
-Deno.test("queries are sent in the order in which they came, under IDs of their own", () => {
+Deno.test("takeUnsent returns queries in order of arrival, and markSent gives each its own ID", () => {
   const queries = newPending();
-  const fates = Array.from({ length: 500 }, () => add(queries));
-  const ids = fates.map(({ pending }) => {
+  const cases = Array.from({ length: 500 }, () => add(queries));
+  const ids = cases.map(({ pending }) => {
     assertEquals(queries.takeUnsent(), pending);
     return queries.markSent(pending, 5);
   });
   assertEquals([queries.hasUnsent, new Set(ids).size, queries.sent], [false, 500, 500]);
-  assertEquals(ids.map((id) => queries.find(id)), fates.map(({ pending }) => pending));
+  assertEquals(ids.map((id) => queries.find(id)), cases.map(({ pending }) => pending));
 });
 
-Deno.test("the end rejects what waits, each part with its reason", () => {
+Deno.test("rejectUnsent and rejectSent reject their queries, each with its own error", () => {
   const queries = newPending();
   const sent = send(queries);
   const unsent = add(queries);
@@ -232,7 +236,7 @@ Deno.test("the end rejects what waits, each part with its reason", () => {
   assertEquals([sent.outcome, unsent.outcome, queries.size], ["silent", "closed, not sent", 0]);
 });
 
-Deno.test("what waits to be sent leaves by age, though an older query may come from another connection later", () => {
+Deno.test("takeUnsent returns the earliest deadline first, also if that query was added last", () => {
   const queries = newPending();
   const [second, third, first] = [add(queries, 20), add(queries, 30), add(queries, 10)];
   for (const { pending } of [first, second, third]) assert(queries.takeUnsent() === pending);

@@ -1,28 +1,19 @@
 import fc from "fast-check";
-import { QueryTable, type TableLinks } from "../../../lib/upstream/connection/query_table.ts";
-import { assertEquals } from "../../support/assert.ts";
+import { QueryTable } from "../../../lib/upstream/connection/query_table.ts";
+import { assertEquals, assertThrows } from "../../support/assert.ts";
 
-class Item implements TableLinks<Item> {
-  id = 0;
-  older: Item | undefined;
-  younger: Item | undefined;
-}
+class Item {}
 
-/** From the oldest to the youngest, and back again the same. */
-function inOrder(table: QueryTable<Item>): number[] {
+/** All IDs, from the oldest to the youngest. */
+function idsInOrder(table: QueryTable<Item>): number[] {
   const ids: number[] = [];
-  let last: Item | undefined;
-  for (let each = table.oldest; each; each = each.younger) {
-    assertEquals(each.older, last);
-    ids.push(each.id);
-    last = each;
-  }
+  for (let id = table.oldestId; id >= 0; id = table.nextId(id)) ids.push(id);
   return ids;
 }
 
-type Step = [what: "add" | "remove" | "abandon" | "release", id: number];
+type Step = [action: "add" | "remove" | "abandon" | "release", id: number];
 
-Deno.test("whatever comes and goes, the table says what a map and a set would (7766-2)", () => {
+Deno.test("QueryTable has the contents of a map and a set after the same steps (7766-2)", () => {
   const steps = fc.array(
     fc.tuple(
       fc.constantFrom<Step[0]>("add", "add", "remove", "abandon", "release"),
@@ -41,15 +32,14 @@ Deno.test("whatever comes and goes, the table says what a map and a set would (7
           items.set(id, new Item());
           table.add(id, items.get(id)!);
         } else if (item && (what === "remove" || what === "abandon")) {
-          table[what](item);
+          table[what](id);
           items.delete(id);
           if (what === "abandon") abandoned.add(id);
-          assertEquals([item.older, item.younger], [undefined, undefined]);
         } else if (what === "release") {
           table.release(id);
           abandoned.delete(id);
         }
-        assertEquals(inOrder(table), [...items.keys()]);
+        assertEquals(idsInOrder(table), [...items.keys()]);
         assertEquals([table.size, table.abandoned], [items.size, abandoned.size]);
         for (const id of [0, 1, 2, 3, 40, 255, 256, 65_534, 65_535]) {
           assertEquals(table.get(id), items.get(id));
@@ -61,16 +51,25 @@ Deno.test("whatever comes and goes, the table says what a map and a set would (7
   );
 });
 
-Deno.test("what is no ID is not in use", () => {
+Deno.test("QueryTable has no entry for a number that is no ID", () => {
   const table = new QueryTable<Item>();
   assertEquals([table.has(-1), table.get(-1), table.has(65_536)], [false, undefined, false]);
 });
 
-Deno.test("60,000 wait at a time, and each is found", () => {
+Deno.test("QueryTable holds 60,000 queries at a time", () => {
   const table = new QueryTable<Item>();
   const items = Array.from({ length: 60_000 }, () => new Item());
   items.forEach((item, id) => table.add(id, item));
   assertEquals(items.every((item, id) => table.get(id) === item), true);
-  items.forEach((item) => table.remove(item));
-  assertEquals([table.size, table.oldest, table.has(5)], [0, undefined, false]);
+  items.forEach((_, id) => table.remove(id));
+  assertEquals([table.size, table.oldestId, table.has(5)], [0, -1, false]);
+});
+
+Deno.test("QueryTable rejects an ID in use, and the removal of an unknown ID", () => {
+  const table = new QueryTable<Item>();
+  table.add(7, new Item());
+  assertThrows(() => table.add(7, new Item()), Error, "the message ID is free");
+  assertThrows(() => table.remove(8), Error, "a query waits under the message ID");
+  table.abandon(7);
+  assertThrows(() => table.remove(7), Error, "a query waits under the message ID");
 });

@@ -1,12 +1,12 @@
 import { WriteBuffer } from "../../../lib/upstream/connection/write_buffer.ts";
 import { assertEquals } from "../../support/assert.ts";
 
-function put(outbox: WriteBuffer, octet: number, count: number): void {
-  outbox.reserve(count).fill(octet, outbox.length, outbox.length + count);
-  outbox.length += count;
+function append(buffer: WriteBuffer, byte: number, count: number): void {
+  buffer.reserve(count).fill(byte, buffer.length, buffer.length + count);
+  buffer.length += count;
 }
 
-/** Takes at most so many octets a write, each when the test says so. */
+/** Accepts at most this many bytes per write. Each write ends when the test calls `proceed`. */
 class SlowChannel {
   readonly writes: Uint8Array[] = [];
   readonly #most: number;
@@ -39,25 +39,25 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-Deno.test("what one turn gathers leaves in one write, in order, once (7766-8)", async () => {
-  const [outbox, channel] = [new WriteBuffer(), new SlowChannel()];
-  put(outbox, 1, 3);
-  outbox.flush(channel);
-  put(outbox, 2, 2);
-  outbox.flush(channel);
+Deno.test("WriteBuffer writes the bytes of one turn once, in order, in one write (7766-8)", async () => {
+  const [buffer, channel] = [new WriteBuffer(), new SlowChannel()];
+  append(buffer, 1, 3);
+  buffer.flush(channel);
+  append(buffer, 2, 2);
+  buffer.flush(channel);
   await turn();
   await channel.proceed();
   assertEquals(channel.writes, [Uint8Array.of(1, 1, 1, 2, 2)]);
-  assertEquals(outbox.length, 0);
+  assertEquals(buffer.length, 0);
 });
 
-Deno.test("what comes while a write is under way leaves in the next, and the first stays as it was", async () => {
-  const [outbox, channel] = [new WriteBuffer(), new SlowChannel(60)];
-  put(outbox, 1, 100);
-  outbox.flush(channel);
+Deno.test("WriteBuffer keeps bytes that arrive during a write for the next one", async () => {
+  const [buffer, channel] = [new WriteBuffer(), new SlowChannel(60)];
+  append(buffer, 1, 100);
+  buffer.flush(channel);
   await turn();
-  put(outbox, 2, 50);
-  outbox.flush(channel);
+  append(buffer, 2, 50);
+  buffer.flush(channel);
   for (let i = 0; i < 3; i++) await channel.proceed();
   assertEquals(channel.writes, [
     new Uint8Array(60).fill(1),
@@ -66,15 +66,15 @@ Deno.test("what comes while a write is under way leaves in the next, and the fir
   ]);
 });
 
-Deno.test("there is room for however much is gathered, and nothing of it is lost", async () => {
-  const [outbox, channel] = [new WriteBuffer(), new SlowChannel()];
-  for (let octet = 0; octet < 200; octet++) put(outbox, octet, 386);
-  outbox.flush(channel);
+Deno.test("WriteBuffer grows with the gathered bytes and loses none", async () => {
+  const [buffer, channel] = [new WriteBuffer(), new SlowChannel()];
+  for (let byte = 0; byte < 200; byte++) append(buffer, byte, 386);
+  buffer.flush(channel);
   await turn();
   await channel.proceed();
   const [gathered] = channel.writes;
   assertEquals(gathered!.length, 200 * 386);
-  for (let octet = 0; octet < 200; octet++) {
-    assertEquals([gathered![octet * 386], gathered![octet * 386 + 385]], [octet, octet]);
+  for (let byte = 0; byte < 200; byte++) {
+    assertEquals([gathered![byte * 386], gathered![byte * 386 + 385]], [byte, byte]);
   }
 });
