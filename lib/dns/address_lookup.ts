@@ -1,4 +1,5 @@
-/** Questions for the addresses of a host, and what is answered. */
+/** Queries for the addresses of a host, and the addresses in the response. */
+
 import { Flag, HEADER_BYTES, HeaderField } from "./header.ts";
 import { readUint16, writeUint16 } from "./bytes.ts";
 import { Class, Type } from "./codes.ts";
@@ -9,16 +10,16 @@ import { readTtl, RecordCursor } from "./records.ts";
 export type AddressType = typeof Type.A | typeof Type.AAAA;
 
 export interface Addresses {
-  /** As text; none if the name has none of this type. */
+  /** As text; empty if the name has no records of this type. */
   readonly addresses: string[];
-  /** For how long they hold, in seconds: no longer than any alias on the way to them. */
+  /** In seconds: the smallest TTL of the addresses and of the aliases that lead to them. */
   readonly ttl: number;
 }
 
-/** More aliases in a row than any real name has. */
+/** Longer chains of aliases do not occur in practice. */
 const MAX_ALIASES = 16;
 
-/** A query with the ID 0 and RD, and with nothing that tells of us. Throws a `TypeError` if the host is no name. */
+/** A query with ID 0, RD and no EDNS options. Throws a `TypeError` if the host is not a name. */
 export function composeAddressQuery(host: string, type: AddressType): Message {
   const name = parseName(host);
   const bytes = new Uint8Array(HEADER_BYTES + name.length + 4);
@@ -31,8 +32,8 @@ export function composeAddressQuery(host: string, type: AddressType): Message {
 }
 
 /**
- * The addresses in an answer to a `composeAddressQuery`. Only those of the name itself or of what it is an alias for:
- * whatever else is in the message was not asked for (RFC 2181 §5.4.1). Throws `FormatError`.
+ * The addresses in a response to a `composeAddressQuery`. Only records of QNAME and of its aliases' targets count: other
+ * data was not asked for (RFC 2181 §5.4.1). Throws `FormatError`.
  */
 export function readAddresses(response: Message): Addresses {
   const { bytes } = response;
@@ -45,7 +46,7 @@ export function readAddresses(response: Message): Addresses {
     while (cursor.next() && cursor.section === "answer") {
       if (cursor.class !== Class.IN || !equalNames(bytes, cursor.start, name)) continue;
       if (cursor.type === Type.CNAME) {
-        skipName(bytes, cursor.data); // throws if it is none
+        skipName(bytes, cursor.data); // throws if it is malformed
         target = cursor.data;
       } else if (cursor.type !== response.type) {
         continue;
@@ -59,9 +60,9 @@ export function readAddresses(response: Message): Addresses {
   return { addresses: addresses.filter((address) => address !== ""), ttl };
 }
 
-/** Empty where the octets are no address. */
-function addressText(octets: Uint8Array): string {
-  if (octets.length === 4) return octets.join(".");
-  if (octets.length !== 16) return "";
-  return Array.from({ length: 8 }, (_, i) => readUint16(octets, 2 * i).toString(16)).join(":");
+/** The address as text; empty if the data is not an address. */
+function addressText(data: Uint8Array): string {
+  if (data.length === 4) return data.join(".");
+  if (data.length !== 16) return "";
+  return Array.from({ length: 8 }, (_, i) => readUint16(data, 2 * i).toString(16)).join(":");
 }

@@ -1,6 +1,6 @@
-/** The numbers of the protocol, with the names the IANA registries give them. Only those in use. */
+/** Numbers of the protocol and their names in the IANA registries. */
 
-/** Response codes; those over 15 need an OPT record for their upper bits (RFC 6891 §6.1.3). */
+/** Response codes. A code above 15 needs an OPT record for its upper bits (RFC 6891 §6.1.3). */
 export const Rcode = {
   NOERROR: 0,
   FORMERR: 1,
@@ -80,15 +80,14 @@ export const ExtendedError = {
 
 const rcodeNames = new Map<number, string>(Object.entries(Rcode).map(([name, code]) => [code, name]));
 
-/** An RCODE as people read it: its name, or `RCODE17` where it has none here (RFC 6895 §2.3). */
+/** The name of an RCODE, or `RCODE17` for one without a name here (RFC 6895 §2.3). */
 export function rcodeName(rcode: number): string {
   return rcodeNames.get(rcode) ?? `RCODE${rcode}`;
 }
 
-/** Parts of the protocol that no name has records of: people read their numbers. */
 const { OPT: _opt, IXFR: _ixfr, AXFR: _axfr, ...inUse } = Type;
 
-/** Types that people meet, by the names the IANA registry gives them: those in use here, and more. */
+/** Names of common types. OPT, IXFR and AXFR are absent, because no name has records of them. */
 const NAMES = new Map<number, string>(
   Object.entries({
     ...inUse,
@@ -107,14 +106,14 @@ const NAMES = new Map<number, string>(
 
 const CODES = new Map([...NAMES].map(([code, name]) => [name, code]));
 
-/** The type that people call by this name, whatever its case, or write as `TYPE65280`; undefined where there is none. */
+/** The type with this name (in any case), or of the form `TYPE65280` (RFC 3597 §5). Undefined for an unknown name. */
 export function typeCode(name: string): number | undefined {
   const [, number] = /^TYPE(\d{1,5})$/i.exec(name) ?? [];
   if (number === undefined) return CODES.get(name.toUpperCase());
   return Number(number) <= 0xffff ? Number(number) : undefined;
 }
 
-/** A type as people read it: its name, or `TYPE65280` where it has none here (RFC 3597 §5). */
+/** The name of a type, or `TYPE65280` for one without a name here (RFC 3597 §5). */
 export function typeName(type: number): string {
   return NAMES.get(type) ?? `TYPE${type}`;
 }

@@ -1,11 +1,16 @@
+/** Splits streams into messages (RFC 1035 §4.2.2). */
+
 import { readUint16 } from "./bytes.ts";
 
-/** The two octets of length before each message on a stream (RFC 1035 §4.2.2). */
+/** Size of the length before each message on a stream. */
 export const LENGTH_PREFIX_BYTES = 2;
 
 /**
- * Takes a stream apart into messages. The caller reads into `space()`, says how much with `advance`, then takes what is
- * complete. Messages are views: the octets under them are never written again, a full buffer is replaced by a new one.
+ * Splits a stream that the caller reads into this reader's buffer.
+ *
+ *     space() ─▶ read into it ─▶ advance(n) ─▶ take() until it returns undefined ─▶ space() …
+ *
+ * Messages are views of the buffer. Bytes of messages are never overwritten: a new buffer replaces a full one.
  */
 export class FrameReader {
   #buffer: Uint8Array;
@@ -13,23 +18,23 @@ export class FrameReader {
   #start = 0;
   #end = 0;
 
-  /** @param size octets per buffer; a longer message gets a larger buffer of its own */
+  /** @param size bytes per buffer; a longer message gets a larger buffer */
   constructor(size: number) {
     this.#size = size;
     this.#buffer = new Uint8Array(size);
   }
 
-  /** Room for what comes next, never empty. All complete messages have been taken. */
+  /** The free part of the buffer, never empty. Precondition: `take` has returned undefined. */
   space(): Uint8Array {
     const waiting = this.#end - this.#start;
     const room = this.#buffer.length - this.#end;
-    // A buffer that a large message has made large is given up with the message.
+    // A buffer that grew for a large message is replaced after that message.
     if (waiting === 0 && this.#buffer.length > this.#size) this.#renew(0);
     else if (room === 0 || Math.max(room, waiting) < this.#size >> 2) this.#renew(waiting);
     return this.#buffer.subarray(this.#end);
   }
 
-  /** A new buffer grows with what has come, not with what the prefix announces: that costs a peer two octets. */
+  /** Grows the buffer with the received bytes, not with the announced length, which costs a peer only two bytes. */
   #renew(waiting: number): void {
     const announced = waiting < LENGTH_PREFIX_BYTES
       ? LENGTH_PREFIX_BYTES
@@ -41,11 +46,12 @@ export class FrameReader {
     this.#end = waiting;
   }
 
-  advance(octets: number): void {
-    this.#end += octets;
+  /** Adds `count` bytes, which the caller has written to `space()`. */
+  advance(count: number): void {
+    this.#end += count;
   }
 
-  /** The next complete message; undefined until more has been read. */
+  /** Removes and returns the next complete message; undefined if there is none yet. */
   take(): Uint8Array | undefined {
     if (this.#end - this.#start < LENGTH_PREFIX_BYTES) return undefined;
     const start = this.#start + LENGTH_PREFIX_BYTES;
@@ -56,36 +62,36 @@ export class FrameReader {
   }
 }
 
-const NOTHING = new Uint8Array(0);
+const EMPTY = new Uint8Array(0);
 
 /**
- * Takes a stream apart that comes in pieces of its own. Messages are views: of the piece where they are whole in it, else
- * of a buffer that is not written to again. Whoever hands over a piece does not write to it any more.
+ * Splits a stream that arrives in pieces. Messages are views of a piece if they are complete in it, else of a buffer that
+ * is not written again. The caller must not write to a piece after `push`.
  */
 export class FrameSplitter {
-  /** What has come of a message that is not complete, with room behind it. */
-  #held = NOTHING;
+  /** The beginning of an incomplete message in the first `#length` bytes; the rest is free. */
+  #held = EMPTY;
   #length = 0;
 
-  /** Calls `take` for each message that is complete now. */
+  /** Adds a piece, and calls `take` for each message that is complete with it. */
   push(piece: Uint8Array, take: (message: Uint8Array) => void): void {
-    const octets = this.#length === 0 ? piece : this.#append(piece);
+    const bytes = this.#length === 0 ? piece : this.#append(piece);
     let at = 0;
-    while (octets.length - at >= LENGTH_PREFIX_BYTES) {
+    while (bytes.length - at >= LENGTH_PREFIX_BYTES) {
       const start = at + LENGTH_PREFIX_BYTES;
-      const end = start + readUint16(octets, at);
-      if (end > octets.length) break;
+      const end = start + readUint16(bytes, at);
+      if (end > bytes.length) break;
       at = end;
-      take(octets.subarray(start, end));
+      take(bytes.subarray(start, end));
     }
-    this.#hold(octets, at);
+    this.#hold(bytes, at);
   }
 
-  /** All that is held and the piece. */
+  /** The held bytes followed by the piece. */
   #append(piece: Uint8Array): Uint8Array {
     const length = this.#length + piece.length;
     if (length > this.#held.length) {
-      // Grows with what has come, not with what the prefix announces: that costs a peer two octets.
+      // Grows with the received bytes, as `FrameReader`.
       const larger = new Uint8Array(2 * length);
       larger.set(this.#held.subarray(0, this.#length));
       this.#held = larger;
@@ -94,10 +100,10 @@ export class FrameSplitter {
     return this.#held.subarray(0, length);
   }
 
-  /** Keeps what stands from `at` on; where messages have been taken from a buffer, in another. */
-  #hold(octets: Uint8Array, at: number): void {
-    const isHeld = at === 0 && octets.buffer === this.#held.buffer;
-    if (!isHeld) this.#held = at === octets.length ? NOTHING : octets.slice(at);
-    this.#length = octets.length - at;
+  /** Keeps the bytes from `at` on, in a new buffer if the current one contains bytes of messages. */
+  #hold(bytes: Uint8Array, at: number): void {
+    const isHeld = at === 0 && bytes.buffer === this.#held.buffer;
+    if (!isHeld) this.#held = at === bytes.length ? EMPTY : bytes.slice(at);
+    this.#length = bytes.length - at;
   }
 }

@@ -1,3 +1,10 @@
+/**
+ * A DNS message, read in place.
+ *
+ * The folder `dns/` is the wire format (RFC 1035 and its extensions). It imports nothing outside. Absent on purpose: I/O,
+ * objects per record, and DataViews; they would cost more than the rest of a cache hit. `compose/` writes messages.
+ */
+
 import { Flag, HEADER_BYTES, HeaderField, opcodeOf, RCODE_MASK } from "./header.ts";
 import { readUint16 } from "./bytes.ts";
 import { Rcode, Type } from "./codes.ts";
@@ -7,13 +14,13 @@ import { MessageNames } from "./message_names.ts";
 import { lowerCase, nameToString, skipPlainName } from "./name.ts";
 import { RecordCursor } from "./records.ts";
 
-/** What the length prefix of TCP can say (RFC 1035 §4.2.2), in octets. */
+/** The largest length that the two-byte prefix on TCP can express (RFC 1035 §4.2.2). */
 export const MAX_MESSAGE_BYTES = 65_535;
 
-/** A DNS message, read in place. Immutable: nobody writes to `bytes` after `parse`. */
+/** A view of a message. Immutable: `bytes` must not change after `parse`. */
 export class Message {
   readonly bytes: Uint8Array;
-  /** Offset just behind the question, which is `HEADER` where there is none. */
+  /** Offset behind the question; `HEADER_BYTES` if there is no question. */
   readonly questionEnd: number;
   #scanned = false;
   #edns: Edns | undefined;
@@ -28,8 +35,8 @@ export class Message {
   }
 
   /**
-   * Checks header and question only; the records are looked at when something asks for them.
-   * Throws `FormatError`; more than one question is one (RFC 9619 §4).
+   * Checks the header and the question. The records are checked when they are read for the first time.
+   * Throws `FormatError`, also for more than one question (RFC 9619 §4).
    */
   static parse(bytes: Uint8Array): Message {
     if (bytes.length < HEADER_BYTES) throw new FormatError("shorter than a header");
@@ -42,8 +49,8 @@ export class Message {
   }
 
   /**
-   * As `parse`, for bytes that have come over a channel. From an unauthenticated one AD is cleared, for anybody may have
-   * set it: it is for channels that are trusted (RFC 4035 §4.9.3, RFC 6840 §5.8).
+   * As `parse`, for bytes from a channel. Clears AD if the channel is unauthenticated, because an attacker may have set
+   * it: AD counts on trusted channels only (RFC 4035 §4.9.3, RFC 6840 §5.8).
    */
   static receive(bytes: Uint8Array, isAuthenticated = true): Message {
     if (!isAuthenticated && bytes.length >= HEADER_BYTES) bytes[HeaderField.FLAGS + 1]! &= ~Flag.AD;
@@ -51,8 +58,7 @@ export class Message {
   }
 
   /**
-   * A message whose records are known: none is an OPT record, and all have been checked when they came. Nothing is looked
-   * at again.
+   * A message whose records were checked before. None of them is an OPT record. Skips all further checks.
    */
   static ofCheckedRecords(bytes: Uint8Array, questionEnd: number): Message {
     const message = new Message(bytes, questionEnd);
@@ -67,7 +73,7 @@ export class Message {
     return readUint16(this.bytes, HeaderField.ID);
   }
 
-  /** The header's second word: see `Flag`. */
+  /** The flags field of the header: bits of `Flag`, opcode and RCODE. */
   get flags(): number {
     return readUint16(this.bytes, HeaderField.FLAGS);
   }
@@ -80,7 +86,7 @@ export class Message {
     return opcodeOf(this.flags);
   }
 
-  /** All twelve bits of it, the upper ones from the OPT record (RFC 6891 §6.1.3). */
+  /** All twelve bits of the RCODE; the upper eight are in the OPT record (RFC 6891 §6.1.3). */
   get rcode(): number {
     return (this.edns?.extendedRcode ?? 0) << 4 | this.flags & RCODE_MASK;
   }
@@ -89,64 +95,64 @@ export class Message {
     return this.questionEnd > HEADER_BYTES;
   }
 
-  /** QNAME for people; the root where there is no question. */
+  /** QNAME as text; "." if there is no question. */
   get name(): string {
     return this.hasQuestion ? nameToString(this.bytes, HEADER_BYTES) : ".";
   }
 
-  /** QTYPE; 0 where there is no question. */
+  /** QTYPE; 0 if there is no question. */
   get type(): number {
     return this.hasQuestion ? readUint16(this.bytes, this.questionEnd - 4) : 0;
   }
 
-  /** QCLASS; 0 where there is no question. */
+  /** QCLASS; 0 if there is no question. */
   get class(): number {
     return this.hasQuestion ? readUint16(this.bytes, this.questionEnd - 2) : 0;
   }
 
-  /** The OPT record, if there is one. Walks all records at the first call; throws `FormatError`. */
+  /** The OPT record, or undefined. Checks all records on the first call; throws `FormatError`. */
   get edns(): Edns | undefined {
     this.#scan();
     return this.#edns;
   }
 
-  /** Offset behind the records that can be passed on: all before the OPT record, or all. Throws `FormatError`. */
+  /** Offset behind the last record before the OPT record, or behind the last record. Throws `FormatError`. */
   get recordsEnd(): number {
     this.#scan();
     return this.#recordsEnd;
   }
 
-  /** How many additional records stand before `recordsEnd`. Throws `FormatError`. */
+  /** Number of additional records before `recordsEnd`. Throws `FormatError`. */
   get additionalKept(): number {
     this.#scan();
     return this.#recordsKept - readUint16(this.bytes, HeaderField.ANSWERS) -
       readUint16(this.bytes, HeaderField.AUTHORITY);
   }
 
-  /** Whether its last record is a TSIG record: its sender has signed it (RFC 8945 §5.1). Throws `FormatError`. */
+  /** Whether the last record is a TSIG record, so that the message is signed (RFC 8945 §5.1). Throws `FormatError`. */
   get isSigned(): boolean {
     this.#scan();
     return this.#isSigned;
   }
 
-  /** Whether each compression pointer leads to a name: see `MessageNames`. Throws `FormatError`. */
+  /** `MessageNames.pointersLeadToNames` of this message. Throws `FormatError`. */
   get pointersLeadToNames(): boolean {
     this.#scan();
     return this.#pointersLeadToNames;
   }
 
   /**
-   * Whether this is an answer to that query: it repeats the question (RFC 7766 §7); a refusal may leave it out, and then
-   * has nothing but its RCODE. Throws `FormatError`.
+   * Whether this is a response to the query. It must repeat the question (RFC 7766 §7). An error response without
+   * records may leave the question out. Throws `FormatError`.
    */
   answers(query: Message): boolean {
     if (!this.isResponse) return false;
     if (this.hasQuestion) return this.sameQuestion(query);
-    const isRefusal = this.rcode !== Rcode.NOERROR && this.rcode !== Rcode.NXDOMAIN;
-    return isRefusal && this.recordsEnd === this.questionEnd;
+    const isError = this.rcode !== Rcode.NOERROR && this.rcode !== Rcode.NXDOMAIN;
+    return isError && this.recordsEnd === this.questionEnd;
   }
 
-  /** Whether both ask the same: QTYPE and QCLASS, and QNAME but for ASCII case (RFC 7766 §7). */
+  /** Whether QTYPE, QCLASS and QNAME are equal, ignoring the ASCII case of QNAME (RFC 7766 §7). */
   sameQuestion(other: Message): boolean {
     const end = this.questionEnd;
     if (end !== other.questionEnd) return false;
@@ -171,7 +177,7 @@ export class Message {
     let hasNames = false;
     while (cursor.next()) {
       isSigned = cursor.type === Type.TSIG;
-      // A query has an OPT record of the root at most, and so no name but that in its question.
+      // An OPT record owned by the root has no names. Most queries contain no other record, and skip these checks.
       if (cursor.type !== Type.OPT || this.bytes[cursor.start] !== 0) {
         if (!hasNames) this.#beginNames();
         hasNames = true;
@@ -179,7 +185,7 @@ export class Message {
         messageNames.checkData(cursor.type, cursor.data, cursor.end);
       }
       if (cursor.type === Type.OPT) {
-        // RFC 6891 §6.1.1: one at most, in the additional section, owned by the root.
+        // RFC 6891 §6.1.1: at most one OPT record, in the additional section, owned by the root.
         if (edns) throw new FormatError("more than one OPT record");
         if (cursor.section !== "additional") {
           throw new FormatError("an OPT record outside the additional section");
@@ -207,5 +213,5 @@ export class Message {
   }
 }
 
-/** For one message at a time: each is checked without a pause. */
+/** Shared by all messages: the check of one message is synchronous. */
 export const messageNames: MessageNames = new MessageNames();

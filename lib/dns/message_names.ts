@@ -1,38 +1,39 @@
+/** Checks all names of a message, at a cost that is linear in the message's length. */
+
 import { HEADER_BYTES } from "./header.ts";
 import { Type } from "./codes.ts";
 import { FormatError } from "./format_error.ts";
 import { byteAt, MAX_NAME_BYTES, MAX_POINTERS, nextLabel, POINTER, pointerTarget } from "./name.ts";
 
-/** Offsets that a compression pointer can lead to (RFC 1035 §4.1.4). */
+/** Number of offsets that the 14 bits of a compression pointer can express (RFC 1035 §4.1.4). */
 const REACH = 0x4000;
 
 /**
- * The names of one message after the other, checked in the order in which they stand.
+ * Checks the names of one message at a time, in the order of the message.
  *
- * Each offset at which a checked name can be entered is remembered with the length of the rest of that name. A pointer to
- * such an offset costs one look, however long the chain behind it, and no offset is walked twice. So the cost of a message
- * is bounded by its length, whatever its pointers do.
+ * Each label's offset of a checked name is remembered with the length of the rest of the name. A pointer to such an
+ * offset costs one step, and no offset is visited twice. So the cost is bounded by the length of the message.
  */
 export class MessageNames {
   /**
-   * Whether each pointer led to a name of the message: that of the question, an owner, or a checked name in RDATA. A pointer
-   * to anything else can read a name in a TTL or in an OPT record, which change on the way.
+   * Whether each pointer led to a name of the message: QNAME, an owner, or a checked name in RDATA. A pointer to other
+   * bytes may read a name from a TTL or an OPT record, which this program changes.
    */
   pointersLeadToNames = true;
-  /** Offsets that were looked at since the module was loaded. Tests hold it against the length of a message. */
+  /** Number of visited offsets since the module was loaded. Tests compare it with the length of a message. */
   steps = 0;
   #bytes: Uint8Array = new Uint8Array(0);
-  /** The message that an offset was last checked in, as a number; another number means "not in this message". */
+  /** By offset: number of the message in which the offset was checked last. */
   readonly #checkedIn = new Uint32Array(REACH);
   #message = 0;
-  /** From an offset to the root: bytes without compression, and pointers. */
+  /** By checked offset: bytes and pointers from there to the root. Bytes count as if uncompressed. */
   readonly #lengths = new Uint8Array(REACH);
   readonly #pointers = new Uint8Array(REACH);
-  /** The offsets of the labels and pointers of the name being checked. */
+  /** Offsets of the labels and pointers of the current name. */
   readonly #path = new Uint16Array(MAX_NAME_BYTES + MAX_POINTERS + 1);
   #depth = 0;
 
-  /** Begins a message. */
+  /** Starts the check of a message, and forgets the previous one. */
   begin(bytes: Uint8Array): void {
     this.#bytes = bytes;
     this.#depth = 0;
@@ -43,8 +44,8 @@ export class MessageNames {
   }
 
   /**
-   * Checks the name at `offset` and returns the offset just behind it. A pointer is malformed unless it leads to "a prior
-   * occurrence" (RFC 1035 §4.1.4), as is a label of a type that RFC 6891 §5 leaves undefined. Throws `FormatError`.
+   * Checks the name at `offset` and returns the offset behind it. The rules are those of `skipName`. Throws
+   * `FormatError`.
    */
   check(offset: number): number {
     const bytes = this.#bytes;
@@ -59,16 +60,16 @@ export class MessageNames {
         pointers += this.#pointers[at]!;
         break;
       }
-      const octets = byteAt(bytes, at);
+      const labelBytes = byteAt(bytes, at);
       this.#path[this.#depth++] = at;
-      if (octets < POINTER) {
-        length += octets + 1;
+      if (labelBytes < POINTER) {
+        length += labelBytes + 1;
         if (length > MAX_NAME_BYTES) break;
-        if (octets === 0) {
+        if (labelBytes === 0) {
           behind ||= at + 1;
           break;
         }
-        at = nextLabel(bytes, at, octets);
+        at = nextLabel(bytes, at, labelBytes);
         if (at >= limit) throw new FormatError("a compression pointer leads to no name before it");
         continue;
       }
@@ -81,20 +82,20 @@ export class MessageNames {
       limit = start;
       start = at;
     }
-    if (length > MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
+    if (length > MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 bytes");
     if (pointers > MAX_POINTERS) throw new FormatError("a name has too many compression pointers");
     this.#remember(length, pointers);
     return behind;
   }
 
   /**
-   * Checks the names in the data of a record. For the types that this program looks into, a name that is malformed or
-   * ends elsewhere than the data makes the message malformed: throws `FormatError`. In the data of other types a name is only
-   * looked for, because names behind it may point there; a malformed one counts as a pointer to no name.
+   * Checks the names in the data of a record. Throws `FormatError` if a name in one of the `COMPRESSIBLE` types is
+   * malformed or does not end with the data. Names of other types are only possible targets of later pointers, so a
+   * malformed one just clears `pointersLeadToNames`.
    */
   checkData(type: number, data: number, end: number): void {
     const fields = COMPRESSIBLE.get(type);
-    if (!fields) return this.#lookForNames(type, data, end);
+    if (!fields) return this.#checkPlainName(type, data, end);
     let at = data + fields.before;
     for (let i = 0; i < fields.names; i++) at = at < end ? this.check(at) : Infinity;
     if (at + fields.behind !== end) {
@@ -102,7 +103,7 @@ export class MessageNames {
     }
   }
 
-  #lookForNames(type: number, data: number, end: number): void {
+  #checkPlainName(type: number, data: number, end: number): void {
     const at = plainNameAt(this.#bytes, type, data, end);
     if (at === undefined) return;
     try {
@@ -117,23 +118,23 @@ export class MessageNames {
     return offset < REACH && this.#checkedIn[offset] === this.#message;
   }
 
-  /** Notes how long the rest is from each offset of the path. */
+  /** Stores, for each offset of the path, the length of the rest of the name. */
   #remember(length: number, pointers: number): void {
     for (let i = 0; i < this.#depth; i++) {
       const at = this.#path[i]!;
-      const octets = this.#bytes[at]!;
+      const labelBytes = this.#bytes[at]!;
       if (at < REACH) {
         this.#checkedIn[at] = this.#message;
         this.#lengths[at] = length;
         this.#pointers[at] = pointers;
       }
-      if (octets >= POINTER) pointers--;
-      else length -= octets + 1;
+      if (labelBytes >= POINTER) pointers--;
+      else length -= labelBytes + 1;
     }
   }
 }
 
-/** Where names stand in the data of a type: bytes before them, how many names, bytes behind them. */
+/** Layout of the data of a type: bytes before the names, number of names, bytes behind the names. */
 export interface NamesInData {
   readonly before: number;
   readonly names: number;
@@ -143,7 +144,7 @@ export interface NamesInData {
 const ONE_NAME: NamesInData = { before: 0, names: 1, behind: 0 };
 const TWO_NAMES: NamesInData = { before: 0, names: 2, behind: 0 };
 
-/** The types of RFC 1035 that have names in their data; of the later ones those "receivers SHOULD decompress" (RFC 3597 §4). */
+/** The types of RFC 1035 with names in their data, and the later ones that "receivers SHOULD decompress" (RFC 3597 §4). */
 export const COMPRESSIBLE: ReadonlyMap<number, NamesInData> = new Map([
   ...[Type.NS, 3, 4, Type.CNAME, 7, 8, 9, Type.PTR].map((type) => [type, ONE_NAME] as const),
   ...[14, 17].map((type) => [type, TWO_NAMES] as const),
@@ -154,7 +155,7 @@ export const COMPRESSIBLE: ReadonlyMap<number, NamesInData> = new Map([
   [Type.SRV, { before: 6, names: 1, behind: 0 }],
 ]);
 
-/** Bytes before the name in the data of types whose names are never compressed (RFC 3597 §4), by type. */
+/** Types whose names are never compressed (RFC 3597 §4), with the number of bytes before the name. */
 const PLAIN: ReadonlyMap<number, number> = new Map([
   [24, 18], // SIG
   [36, 2], // KX
@@ -166,7 +167,7 @@ const PLAIN: ReadonlyMap<number, number> = new Map([
 ]);
 const NAPTR = 35;
 
-/** Offset of the name in such data; undefined where the type has none. */
+/** Offset of the name in the data of such a type; undefined for other types. */
 function plainNameAt(bytes: Uint8Array, type: number, data: number, end: number): number | undefined {
   if (type !== NAPTR) {
     const before = PLAIN.get(type);

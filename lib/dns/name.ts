@@ -1,36 +1,42 @@
+/**
+ * Names: skip, compare, print and parse them.
+ *
+ * A compression pointer stands for "a prior occurrence" of a name (RFC 1035 §4.1.4). A pointer is therefore malformed
+ * unless its target begins and ends before the name that the pointer belongs to. Chains of pointers always end.
+ */
+
 import { HEADER_BYTES } from "./header.ts";
 import { FormatError } from "./format_error.ts";
 
-/** A name takes at most 255 octets, length octets and the root's included (RFC 1035 §3.1). */
+/** Maximum length of a name, including all length bytes and that of the root (RFC 1035 §3.1). */
 export const MAX_NAME_BYTES = 255;
+/** Length bytes from this value on begin a compression pointer. */
 export const POINTER = 0xc0;
-/** A pointer stands for labels (RFC 1035 §4.1.4), and a name has no more of them than this. */
+/** Maximum number of pointers in a name: each pointer replaces a label, and a name has at most 127. */
 export const MAX_POINTERS = 127;
 
 /**
- * The offset just behind the name that starts at `offset`. It is read to its root, so that whoever follows it later, we
- * or the client, comes to an end.
- *
- * A compression pointer stands for "a prior occurrence" (RFC 1035 §4.1.4), so one is malformed unless it leads to labels
- * that begin and end before those it follows, as are the label types RFC 6891 §5 leaves undefined.
+ * The offset behind the name at `offset`. Follows the pointers to the root, so that later readers can follow them without
+ * a check. Throws `FormatError` for a malformed pointer and for undefined label types (RFC 6891 §5).
  */
 export function skipName(bytes: Uint8Array, offset: number): number {
   let behind = 0;
   let pointers = 0;
-  let octets = 1;
+  let nameBytes = 1;
   for (let limit = Infinity, start = offset, at = offset;;) {
     const length = byteAt(bytes, at);
     if (length === 0) return behind || at + 1;
     if (length < POINTER) {
       at = nextLabel(bytes, at, length);
-      octets += length + 1;
-      if (octets > MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
+      nameBytes += length + 1;
+      if (nameBytes > MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 bytes");
       if (at >= limit) throw new FormatError("a compression pointer leads to no name before it");
       continue;
     }
     behind ||= at + 2;
     at = pointerTarget(bytes, at);
     if (at >= start) throw new FormatError("a compression pointer points forward");
+    // The header changes, so such a pointer would read another name with each message ID.
     if (at < HEADER_BYTES) throw new FormatError("a compression pointer points into the header");
     if (++pointers > MAX_POINTERS) throw new FormatError("a name has too many compression pointers");
     limit = start;
@@ -38,19 +44,19 @@ export function skipName(bytes: Uint8Array, offset: number): number {
   }
 }
 
-/** The offset just behind a name that must be spelled out, as the first name of a message is. */
+/** The offset behind a name that must not be compressed, such as QNAME. Throws `FormatError`. */
 export function skipPlainName(bytes: Uint8Array, offset: number): number {
   for (let at = offset;;) {
     const length = byteAt(bytes, at);
     if (length === 0) return at + 1;
     at = nextLabel(bytes, at, length);
-    if (at - offset >= MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
+    if (at - offset >= MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 bytes");
   }
 }
 
 /**
- * The offset just behind a name as it stands at `offset`. A compression pointer ends it and is not followed: for names
- * that `MessageNames` has checked, or is to check.
+ * The offset behind the name at `offset`, without following a compression pointer. `MessageNames` checks the pointers.
+ * Throws `FormatError`.
  */
 export function skipLabels(bytes: Uint8Array, offset: number): number {
   for (let at = offset;;) {
@@ -61,11 +67,11 @@ export function skipLabels(bytes: Uint8Array, offset: number): number {
       return at + 2;
     }
     at = nextLabel(bytes, at, length);
-    if (at - offset >= MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 octets");
+    if (at - offset >= MAX_NAME_BYTES) throw new FormatError("a name is longer than 255 bytes");
   }
 }
 
-/** Whether two names of one message, both skipped before, are the same, ASCII case aside (RFC 4343 §3). */
+/** Whether two names of one message are equal, ignoring ASCII case (RFC 4343 §3). Precondition: both were skipped. */
 export function equalNames(bytes: Uint8Array, one: number, other: number): boolean {
   let a = one;
   let b = other;
@@ -84,7 +90,7 @@ export function equalNames(bytes: Uint8Array, one: number, other: number): boole
   }
 }
 
-/** A name skipped before as zone files write it, with a final dot and escapes (RFC 1035 §5.1). For people only. */
+/** The name as text with a final dot and escapes (RFC 1035 §5.1). Precondition: the name was skipped. */
 export function nameToString(bytes: Uint8Array, offset: number): string {
   let text = "";
   for (let at = follow(bytes, offset);;) {
@@ -96,9 +102,9 @@ export function nameToString(bytes: Uint8Array, offset: number): string {
   }
 }
 
-/** An octet with ASCII capitals made small; label lengths are below "A" and pass as they are. */
-export function lowerCase(octet: number): number {
-  return octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+/** The byte in ASCII lower case. Length bytes are below "A" and do not change. */
+export function lowerCase(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
 
 function presentation(code: number): string {
@@ -107,13 +113,13 @@ function presentation(code: number): string {
   return '."\\;@$()'.includes(character) ? `\\${character}` : character;
 }
 
-/** Where the labels continue: `at` itself, or the end of a chain of pointers. */
+/** Offset of the next label: `at`, or the end of the chain of pointers at `at`. */
 function follow(bytes: Uint8Array, at: number): number {
   while (byteAt(bytes, at) >= POINTER) at = pointerTarget(bytes, at);
   return at;
 }
 
-/** Where the compression pointer at `at` leads. Throws `FormatError`. */
+/** The target of the compression pointer at `at`. Throws `FormatError`. */
 export function pointerTarget(bytes: Uint8Array, at: number): number {
   return (byteAt(bytes, at) & 0x3f) << 8 | byteAt(bytes, at + 1);
 }
@@ -132,19 +138,20 @@ export function byteAt(bytes: Uint8Array, at: number): number {
   return value;
 }
 
-/** Names as people write them (RFC 1035 §5.1), with or without the final dot, to their octets in lower case. */
-
-/** Throws a `TypeError` that says what is wrong with the text. */
+/**
+ * The bytes, in lower case, of a name in the syntax of zone files (RFC 1035 §5.1). The final dot is optional.
+ * Throws a `TypeError` that names the fault.
+ */
 export function parseName(text: string): Uint8Array {
-  const octets: number[] = [];
+  const bytes: number[] = [];
   for (const label of labels(text)) {
     if (label.length === 0 || label.length > 63) {
-      throw new TypeError(`"${text}" has a label of ${label.length} octets; it takes 1 to 63`);
+      throw new TypeError(`"${text}" has a label of ${label.length} bytes; write 1 to 63`);
     }
-    octets.push(label.length, ...label);
+    bytes.push(label.length, ...label);
   }
-  if (octets.length > 254) throw new TypeError(`"${text}" is longer than the 255 octets of a name`);
-  return Uint8Array.of(...octets, 0);
+  if (bytes.length > 254) throw new TypeError(`"${text}" is longer than the 255 bytes of a name`);
+  return Uint8Array.of(...bytes, 0);
 }
 
 function labels(text: string): number[][] {
@@ -153,20 +160,20 @@ function labels(text: string): number[][] {
   for (const [token, decimal, escaped] of text.matchAll(/\\(\d{3})|\\(.)|[^]/g)) {
     if (token === "\\" || escaped !== undefined && escaped >= "0" && escaped <= "9") {
       throw new TypeError(
-        `"${text}" has a backslash without an octet's three digits, or a character, behind it`,
+        `"${text}" has a backslash that neither a character nor the three digits of a byte follow`,
       );
     }
     if (token === ".") found.push([]);
-    else found.at(-1)!.push(octetOf(text, decimal, escaped ?? token));
+    else found.at(-1)!.push(byteOf(text, decimal, escaped ?? token));
   }
   if (found.at(-1)!.length === 0) found.pop();
   return found;
 }
 
-function octetOf(text: string, decimal: string | undefined, character: string): number {
+function byteOf(text: string, decimal: string | undefined, character: string): number {
   const code = decimal === undefined ? character.charCodeAt(0) : Number(decimal);
   if (code > 255) {
-    throw new TypeError(`"${text}" has a character beyond one octet; write names in their xn-- form`);
+    throw new TypeError(`"${text}" has a character outside Latin-1; write the name in its xn-- form`);
   }
   return lowerCase(code);
 }

@@ -1,33 +1,35 @@
+/** A fast reader of plain queries, for the fast path of cache hits. */
+
 import { MAX_NAME_BYTES } from "./name.ts";
 import { Flag, HEADER_BYTES, HeaderField, OPCODE_MASK } from "./header.ts";
 import { readUint16 } from "./bytes.ts";
 import { Type } from "./codes.ts";
 import { DNSSEC_OK, OPT_BYTES } from "./edns.ts";
 
-/** QR and the opcode: all zero in a standard query (RFC 1035 §4.1.1). */
+/** QR and the opcode are zero in a standard query (RFC 1035 §4.1.1). */
 const NOT_A_QUERY = Flag.QR | OPCODE_MASK;
-/** The smallest limit of UDP, and the one of who says nothing (RFC 1035 §4.2.1, RFC 6891 §6.2.3). */
-const LEAST_SIZE = 512;
-
-const MAX_LABEL = 63;
+/** UDP size of clients without EDNS, and the minimum with EDNS (RFC 1035 §4.2.1, RFC 6891 §6.2.3). */
+const MIN_UDP_SIZE = 512;
+const MAX_LABEL_BYTES = 63;
 
 /**
- * What almost every query is: a header, one question, and an OPT record of version 0 or nothing behind it. Read where it
- * stands and without an object, one after the other; whatever is not so plain is left to `Message`.
+ * A query with one question and at most an OPT record of version 0, like almost every query. One view reads all queries
+ * in place, one after the other, without allocations. `Message` reads the others.
  */
 export class QueryView {
-  /** Where it stands. */
+  /** Offset of the header. */
   start = 0;
-  /** Offset behind QNAME, and behind the question. */
+  /** Offset behind QNAME. */
   nameEnd = 0;
+  /** Offset behind the question. */
   questionEnd = 0;
   flags = 0;
   hasOpt = false;
   dnssecOk = false;
-  /** The largest UDP payload that the client takes, in octets. */
-  udpSize = LEAST_SIZE;
+  /** The largest UDP payload that the client accepts, in bytes. */
+  udpSize = MIN_UDP_SIZE;
 
-  /** Whether these octets are a plain query; then the fields tell of it. */
+  /** Reads a message. Returns whether it is a plain query; only then do the fields describe it. */
   read(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start < HEADER_BYTES + 5) return false;
     this.start = start;
@@ -35,7 +37,7 @@ export class QueryView {
     if ((this.flags & NOT_A_QUERY) !== 0 || !this.#readCounts(bytes, start)) return false;
     if (!this.#readQuestion(bytes, start + HEADER_BYTES, end)) return false;
     this.dnssecOk = false;
-    this.udpSize = LEAST_SIZE;
+    this.udpSize = MIN_UDP_SIZE;
     return this.hasOpt ? this.#readOpt(bytes, this.questionEnd, end) : this.questionEnd === end;
   }
 
@@ -60,12 +62,12 @@ export class QueryView {
       if (at >= limit) return false;
       const length = bytes[at]!;
       if (length === 0) break;
-      if (length > MAX_LABEL) return false;
+      if (length > MAX_LABEL_BYTES) return false;
       at += length + 1;
     }
     this.nameEnd = at + 1;
     this.questionEnd = at + 5;
-    // OPT, and the types that are no data (RFC 6895 §3.1): ANY and transfers.
+    // Excludes OPT and the types of questions only, such as ANY and transfers (RFC 6895 §3.1).
     const type = readUint16(bytes, this.nameEnd);
     return type !== Type.OPT && (type < 0x80 || type > 0xff);
   }
@@ -75,7 +77,7 @@ export class QueryView {
     if (options > end || bytes[at] !== 0 || readUint16(bytes, at + 1) !== Type.OPT) return false;
     const isVersion0 = bytes[at + 6] === 0;
     if (!isVersion0 || options + readUint16(bytes, at + 9) !== end) return false;
-    this.udpSize = Math.max(readUint16(bytes, at + 3), LEAST_SIZE);
+    this.udpSize = Math.max(readUint16(bytes, at + 3), MIN_UDP_SIZE);
     this.dnssecOk = (readUint16(bytes, at + 7) & DNSSEC_OK) !== 0;
     let option = options;
     while (option + 4 <= end) option += 4 + readUint16(bytes, option + 2);

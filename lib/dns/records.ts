@@ -1,24 +1,26 @@
+/** A cursor over the resource records of a message, and TTLs. */
+
 import { HeaderField } from "./header.ts";
 import { readUint16, writeUint16 } from "./bytes.ts";
 import { FormatError } from "./format_error.ts";
 import { skipLabels } from "./name.ts";
 
-/** TYPE, CLASS, TTL and RDLENGTH: what stands between the owner's name and the data (RFC 1035 §3.2.1). */
-const FIXED = 10;
+/** Bytes of TYPE, CLASS, TTL and RDLENGTH, between the owner's name and the data (RFC 1035 §3.2.1). */
+export const FIXED_BYTES = 10;
 
 export type Section = "answer" | "authority" | "additional";
 
 /**
- * Walks the resource records of a message in order, without an object per record: after `next()` has returned true,
- * the fields tell of the record it stands on. Throws `FormatError` where a record runs out of the message. The pointers of
- * names are not followed: `Message` checks them once.
+ * Visits the resource records of a message in order, without an object per record. After `next()` returned true, the
+ * fields describe the current record. Throws `FormatError` if a record runs past the message. Pointers of names are not
+ * followed: `Message` checks them once.
  */
 export class RecordCursor {
   /** Offset of the owner's name. */
   start = 0;
   /** Offset of TYPE. */
   fixed = 0;
-  /** Offset just behind the record. */
+  /** Offset behind the record. */
   end: number;
 
   readonly #bytes: Uint8Array;
@@ -35,12 +37,13 @@ export class RecordCursor {
     this.#count = this.#beforeAdditional + readUint16(bytes, HeaderField.ADDITIONAL);
   }
 
+  /** Moves to the next record; false if there is none. */
   next(): boolean {
     if (this.#index === this.#count) return false;
     this.#index++;
     this.start = this.end;
     this.fixed = skipLabels(this.#bytes, this.start);
-    if (this.fixed + FIXED > this.#bytes.length) {
+    if (this.fixed + FIXED_BYTES > this.#bytes.length) {
       throw new FormatError("a record runs past the end of the message");
     }
     this.end = this.data + readUint16(this.#bytes, this.fixed + 8);
@@ -60,7 +63,7 @@ export class RecordCursor {
 
   /** Offset of the data. */
   get data(): number {
-    return this.fixed + FIXED;
+    return this.fixed + FIXED_BYTES;
   }
 
   get section(): Section {
@@ -69,22 +72,23 @@ export class RecordCursor {
   }
 }
 
-/** A TTL that says more is taken for this, in seconds: seven days (RFC 8767 §4). */
-const MOST = 604_800;
-/** MNAME and RNAME take an octet each at least, the five numbers four each (RFC 1035 §3.3.13). */
-const LEAST_SOA = 22;
+/** Larger TTLs are read as this one: seven days (RFC 8767 §4). */
+const MAX_TTL_SECONDS = 604_800;
+/** Length of the shortest SOA data: one byte for each of two names, four for each of five numbers (RFC 1035 §3.3.13). */
+const MIN_SOA_BYTES = 22;
 
-/** The TTL at `offset`, in seconds. With its top bit set it is a large number and not a negative one (RFC 8767 §4). */
+/** The TTL at `offset`, in seconds. A TTL with the top bit set is large, not negative (RFC 8767 §4). */
 export function readTtl(bytes: Uint8Array, offset: number): number {
-  return Math.min(readUint16(bytes, offset) * 0x10000 + readUint16(bytes, offset + 2), MOST);
+  return Math.min(readUint16(bytes, offset) * 0x10000 + readUint16(bytes, offset + 2), MAX_TTL_SECONDS);
 }
 
+/** Writes a TTL in seconds at `offset`. */
 export function writeTtl(bytes: Uint8Array, offset: number, ttl: number): void {
   writeUint16(bytes, offset, ttl >>> 16);
   writeUint16(bytes, offset + 2, ttl);
 }
 
-/** MINIMUM, the last number of an SOA record's data: how long a negative answer holds (RFC 2308 §4). */
+/** MINIMUM of an SOA record, in seconds: the maximum TTL of negative answers (RFC 2308 §4). 0 if the data is too short. */
 export function soaMinimum(bytes: Uint8Array, data: number, end: number): number {
-  return end - data < LEAST_SOA ? 0 : readTtl(bytes, end - 4);
+  return end - data < MIN_SOA_BYTES ? 0 : readTtl(bytes, end - 4);
 }

@@ -1,14 +1,16 @@
+/** Parameters of SVCB and HTTPS records. */
+
 import { readUint16 } from "./bytes.ts";
 
-/** Parameters of SVCB and HTTPS records with addresses in them (RFC 9460 §7.3), and those that clients must understand. */
+/** Keys of the parameters with addresses (RFC 9460 §7.3), and of the list of mandatory keys (RFC 9460 §8). */
 export const SvcParam = { MANDATORY: 0, IPV4_HINT: 4, IPV6_HINT: 6 } as const;
 
 /** Offset of TargetName in the data of an SVCB or HTTPS record, behind SvcPriority (RFC 9460 §2.2). */
 export const SVC_TARGET = 2;
 
 /**
- * Visits the parameters in the data of an SVCB or HTTPS record: key, and where the value begins and ends. Ends early
- * where one runs past the data.
+ * Calls `visit` with the key and the bounds of the value of each parameter in the data of an SVCB or HTTPS record. Stops
+ * at a parameter that runs past the data.
  */
 export function visitSvcParams(
   bytes: Uint8Array,

@@ -162,7 +162,7 @@ Deno.test("limits of names hold through remembered pointers: 255 octets, and 127
   assertThrows(
     () => answering(2, first, owner(`3e ${"61".repeat(62)} c013`)).edns,
     FormatError,
-    "255 octets",
+    "255 bytes",
   );
   const chained = Array.from({ length: 128 }, (_, i) => {
     const target = i === 0 ? HEADER_BYTES : 19 + 12 * (i - 1);

@@ -1,10 +1,11 @@
-/** What it takes to follow an alias for a client, since stub resolvers do not (RFC 1034 §5.2.2). */
+/** The query that follows an alias for a client, because stub resolvers do not (RFC 1034 §5.2.2). */
+
 import { HEADER_BYTES, HeaderField } from "../header.ts";
 import { writeUint16 } from "../bytes.ts";
 import { composeOptRecord, DNSSEC_OK } from "../edns.ts";
 import { Message } from "../message.ts";
 
-/** A query like the one that was asked, for another name, which is plain. */
+/** The query for another name: same ID, flags, type, class and DO. `name` must be uncompressed. */
 export function composeAliasQuery(name: Uint8Array, { bytes, questionEnd, edns }: Message): Message {
   const opt = edns ? composeOptRecord(0, []) : new Uint8Array(0);
   if (edns?.dnssecOk) writeUint16(opt, 7, DNSSEC_OK);

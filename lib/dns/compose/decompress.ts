@@ -1,10 +1,12 @@
+/** Records and names without compression, so that they can be copied into another message. */
+
 import { joinBytes, writeUint16 } from "../bytes.ts";
 import { COMPRESSIBLE } from "../message_names.ts";
 import { FormatError } from "../format_error.ts";
-import { skipName } from "../name.ts";
-import type { RecordCursor } from "../records.ts";
+import { POINTER, pointerTarget, skipName } from "../name.ts";
+import { FIXED_BYTES, type RecordCursor } from "../records.ts";
 
-/** The record that the cursor is on by itself, its names spelled out: it can go into any message. Throws `FormatError`. */
+/** A copy of the cursor's record, with uncompressed names. Throws `FormatError` if the data is malformed. */
 export function decompressRecord(bytes: Uint8Array, cursor: RecordCursor): Uint8Array {
   const { start, fixed, data, end, type } = cursor;
   const { before, names } = COMPRESSIBLE.get(type) ?? { before: end - data, names: 0 };
@@ -20,17 +22,17 @@ export function decompressRecord(bytes: Uint8Array, cursor: RecordCursor): Uint8
   parts.push(bytes.subarray(at, end));
   const record = joinBytes(parts);
   const owner = parts[0]!.length;
-  writeUint16(record, owner + 8, record.length - owner - 10);
+  writeUint16(record, owner + 8, record.length - owner - FIXED_BYTES);
   return record;
 }
 
-/** A name skipped before, without compression. */
+/** A copy of a name, uncompressed. Precondition: the name was skipped. */
 export function decompressName(bytes: Uint8Array, offset: number): Uint8Array {
   const labels: Uint8Array[] = [];
   for (let at = offset;;) {
     const length = bytes[at]!;
-    if (length >= 0xc0) {
-      at = (length & 0x3f) << 8 | bytes[at + 1]!;
+    if (length >= POINTER) {
+      at = pointerTarget(bytes, at);
       continue;
     }
     labels.push(bytes.subarray(at, at + length + 1));

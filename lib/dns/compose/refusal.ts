@@ -1,27 +1,26 @@
+/** Short refusals over UDP, for clients that may not ask or ask too often. */
+
 import { Flag, HEADER_BYTES, HeaderField, OPCODE_MASK } from "../header.ts";
 import { writeUint16 } from "../bytes.ts";
 import { LENGTH_PREFIX_BYTES } from "../framing.ts";
 import type { Message } from "../message.ts";
-import { OPT_BYTES, writeOpt } from "../edns.ts";
+import { EXTENDED_ERROR_BYTES, OPT_BYTES, writeOpt } from "../edns.ts";
 import { composeExtendedError, type ExtendedErrorText } from "./reply.ts";
 
-/** What a client that is not to be answered is told instead. */
+/** The contents of a refusal. */
 export interface ShortRefusal {
   readonly rcode: number;
-  /** Whether to say "ask over TCP". */
+  /** TC: the client may repeat the query over TCP. */
   readonly truncated: boolean;
   readonly reason: ExtendedErrorText | undefined;
-  /** The size of UDP messages that is told, in octets. */
+  /** The largest UDP message this side accepts, in bytes. */
   readonly udpSize: number;
 }
 
-/** Octets of a reason that is a code only: the option's header and INFO-CODE (RFC 8914 §2). */
-export const BARE_EXTENDED_ERROR_BYTES = 6;
-
 /**
- * A reply with nothing but an RCODE and its reason, in at most `limit` octets. Over UDP that is what the query has: who
- * forges its source gains nothing by us. The bare reply always fits, for the query has a question and an OPT record, too;
- * what is left out otherwise is the reason (RFC 8914 §3), first its text.
+ * A reply with only an RCODE and a reason, of at most `limit` bytes. Over UDP the limit is the length of the query, so
+ * that forged queries gain no amplification. The reply without a reason always fits, because the query has a question
+ * and an OPT record as well. If space is short, the reason's text goes first, then the reason (RFC 8914 §3).
  */
 export function composeRefusal(query: Message, refusal: ShortRefusal, limit: number): Uint8Array {
   const { bytes, questionEnd, edns } = query;
@@ -45,10 +44,8 @@ export function composeRefusal(query: Message, refusal: ShortRefusal, limit: num
 const NO_OPTION = new Uint8Array(0);
 
 function fittingReason(reason: ExtendedErrorText | undefined, room: number): Uint8Array {
-  if (!reason || room < BARE_EXTENDED_ERROR_BYTES) return NO_OPTION;
-  const option = room < BARE_EXTENDED_ERROR_BYTES + reason.text.length
-    ? undefined
-    : composeExtendedError(reason);
+  if (!reason || room < EXTENDED_ERROR_BYTES) return NO_OPTION;
+  const option = room < EXTENDED_ERROR_BYTES + reason.text.length ? undefined : composeExtendedError(reason);
   if (option && option.length <= room) return option;
   return composeExtendedError({ code: reason.code, text: "" });
 }

@@ -1,34 +1,36 @@
+/** Replies to clients: from a response, for an error, or for a message without a readable question. */
+
 import { Flag, HEADER_BYTES, HeaderField, OPCODE_MASK, RCODE_MASK } from "../header.ts";
 import { joinBytes, readUint16, writeUint16 } from "../bytes.ts";
 import { EdnsOption, Rcode, Type } from "../codes.ts";
-import { DNSSEC_OK, type Edns, findOpt, OPT_BYTES, writeOpt } from "../edns.ts";
+import { DNSSEC_OK, type Edns, EXTENDED_ERROR_BYTES, findOpt, OPT_BYTES, writeOpt } from "../edns.ts";
 import { LENGTH_PREFIX_BYTES } from "../framing.ts";
 import { MAX_MESSAGE_BYTES, type Message } from "../message.ts";
 import { equalNames } from "../name.ts";
 import { RecordCursor, type Section } from "../records.ts";
 
-/** How one client is to be answered, on top of what its query says. */
+/** Properties of the client's transport and of this side. */
 export interface ReplyOptions {
   readonly transport: "udp" | "tcp";
-  /** The largest UDP message this side sends and says it takes, in octets (RFC 9715 §3). */
+  /** The largest UDP message that this side sends and accepts, in bytes (RFC 9715 §3). */
   readonly udpSize: number;
-  /** How long an idle TCP connection is kept, in units of 100 ms, told to clients that ask (RFC 7828 §3.3.2). */
+  /** Idle timeout of TCP connections in units of 100 ms, for clients that send the option (RFC 7828 §3.3.2). */
   readonly keepAlive: number;
 }
 
-/** An extended error of our own making (RFC 8914 §2). */
+/** An extended error to compose (RFC 8914 §2). */
 export interface ExtendedErrorText {
   readonly code: number;
   readonly text: string;
 }
 
-/** All replies are composed here, and good until the next one is: whoever keeps one copies it. */
+/** The buffer of all replies. A reply is valid until the next one is composed. */
 const scratch = new Uint8Array(LENGTH_PREFIX_BYTES + MAX_MESSAGE_BYTES);
 const utf8 = new TextEncoder();
 
 /**
- * The upstream's response made the client's own: its ID, question and EDNS, the AD bit only where it was asked for, cut
- * at the boundary of an RRset where it is too long. Returns a frame, see `scratch`; throws `FormatError` if the response is malformed.
+ * The reply with the records of a response, and with the ID, question and EDNS of the query. Too long a reply is truncated
+ * at the boundary of an RRset. Returns a frame in `scratch`; throws `FormatError` if the response is malformed.
  */
 export function composeReply(query: Message, response: Message, options: ReplyOptions): Uint8Array {
   const edns = query.edns;
@@ -40,13 +42,13 @@ export function composeReply(query: Message, response: Message, options: ReplyOp
   end += fits ? copyRecords(response, end) : truncateRecords(response, end, limit, !edns);
   if (edns) {
     const option = composeOptions(edns, response.edns?.extendedErrors() ?? [], options);
-    // RFC 8914 §3: extended errors are the first to go when space is short; so are all our options.
+    // RFC 8914 §3: extended errors are left out first when space is short. The same holds for our other options.
     end = composeOpt(end, edns, rcode, options, end + option.length <= limit ? option : NO_OPTIONS);
   }
   return finish(end);
 }
 
-/** A reply without records: an RCODE and, for clients that speak EDNS, the reason. Returns a frame, see `scratch`. */
+/** A reply without records: an RCODE and, for clients with EDNS, the reason. Returns a frame in `scratch`. */
 export function composeError(
   query: Message,
   rcode: number,
@@ -57,16 +59,16 @@ export function composeError(
   const flags = Flag.QR | Flag.RA | query.flags & (Flag.RD | Flag.CD);
   let end = startReply(query, flags, rcode);
   if (edns) {
-    const room = sizeLimit(edns, options) + LENGTH_PREFIX_BYTES - end - OPT_BYTES;
+    const roomBytes = sizeLimit(edns, options) + LENGTH_PREFIX_BYTES - end - OPT_BYTES;
     const option = composeOptions(edns, reason ? [composeExtendedError(reason)] : [], options);
-    end = composeOpt(end, edns, rcode, options, option.length <= room ? option : NO_OPTIONS);
+    end = composeOpt(end, edns, rcode, options, option.length <= roomBytes ? option : NO_OPTIONS);
   }
   return finish(end);
 }
 
 /**
- * A reply to a query that cannot be read as a question: its ID, opcode and an RCODE, and an OPT record if the query has
- * one (RFC 6891 §6.1.1: responders "MUST include" it). Never longer than the query. Returns a frame, see `scratch`.
+ * A reply to a message without a readable question: its ID, opcode and RD, an RCODE, and an OPT record if the message has
+ * one (RFC 6891 §6.1.1: responders "MUST include" it). Not longer than the message. Returns a frame in `scratch`.
  */
 export function composeHeaderError(bytes: Uint8Array, rcode: number, udpSize: number): Uint8Array {
   scratch.fill(0, 0, LENGTH_PREFIX_BYTES + HEADER_BYTES);
@@ -85,15 +87,18 @@ export function composeHeaderError(bytes: Uint8Array, rcode: number, udpSize: nu
   return finish(LENGTH_PREFIX_BYTES + HEADER_BYTES + OPT_BYTES);
 }
 
-/** RFC 6891 §6.2.3: less than 512 means 512. RFC 1035 §4.2.1: so does no OPT at all. */
+/** The maximum length of the reply: at least 512 (RFC 6891 §6.2.3), and 512 without EDNS (RFC 1035 §4.2.1). */
 function sizeLimit(edns: Edns | undefined, options: ReplyOptions): number {
   if (options.transport === "tcp") return MAX_MESSAGE_BYTES;
   return Math.max(512, Math.min(edns?.udpSize ?? 512, options.udpSize));
 }
 
 /**
- * The header's second word without the RCODE: RD and CD are the client's, AD only for those who asked by AD or DO
- * (RFC 6840 §5.8). RA is about this server, whoever has answered (RFC 1035 §4.1.1).
+ * The flags of a reply, without the RCODE. RD and CD are those of the query. AD needs AD or DO in the query
+ * (RFC 6840 §5.8). RA describes this server and is always set (RFC 1035 §4.1.1).
+ *
+ * @param asked flags of the query
+ * @param answered flags of the response
  */
 export function replyFlags(asked: number, dnssecOk: boolean, answered: number): number {
   const wantsAd = (asked & Flag.AD) !== 0 || dnssecOk;
@@ -103,7 +108,7 @@ export function replyFlags(asked: number, dnssecOk: boolean, answered: number): 
 
 function startReply(query: Message, flags: number, rcode: number): number {
   scratch.set(query.bytes.subarray(0, query.questionEnd), LENGTH_PREFIX_BYTES);
-  // Fifteen is the highest RCODE that fits a header alone (RFC 6891 §6.1.3).
+  // Without an OPT record the header has room for an RCODE up to 15 (RFC 6891 §6.1.3).
   const shown = query.edns || rcode <= RCODE_MASK ? rcode & RCODE_MASK : Rcode.SERVFAIL;
   writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.FLAGS, flags | shown);
   writeUint16(scratch, LENGTH_PREFIX_BYTES + HeaderField.QUESTIONS, query.hasQuestion ? 1 : 0);
@@ -111,7 +116,7 @@ function startReply(query: Message, flags: number, rcode: number): number {
   return LENGTH_PREFIX_BYTES + query.questionEnd;
 }
 
-/** All records but the OPT record and what stands behind it, which is additional data at most. */
+/** Copies the records before the OPT record. Records behind it are additional and optional. */
 function copyRecords(response: Message, at: number): number {
   const { bytes, questionEnd, recordsEnd } = response;
   scratch.set(bytes.subarray(questionEnd, recordsEnd), at);
@@ -124,10 +129,10 @@ function copyRecords(response: Message, at: number): number {
 }
 
 /**
- * As many whole RRsets as fit. TC is set only if answer or authority lost one (RFC 2181 §9).
+ * Copies as many complete RRsets as fit. Sets TC only if the answer or authority section lost one (RFC 2181 §9).
  *
- * @param leavesAddresses whether the addresses that fit stay in the answer, where not all of them do: RFC 2181 §9 lets
- * them, and a stub resolver that has neither EDNS nor TCP has nothing else to go by
+ * @param leavesAddresses whether a part of an RRset of addresses may stay. RFC 2181 §9 permits it, and a stub resolver
+ * with neither EDNS nor TCP cannot get more
  */
 function truncateRecords(response: Message, at: number, limit: number, leavesAddresses: boolean): number {
   const { bytes, questionEnd, recordsEnd } = response;
@@ -168,7 +173,7 @@ function truncateRecords(response: Message, at: number, limit: number, leavesAdd
   return kept;
 }
 
-/** A delegation without all its glue is truncated too (RFC 9471 §3). */
+/** Whether the response is a delegation, which must have all its glue or TC (RFC 9471 §3). */
 function isReferral(response: Message): boolean {
   const cursor = new RecordCursor(response.bytes, response.questionEnd);
   return cursor.next() && cursor.section === "authority" && cursor.type === Type.NS;
@@ -177,7 +182,7 @@ function isReferral(response: Message): boolean {
 const NO_OPTIONS = new Uint8Array(0);
 
 function composeOptions(edns: Edns, extendedErrors: Uint8Array[], options: ReplyOptions): Uint8Array {
-  // RFC 7828 §3.3.1: "MUST ignore" it in UDP queries.
+  // RFC 7828 §3.3.1: servers "MUST ignore" the option in UDP queries.
   const keepAlive = options.transport === "tcp" && edns.option(EdnsOption.TCP_KEEPALIVE) !== undefined;
   if (!keepAlive && extendedErrors.length === 0) return NO_OPTIONS;
   const parts = [...extendedErrors];
@@ -189,18 +194,18 @@ function composeOptions(edns: Edns, extendedErrors: Uint8Array[], options: Reply
   return joinBytes(parts);
 }
 
-/** The option, header included. */
+/** The extended error as an EDNS option with its header. */
 export function composeExtendedError({ code, text }: ExtendedErrorText): Uint8Array {
   const extraText = utf8.encode(text);
-  const option = new Uint8Array(6 + extraText.length);
+  const option = new Uint8Array(EXTENDED_ERROR_BYTES + extraText.length);
   writeUint16(option, 0, EdnsOption.EXTENDED_ERROR);
   writeUint16(option, 2, 2 + extraText.length);
   writeUint16(option, 4, code);
-  option.set(extraText, 6);
+  option.set(extraText, EXTENDED_ERROR_BYTES);
   return option;
 }
 
-/** Our OPT record, since the query had one (RFC 6891 §6.1.1); DO is copied from the query (RFC 3225 §3). */
+/** Writes the OPT record of a reply to a query with one (RFC 6891 §6.1.1). DO is copied from the query (RFC 3225 §3). */
 function composeOpt(
   at: number,
   edns: Edns,

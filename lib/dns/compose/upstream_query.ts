@@ -1,29 +1,31 @@
+/** Queries to upstreams: with our own OPT record, padded. Nothing but the question and some flags comes from the client. */
+
 import { Flag, HEADER_BYTES, HeaderField } from "../header.ts";
 import { writeUint16 } from "../bytes.ts";
 import { EdnsOption, Type } from "../codes.ts";
-import { DNSSEC_OK, OPT_BYTES, writeOpt } from "../edns.ts";
+import { DNSSEC_OK, OPT_BYTES, OPTION_HEADER_BYTES, writeOpt } from "../edns.ts";
 import { LENGTH_PREFIX_BYTES } from "../framing.ts";
 import { Message } from "../message.ts";
 
-/** Queries are padded to a multiple of this, in octets (RFC 8467 §4.1). */
-const BLOCK = 128;
+/** Queries are padded to a multiple of this length (RFC 8467 §4.1). */
+const BLOCK_BYTES = 128;
 
 /**
- * What every query says about itself, up to the length of its padding: our own OPT record, since EDNS is hop by hop
- * (RFC 6891 §6.1.1: OPT "MUST NOT be … forwarded"), and so no option of a client leaves this machine.
+ * The OPT record of every query, up to the length of the padding. EDNS is hop by hop (RFC 6891 §6.1.1: OPT "MUST NOT be
+ * … forwarded"), so no option of a client is sent.
  */
 function composeOpt(...options: readonly number[]): Uint8Array {
   return Uint8Array.of(
     ...[0, 0, Type.OPT, 1232 >> 8, 1232 & 0xff, 0, 0, 0, 0, 0, 0], // root, type, payload size, TTL, length
     ...options,
-    // "How long may I stay?": no TIMEOUT from a client (RFC 7828 §3.2.1).
+    // Asks for the idle timeout; the option of a client has no TIMEOUT (RFC 7828 §3.2.1).
     ...[0, EdnsOption.TCP_KEEPALIVE, 0, 0],
-    // Padding is the last option (RFC 8467 §3); its length follows.
+    // Padding is the last option (RFC 8467 §3). `composeQuery` writes its length.
     ...[0, EdnsOption.PADDING, 0, 0],
   );
 }
 
-/** Whether queries ask the upstream not to add its client's subnet for other servers to see (RFC 7871 §7.1.2). */
+/** `zero`: queries ask the upstream not to forward the client's subnet to other servers (RFC 7871 §7.1.2). */
 export type ClientSubnet = "none" | "zero";
 
 const OPTS: Readonly<Record<ClientSubnet, Uint8Array>> = {
@@ -31,15 +33,16 @@ const OPTS: Readonly<Record<ClientSubnet, Uint8Array>> = {
   // SOURCE PREFIX-LENGTH 0.
   zero: composeOpt(0, EdnsOption.CLIENT_SUBNET, 0, 4, 0, 1, 0, 0),
 };
+/** Offsets within an OPT record. */
 const OPT_FLAGS = 7;
 const OPT_LENGTH = 9;
 
-/** The longest frame `composeQuery` makes, in octets: the longest question is 12 + 255 + 4. */
-export const MAX_QUERY_FRAME_BYTES = LENGTH_PREFIX_BYTES + 3 * BLOCK;
+/** The longest frame of `composeQuery`: header and longest question have 12 + 255 + 4 bytes. */
+export const MAX_QUERY_FRAME_BYTES = LENGTH_PREFIX_BYTES + 3 * BLOCK_BYTES;
 
 /**
- * Writes the query for the upstream at `into[at]`, which has `MAX_QUERY_FRAME` octets of room: length prefix, header
- * with `id`, the client's question as it stands, our OPT record, padding. Returns the offset behind it.
+ * Writes the query to the upstream: length prefix, header with `id`, the client's question, our OPT record, padding.
+ * Returns the offset behind it. Precondition: `into` has `MAX_QUERY_FRAME_BYTES` of room at `at`.
  */
 export function composeQuery(
   query: Message,
@@ -51,12 +54,12 @@ export function composeQuery(
   const template = OPTS[clientSubnet];
   const { bytes, questionEnd } = query;
   const start = at + LENGTH_PREFIX_BYTES;
-  const padding = -(questionEnd + template.length) & (BLOCK - 1);
+  const padding = -(questionEnd + template.length) & (BLOCK_BYTES - 1);
   const end = start + questionEnd + template.length + padding;
 
   writeUint16(into, at, end - start);
   writeUint16(into, start + HeaderField.ID, id);
-  // AD asks for the verdict on validation (RFC 6840 §5.7): what a client gets to see of it is decided in the reply.
+  // AD requests the result of validation (RFC 6840 §5.7). `replyFlags` decides whether the client gets it.
   writeUint16(into, start + HeaderField.FLAGS, query.flags & (Flag.RD | Flag.CD | Flag.Z) | Flag.AD);
   into.set(QUESTION_AND_OPT_COUNTS, start + HeaderField.QUESTIONS);
   for (let i = HEADER_BYTES; i < questionEnd; i++) into[start + i] = bytes[i]!;
@@ -71,12 +74,12 @@ export function composeQuery(
 }
 
 /**
- * A copy of a client's query with what its answer depends on and no more, 302 bytes at most: header, question and, where
- * there is one, an OPT record without options but an empty TCP keep-alive. For as long as the answer is waited for.
+ * A copy of a client's query without the parts that its reply does not depend on, at most 302 bytes. It keeps the header,
+ * the question, and the OPT record with an empty TCP keep-alive option. Waiting queries keep this copy.
  */
 export function compactQuery({ bytes, questionEnd, edns }: Message): Message {
   const keepsAlive = edns?.option(EdnsOption.TCP_KEEPALIVE) !== undefined;
-  const opt = edns ? OPT_BYTES + (keepsAlive ? OPTION_HEADER : 0) : 0;
+  const opt = edns ? OPT_BYTES + (keepsAlive ? OPTION_HEADER_BYTES : 0) : 0;
   const copy = new Uint8Array(questionEnd + opt);
   for (let i = 0; i < HeaderField.ANSWERS; i++) copy[i] = bytes[i]!;
   for (let i = HEADER_BYTES; i < questionEnd; i++) copy[i] = bytes[i]!;
@@ -84,13 +87,11 @@ export function compactQuery({ bytes, questionEnd, edns }: Message): Message {
     writeUint16(copy, HeaderField.ADDITIONAL, 1);
     writeOpt(copy, questionEnd, edns.udpSize, edns.dnssecOk);
     if (keepsAlive) {
-      writeUint16(copy, questionEnd + OPT_LENGTH, OPTION_HEADER);
+      writeUint16(copy, questionEnd + OPT_LENGTH, OPTION_HEADER_BYTES);
       writeUint16(copy, questionEnd + OPT_BYTES, EdnsOption.TCP_KEEPALIVE);
     }
   }
   return Message.parse(copy);
 }
 
-/** OPTION-CODE and OPTION-LENGTH, in bytes (RFC 6891 §6.1.2). */
-const OPTION_HEADER = 4;
 const QUESTION_AND_OPT_COUNTS = Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 1);

@@ -4,7 +4,8 @@ import { Class, ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { MAX_MESSAGE_BYTES, Message } from "../../dns/message.ts";
 import { compactQuery } from "../../dns/compose/upstream_query.ts";
-import { BARE_EXTENDED_ERROR_BYTES, composeRefusal } from "../../dns/compose/refusal.ts";
+import { EXTENDED_ERROR_BYTES } from "../../dns/edns.ts";
+import { composeRefusal } from "../../dns/compose/refusal.ts";
 import {
   composeError,
   composeHeaderError,
@@ -207,9 +208,7 @@ export class Answerer {
     if (error.failure !== "overloaded") return composeError(query.message, rcode, options, reason);
     // What is shed in a flood must not be another for those whose addresses are forged: a code is all it tells.
     const { udpSize, transport } = options;
-    const limit = transport === "udp"
-      ? query.message.bytes.length + BARE_EXTENDED_ERROR_BYTES
-      : MAX_MESSAGE_BYTES;
+    const limit = transport === "udp" ? query.message.bytes.length + EXTENDED_ERROR_BYTES : MAX_MESSAGE_BYTES;
     return composeRefusal(query.message, { rcode, truncated: false, reason, udpSize }, limit);
   }
 

@@ -324,7 +324,7 @@ Deno.test("what is no record is refused with what its type takes", () => {
     ["nas.lan MX mail.lan", "MX takes PREFERENCE NAME"],
     ["nas.lan MX 70000 mail.lan", "MX takes"],
     ["nas.lan 700000 A 10.0.0.1", "TTL of more than"],
-    ["a..b A 10.0.0.1", "label of 0 octets"],
+    ["a..b A 10.0.0.1", "label of 0 bytes"],
     [". A 10.0.0.1", "the root"],
     ['nas.lan TXT "a', "TXT takes text"],
     ["nas.lan TXT \\256", "TXT takes text"],
