@@ -160,7 +160,7 @@ function labels(text: string): number[][] {
   for (const [token, decimal, escaped] of text.matchAll(/\\(\d{3})|\\(.)|[^]/g)) {
     if (token === "\\" || escaped !== undefined && escaped >= "0" && escaped <= "9") {
       throw new TypeError(
-        `"${text}" has a backslash that neither a character nor the three digits of a byte follow`,
+        `"${text}" has a backslash without a character or the three digits of a byte behind it`,
       );
     }
     if (token === ".") found.push([]);
