@@ -234,7 +234,11 @@ export class Chain {
       return failed(bogus(ExtendedError.DNSKEY_MISSING, `${what}: the zone has DS records but no keys`));
     }
     const keys = set.data.slice(0, LIMITS.keys).map(parseZoneKey).filter((key) => key !== undefined);
-    const entries = keys.filter((key) => usable.some((each) => isDelegationOf(each, name, key)));
+    // A digest is computed for a few keys of each DS record's tag only.
+    const entries = usable.flatMap((each) =>
+      keys.filter(({ tag }) => tag === each.tag).slice(0, LIMITS.keysPerTag)
+        .filter((key) => isDelegationOf(each, name, key))
+    );
     if (entries.length === 0) return failed(noEntryKey(what, usable, set));
     const zone: SecureZone = { status: "secure", name, keys: entries };
     const checked = await checkSet(set, zone, { queue: this.#options.queue, budget, time: this.time });

@@ -87,12 +87,13 @@ export class Judge {
         const synthesized = name.slice(0, name.length - dname.owner.length) + target;
         // RFC 6672 §2.2.
         if (synthesized.length > MAX_NAME) return rcode === Rcode.YXDOMAIN ? SECURE : wrongRcode(name, rcode);
-        const isRight = this.#acceptSynthesized(name, synthesized);
-        if (isSynthesized) {
-          return isRight
-            ? SECURE
-            : bogus(ExtendedError.DNSSEC_BOGUS, `${describe(name, type)}: it contradicts the DNAME`);
+        if (!this.#acceptSynthesized(name, synthesized, dname.ttl)) {
+          return bogus(
+            ExtendedError.DNSSEC_BOGUS,
+            `${describe(name, Type.CNAME)}: it does not follow from the DNAME`,
+          );
         }
+        if (isSynthesized) return SECURE;
         name = synthesized;
       } else {
         name = target;
@@ -112,11 +113,11 @@ export class Judge {
     ).sort((one, other) => other.owner.length - one.owner.length)[0];
   }
 
-  /** A CNAME record that is synthesized has no signature: it follows from the DNAME (RFC 6672 §5.3.1), or is left out. */
-  #acceptSynthesized(name: CanonicalName, target: CanonicalName): boolean {
+  /** A CNAME record that is synthesized has no signature: it follows from the DNAME (RFC 6672 §5.3.1). */
+  #acceptSynthesized(name: CanonicalName, target: CanonicalName, ttl: number): boolean {
     const cname = this.#answer(name, Type.CNAME);
     if (cname?.data.length !== 1 || canonicalName(cname.data[0]!, 0) !== target) return false;
-    this.#accept(cname, cname.ttl);
+    this.#accept(cname, Math.min(cname.ttl, ttl));
     return true;
   }
 

@@ -20,12 +20,15 @@ export class VerificationQueue implements Disposable {
   verified = 0;
   readonly #waiting: Job[] = [];
   readonly #now: () => number;
+  readonly #perSecond: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #second = 0;
   #inThisSecond = 0;
 
-  constructor(now: () => number) {
+  /** @param perSecond how many signatures are verified in a second */
+  constructor(now: () => number, perSecond: number = VERIFICATIONS_PER_SECOND) {
     this.#now = now;
+    this.#perSecond = perSecond;
   }
 
   /** Whether the signature is that of the data by this key. Rejects with `UpstreamError` where its turn does not come in time. */
@@ -50,7 +53,7 @@ export class VerificationQueue implements Disposable {
     const now = this.#now();
     const second = Math.floor(now / 1000);
     if (second !== this.#second) [this.#second, this.#inThisSecond] = [second, 0];
-    if (this.#inThisSecond >= VERIFICATIONS_PER_SECOND) {
+    if (this.#inThisSecond >= this.#perSecond) {
       if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.#run(), 1000 - now % 1000);
       return;
     }

@@ -25,7 +25,7 @@ export interface ValidatingOptions {
 
 export class Validating implements Disposable {
   readonly verdicts: Validated[] = [];
-  readonly queue = new VerificationQueue(() => performance.now());
+  readonly queue = new VerificationQueue(() => performance.now(), Infinity);
   readonly #validator: Validator;
 
   constructor(
