@@ -1,42 +1,45 @@
+/** Reload: replaces the configuration of a running proxy, as a whole or not at all. */
+
+import { Serial } from "./async/serial.ts";
 import { composeConfig, type Config, type OptionSources } from "./config/config.ts";
-import { FileWatch } from "./platform/file_watch.ts";
-import { UsageError } from "./core/errors.ts";
-import { readAhead, type ReadFile } from "./platform/read_file.ts";
 import { readFiles } from "./config/files.ts";
-import type { Telemetry } from "./telemetry.ts";
-import { checkListFiles } from "./resolver/blocklist/list_loader.ts";
-import { log } from "./observe/log.ts";
 import { NAMES, needsRestart, variable } from "./config/options.ts";
+import { UsageError } from "./core/errors.ts";
+import { log } from "./observe/log.ts";
+import { FileWatch } from "./platform/file_watch.ts";
+import { readAhead, type ReadFile } from "./platform/read_file.ts";
+import { checkListFiles } from "./resolver/blocklist/list_loader.ts";
+import type { Telemetry } from "./telemetry.ts";
 import type { WorkerPool } from "./workers/worker_pool.ts";
 
 export interface ReloaderOptions {
-  /** Reads the file again, and whatever else says something. Throws `UsageError`. */
+  /** Reads the command line, the environment and the configuration file again. Throws `UsageError`. */
   readonly read: (read: ReadFile) => OptionSources;
-  /** What the proxy was made of. */
+  /** Options at the start. */
   readonly sources: OptionSources;
-  /** Lists and hosts files that were empty then. */
+  /** Paths of lists and hosts files that were empty at the start. */
   readonly empty: ReadonlySet<string>;
   readonly proxy: WorkerPool;
-  readonly observation: Telemetry;
-  /** Called with each configuration that has come into force. */
+  readonly telemetry: Telemetry;
+  /** Called with each new configuration. */
   readonly onChange: (config: Config) => void;
 }
 
-const SAME = "the same options";
-/** After an edit of an environment file a change is expected. */
-const ENVIRONMENT = "the environment is read at the start only: options that it gives stay as they are";
+const UNCHANGED = "no option changed";
+/** Logged when a reload changes nothing, because the operator may have edited an environment file. */
+const ENVIRONMENT =
+  "the environment is read at the start only: its options keep their values until a restart";
 const STOPPING = "the process is stopping";
 
-/** Goes over to a changed configuration, or to changed certificates, as a whole or not at all. */
+/** Applies a changed configuration or changed certificates. One reload runs at a time. */
 export class Reloader implements Disposable {
   readonly #options: ReloaderOptions;
   #sources: OptionSources;
-  /** Lists and hosts files that are empty, which is no news of them. */
+  /** Lists and hosts files that are known to be empty. Other files must have contents. */
   #empty: ReadonlySet<string>;
   #watch: FileWatch;
-  /** One after the other. */
-  #reloading: Promise<string | undefined> = Promise.resolve(undefined);
-  #ended = false;
+  readonly #serial = new Serial();
+  #disposed = false;
 
   constructor(options: ReloaderOptions) {
     this.#options = options;
@@ -46,41 +49,41 @@ export class Reloader implements Disposable {
   }
 
   /**
-   * Never rejects: what is wrong is said in a line, and what was in force stays so. Resolves with why the reload failed, with
-   * undefined if it succeeded.
+   * Reloads after all earlier reloads. Never rejects. Resolves with the reason of a failure, which is also logged and leaves
+   * the configuration as it was; with undefined after success.
    */
-  reload(reason: string): Promise<string | undefined> {
-    return this.#reloading = this.#reloading.then(() => this.#reload(reason));
+  reload(trigger: string): Promise<string | undefined> {
+    return this.#serial.run(() => this.#reload(trigger));
   }
 
-  /** No reload begins any more. */
+  /** Reloads that have not started fail from now on. */
   [Symbol.dispose](): void {
-    this.#ended = true;
+    this.#disposed = true;
     this.#watch[Symbol.dispose]();
   }
 
-  async #reload(reason: string): Promise<string | undefined> {
-    if (this.#ended) return STOPPING;
-    const { read, sources: atStart, proxy, observation, onChange } = this.#options;
-    observation.reloading();
+  async #reload(trigger: string): Promise<string | undefined> {
+    if (this.#disposed) return STOPPING;
+    const { read, sources: atStart, proxy, telemetry, onChange } = this.#options;
+    telemetry.reloading();
     let failure: string | undefined;
     try {
-      const { sources, effective, inputs } = await readAhead((file) => {
+      const { sources, effective, files } = await readAhead((file) => {
         const sources = read(file);
-        readFiles(composeConfig(sources), file); // what only a restart takes over must be right, too
+        readFiles(composeConfig(sources), file); // Options that need a restart must be valid, too.
         const effective: OptionSources = (name) => needsRestart(name) ? atStart(name) : sources(name);
-        return { sources, effective, inputs: readFiles(composeConfig(effective), file) };
+        return { sources, effective, files: readFiles(composeConfig(effective), file) };
       });
-      const { config } = inputs;
+      const { config } = files;
       this.#refuseLostUpstreams(config);
       const empty = await checkListFiles(config.policy, this.#empty);
-      await proxy.reconfigure(inputs);
-      if (this.#ended) return failure = STOPPING;
-      observation.reconfigure(config);
+      await proxy.reconfigure(files);
+      if (this.#disposed) return failure = STOPPING;
+      telemetry.reconfigure(config);
       const changes = this.#changes(effective);
-      log.info("reloaded on {reason}: {changes}", { reason, changes });
-      if (changes === SAME && reason === "SIGHUP" && usesEnvironment(sources)) log.info(ENVIRONMENT);
-      this.#sayWhatWaits(sources);
+      log.info("reloaded on {reason}: {changes}", { reason: trigger, changes });
+      if (changes === UNCHANGED && trigger === "SIGHUP" && usesEnvironment(sources)) log.info(ENVIRONMENT);
+      this.#warnOfRestart(sources);
       this.#sources = effective;
       this.#empty = empty;
       this.#watch[Symbol.dispose]();
@@ -88,37 +91,38 @@ export class Reloader implements Disposable {
       onChange(config);
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error);
-      log.error("not reloaded, what was in force stays in force: {reason}", { reason: failure });
+      log.error("reload failed, keeping the current configuration: {reason}", { reason: failure });
     } finally {
-      observation.reloaded(failure);
+      telemetry.reloaded(failure);
     }
     return failure;
   }
 
-  /** A file that is cut off or emptied is no choice of the default upstream, which would see all names from then on. */
+  /** A truncated or emptied file is no decision for the default upstream, which would then see all names. */
   #refuseLostUpstreams({ upstreamsByDefault }: Config): void {
     if (!upstreamsByDefault || this.#sources("upstream").length === 0) return;
     throw new UsageError(
-      "no upstream is chosen any more, and a reload does not go over to the default; choose one, or restart",
+      "the configuration no longer names an upstream, and a reload does not change to the default; " +
+        "add one, or restart",
     );
   }
 
   #watchFiles(config: Config): FileWatch {
-    const onChange = () => void this.reload("a change of a certificate's file");
-    return new FileWatch(filesOf(config), onChange, (path) => {
-      log.warning(`cannot look at ${path}: its file system does not answer; what was read stays in force`);
+    const onChange = () => void this.reload("a changed certificate file");
+    return new FileWatch(watchedFiles(config), onChange, (path) => {
+      log.warning(`cannot check ${path} for changes: its file system does not respond; keeping its contents`);
     });
   }
 
   #changes(sources: OptionSources): string {
     const changed = NAMES.filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
-    return changed.length > 0 ? `another ${changed.join(", ")}` : SAME;
+    return changed.length > 0 ? `changed ${changed.join(", ")}` : UNCHANGED;
   }
 
-  #sayWhatWaits(sources: OptionSources): void {
+  #warnOfRestart(sources: OptionSources): void {
     const waiting = NAMES.filter(needsRestart)
       .filter((name) => textOf(sources, name) !== textOf(this.#sources, name));
-    if (waiting.length > 0) log.warning(`only a restart changes ${waiting.join(", ")}`);
+    if (waiting.length > 0) log.warning(`restart to apply the change of ${waiting.join(", ")}`);
   }
 }
 
@@ -130,8 +134,8 @@ function textOf(sources: OptionSources, name: typeof NAMES[number]): string {
   return JSON.stringify(sources(name).map(({ text }) => text));
 }
 
-/** Those that are read once; lists are watched by whoever reads them. */
-function filesOf({ ca, upstreams, routes, bootstrap }: Config): string[] {
+/** Certificates and keys. The policy chain watches lists and hosts files itself. */
+function watchedFiles({ ca, upstreams, routes, bootstrap }: Config): string[] {
   const bootstraps = bootstrap.flatMap((each) => each.kind === "tls" ? each.upstream : []);
   const all = [...upstreams, ...routes.flatMap(({ upstreams }) => upstreams), ...bootstraps];
   const own = all.flatMap(({ clientCertificate: files }) => files ? [files.certificate, files.key] : []);

@@ -1,15 +1,13 @@
 import { Message } from "../lib/dns/message.ts";
 import { FileWatch } from "../lib/platform/file_watch.ts";
 import type { Event } from "../lib/core/event.ts";
-import { openResolverWarning } from "../lib/config/open_resolver.ts";
 import type { Resolver } from "../lib/core/resolver.ts";
 import { PolicyChain, withRebindingFilter } from "../lib/policy_chain.ts";
 import type { PolicyConfig } from "../lib/config/policy_config.ts";
-import { parseNetwork } from "../lib/net/ip_network.ts";
 import { UsageError } from "../lib/core/errors.ts";
 import { parseRecord } from "../lib/resolver/local/record_text.ts";
 import { extendedErrors } from "./support/clients/query_client.ts";
-import { assertEquals, assertMatch, assertRejects, assertThrows } from "./support/assert.ts";
+import { assertEquals, assertRejects, assertThrows } from "./support/assert.ts";
 import { FakeResolver } from "./support/fakes/resolver.ts";
 import { a, aaaa, response } from "./support/packets/packets.ts";
 import { OPEN } from "./support/fakes/policy.ts";
@@ -254,18 +252,4 @@ Deno.test("a change of files is told of once, when nobody writes any more", asyn
   assertEquals(await look(3), 2);
   Deno.renameSync(fixture.write("new", "abc"), path);
   assertEquals(await look(3), 3);
-});
-
-Deno.test("an open resolver on a public address is warned of, and nothing else is", () => {
-  const any = ["0.0.0.0/0", "::/0"].map(parseNetwork);
-  const cases: [addresses: string[], warns: boolean][] = [
-    [["127.0.0.1", "::1", "10.0.0.1", "fd00::1"], false],
-    [["127.0.0.1", "198.51.100.1"], true],
-    [["2001:db8::1"], true],
-  ];
-  for (const [addresses, warns] of cases) {
-    assertEquals(openResolverWarning(addresses, any) !== undefined, warns, addresses.join());
-    assertEquals(openResolverWarning(addresses, [parseNetwork("10.0.0.0/8")]), undefined);
-  }
-  assertMatch(openResolverWarning(["198.51.100.1"], any)!, /everybody may ask on 198\.51\.100\.1.*--allow/);
 });

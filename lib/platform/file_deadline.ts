@@ -1,22 +1,24 @@
 /**
- * Deadlines for file operations. A network or FUSE file system whose server is away answers neither yes nor no, and each
- * operation on it holds one of the 32 threads that Deno has for files, name lookups and writes: so one operation per
- * file may hang, and few in all.
+ * Deadlines for file operations. A network or FUSE file system whose server is down neither succeeds nor fails, and each
+ * operation on it occupies one of Deno's 32 threads for files, name lookups and writes. So one operation per file may hang,
+ * and only a few in all.
  */
 
-/** In ms: far longer than any file system takes that answers at all. */
-const DEADLINE = 5000;
-/** Files that may hang at a time before no other is tried: half of the platform's threads. */
+import { withTimeout } from "../async/deadline.ts";
+
+/** Far longer than any working file system needs. */
+const TIMEOUT_MS = 5000;
+/** Bound of files that hang at a time: half of the platform's threads. */
 const MAX_HUNG = 16;
 
-/** Files with an operation that has not come back within its deadline. */
+/** Files with an operation that has exceeded its deadline and has not ended. */
 const hung = new Set<string>();
 
 /**
- * Resolves as the operation on the file does. Rejects with `Deno.errors.TimedOut` when it takes longer than the deadline,
- * and at once, without starting it, while an earlier one on the same file hangs.
+ * Settles as the operation does. Rejects with `Deno.errors.TimedOut` after the deadline, and at once, without starting the
+ * operation, while an earlier one on the same file hangs.
  *
- * @param discard called with a result that comes too late
+ * @param discard called with a result that arrives after the deadline
  */
 export async function withinDeadline<T>(
   path: string,
@@ -24,20 +26,14 @@ export async function withinDeadline<T>(
   { discard, maxHung = MAX_HUNG }: { discard?: (late: T) => void; maxHung?: number } = {},
 ): Promise<T> {
   if (hung.has(path) || hung.size >= maxHung) throw timedOut();
-  const { promise: late, reject } = Promise.withResolvers<never>();
   const running = operation();
-  const timer = setTimeout(() => {
+  return await withTimeout(running, TIMEOUT_MS, () => {
     hung.add(path);
     running.then(discard, () => {}).finally(() => hung.delete(path));
-    reject(timedOut());
-  }, DEADLINE);
-  try {
-    return await Promise.race([running, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+    return timedOut();
+  });
 }
 
 function timedOut(): Error {
-  return new Deno.errors.TimedOut("its file system does not answer");
+  return new Deno.errors.TimedOut("its file system does not respond");
 }

@@ -1,17 +1,19 @@
-/** Events as plain things, which is all that can be posted from one thread to another. */
-import { Message } from "../dns/message.ts";
+/** Events as plain data that one thread can post to another. */
+
 import { type Failure, type Phase, UpstreamError } from "../core/errors.ts";
-import { errorCode } from "../platform/host_error.ts";
 import type { Event } from "../core/event.ts";
 import type { Query } from "../core/resolver.ts";
+import { Message } from "../dns/message.ts";
+import { errorCode } from "../platform/host_error.ts";
 
+/** An event whose query and error are plain data. */
 export interface FlatEvent {
   readonly kind: Event["kind"];
   readonly error?: FlatError;
   readonly query?: FlatQuery;
 }
 
-type FlatQuery = Omit<Query, "message"> & { readonly octets: Uint8Array };
+type FlatQuery = Omit<Query, "message"> & { readonly bytes: Uint8Array };
 
 interface FlatError {
   readonly name: string;
@@ -19,7 +21,7 @@ interface FlatError {
   readonly stack: string;
   /** Of an error of the operating system. */
   readonly code?: string | undefined;
-  /** Those of an `UpstreamError`. */
+  /** Of an `UpstreamError`. */
   readonly facts?: {
     readonly failure: Failure;
     readonly upstream: string;
@@ -28,6 +30,7 @@ interface FlatError {
   };
 }
 
+/** Converts an event for posting. Copies the bytes of its query. */
 export function flatten(event: Event): FlatEvent {
   return {
     ...event,
@@ -36,6 +39,7 @@ export function flatten(event: Event): FlatEvent {
   } as FlatEvent;
 }
 
+/** The inverse of `flatten`. */
 export function restore(flat: FlatEvent): Event {
   return {
     ...flat,
@@ -44,13 +48,13 @@ export function restore(flat: FlatEvent): Event {
   } as Event;
 }
 
-/** The octets in a buffer of their own, for what is posted is the whole buffer. */
+/** The bytes get a buffer of their own, because posting clones the whole buffer. */
 function flattenQuery({ message, client, deadline, trace }: Query): FlatQuery {
-  return { octets: message.bytes.slice(), client, deadline, trace };
+  return { bytes: message.bytes.slice(), client, deadline, trace };
 }
 
-function restoreQuery({ octets, ...rest }: FlatQuery): Query {
-  return { message: Message.parse(octets), ...rest };
+function restoreQuery({ bytes, ...rest }: FlatQuery): Query {
+  return { message: Message.parse(bytes), ...rest };
 }
 
 function flattenError(error: unknown): FlatError {
@@ -63,7 +67,7 @@ function flattenError(error: unknown): FlatError {
 
 function restoreError({ name, message, stack, code, facts }: FlatError): Error {
   const error: Error = facts ? new UpstreamError(facts.failure, facts) : new Error();
-  error.message = message; // with its detail
+  error.message = message; // With its detail.
   error.stack = stack;
   if (!facts) error.name = name;
   if (code !== undefined) Object.assign(error, { code });

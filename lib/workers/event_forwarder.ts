@@ -1,8 +1,10 @@
+/** Sends a worker's events to the first thread. */
+
 import type { Event } from "../core/event.ts";
 import { type FlatEvent, flatten } from "./event_codec.ts";
 
-/** What the main thread tells of itself, and would say as often as there are threads; or what is only counted. */
-const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
+/** Events that the first thread reports for all threads, and events that are only counted. */
+const NOT_FORWARDED: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
   "listening",
   "skipped",
   "network changed",
@@ -11,56 +13,58 @@ const UNTOLD: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>([
   "hits",
 ]);
 
-/** Those that strangers bring about, one for each packet: only where somebody wants each of them. */
-const FREQUENT: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "rejected", "denied"]);
+/** Events that any client can cause with each packet. They are forwarded only for subscribers that need each of them. */
+const PER_PACKET: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["answered", "rejected", "denied"]);
 
-/** Others that strangers can cause at will. */
+/** Further events that any client can cause at will. */
 const DROPPABLE: ReadonlySet<Event["kind"]> = new Set<Event["kind"]>(["connection rejected", "validated"]);
 
-/** Events that may wait to be taken: a second of many queries. What a busy main thread cannot take is left out. */
-const MAX_UNTAKEN = 20_000;
+/** Bound of events that the first thread has not acknowledged: a second of many queries. Events beyond it are dropped. */
+const MAX_UNACKNOWLEDGED = 20_000;
 
-/** A worker's events on their way to the main thread: those of one turn of the event loop together. */
+/** Posts the events of one turn of the event loop together. Bounds the queue of a busy first thread. */
 export class EventForwarder {
-  /** Whether somebody wants to know of each answer. */
-  wantsEach = false;
-  /** Answers that the main thread was not told of, though it wants each. */
+  /** Whether subscribers need one event per query. */
+  perQuery = false;
+  /** Number of dropped `answered` events. */
   lost = 0;
   readonly #post: (events: FlatEvent[]) => void;
-  #gathered: FlatEvent[] = [];
-  #untaken = 0;
-  /** Upstreams that have not answered on their newest connection yet. */
-  readonly #fresh = new Set<string>();
+  #batch: FlatEvent[] = [];
+  #unacknowledged = 0;
+  /** Upstreams without an answer on their newest connection. */
+  readonly #unproven = new Set<string>();
 
   constructor(post: (events: FlatEvent[]) => void) {
     this.#post = post;
   }
 
   readonly observe = (event: Event): void => {
-    if (UNTOLD.has(event.kind)) return;
-    if (event.kind === "connection opened") this.#fresh.add(event.upstream);
-    // The first answer on a connection proves that the upstream is there; more of them would be one for each query.
-    if (event.kind === "exchanged" && !this.#fresh.delete(event.upstream)) return;
-    if (FREQUENT.has(event.kind) && !this.wantsEach) return;
-    // Each thread counts its own; the log names bogus answers only.
+    if (NOT_FORWARDED.has(event.kind)) return;
+    if (event.kind === "connection opened") this.#unproven.add(event.upstream);
+    // The first answer on a connection shows that the upstream works. Further answers would be one event per query.
+    if (event.kind === "exchanged" && !this.#unproven.delete(event.upstream)) return;
+    // Each thread counts its validations. The log needs bogus answers only.
     if (event.kind === "validated" && event.status !== "bogus") return;
-    if (this.#untaken >= MAX_UNTAKEN && (FREQUENT.has(event.kind) || DROPPABLE.has(event.kind))) {
+    const isPerPacket = PER_PACKET.has(event.kind);
+    if (isPerPacket && !this.perQuery) return;
+    const isFull = this.#unacknowledged >= MAX_UNACKNOWLEDGED;
+    if (isFull && (isPerPacket || DROPPABLE.has(event.kind))) {
       if (event.kind === "answered") this.lost++;
       return;
     }
-    this.#untaken++;
-    if (this.#gathered.length === 0) queueMicrotask(() => this.#flush());
-    this.#gathered.push(flatten(event));
+    this.#unacknowledged++;
+    if (this.#batch.length === 0) queueMicrotask(() => this.#flush());
+    this.#batch.push(flatten(event));
   };
 
-  /** Told how many events have been taken. */
-  took(events: number): void {
-    this.#untaken -= events;
+  /** Records that the first thread has handled this number of events. */
+  acknowledge(events: number): void {
+    this.#unacknowledged -= events;
   }
 
   #flush(): void {
-    const events = this.#gathered;
-    this.#gathered = [];
+    const events = this.#batch;
+    this.#batch = [];
     this.#post(events);
   }
 }

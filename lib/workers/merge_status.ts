@@ -1,14 +1,14 @@
+/** State of several threads, merged into one. */
+
 import type { Failure } from "../core/errors.ts";
 import type { UpstreamChange } from "../core/event.ts";
 import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 import type { CachedAnswer } from "../resolver/cache/inspection.ts";
 
-/** How several threads fare together. */
-
 /**
- * One for each upstream, in the order of the first thread; those of the others that it lacks behind them.
+ * One status per upstream, in the order of the first thread, then upstreams that only other threads have.
  *
- * @param stateOf what was found last: a thread that has nothing to ask of an upstream does not notice when that is gone
+ * @param stateOf the latest state that any thread found. An idle thread does not notice when an upstream goes down.
  */
 export function mergeUpstreams(
   threads: readonly (readonly UpstreamStatus[])[],
@@ -29,6 +29,7 @@ export function mergeUpstreams(
   });
 }
 
+/** Sums of all caches; undefined without a cache. */
 export function mergeCaches(threads: readonly CacheStatus[]): CacheStatus | undefined {
   if (threads.length === 0) return undefined;
   return {
@@ -39,7 +40,7 @@ export function mergeCaches(threads: readonly CacheStatus[]): CacheStatus | unde
   };
 }
 
-/** Of what several caches know of a name under the same type, that which lasts longest. */
+/** One answer per type: the one with the longest remaining lifetime. */
 export function mergeAnswers(threads: readonly (readonly CachedAnswer[])[]): CachedAnswer[] {
   return [...Map.groupBy(threads.flat(), ({ type }) => type).values()].map((same) =>
     same.reduce((best, each) => each.secondsLeft > best.secondsLeft ? each : best)
@@ -59,20 +60,21 @@ function least(values: readonly number[]): number | undefined {
 }
 
 /**
- * Each thread finds out for itself whether an upstream answers; for all of them together it is as the last one has found
- * it. A thread may not have noticed what another one tells of, so that an answer counts as well, without a change there.
+ * The state of each upstream across threads: the latest change that any thread reported. An answer in any thread also
+ * counts, because the thread that received it may not have noticed the outage, and so reports no change.
  */
 export class UpstreamStates {
   readonly #last = new Map<string, UpstreamChange>();
-  /** The reasons reported in each upstream's present outage: each of them once, also where they alternate. */
+  /** Failures reported in the current outage. Each is reported once, even if two failures alternate. */
   readonly #reasons = new Map<string, Set<Failure | undefined>>();
 
+  /** The latest state of an upstream. */
   of(upstream: string): UpstreamStatus["state"] {
     return this.#last.get(upstream)?.state ?? "untried";
   }
 
-  /** Whether this is another state than the one that was known, or has a cause that this outage did not have yet. */
-  isNews(change: UpstreamChange): boolean {
+  /** Records a change. Returns whether to report it: the state or the cause is new in this outage. */
+  record(change: UpstreamChange): boolean {
     const { upstream, state, error } = change;
     const before = this.#last.get(upstream);
     this.#last.set(upstream, change);
@@ -83,8 +85,8 @@ export class UpstreamStates {
     return !isKnown;
   }
 
-  /** Told of an answer; the change that follows from it, if one does. */
-  answered(upstream: string): UpstreamChange | undefined {
+  /** Records an answer. Returns the change if the upstream was down. */
+  recordAnswer(upstream: string): UpstreamChange | undefined {
     if (this.#last.get(upstream)?.state !== "down") return undefined;
     const change: UpstreamChange = { kind: "upstream", upstream, state: "up" };
     this.#last.set(upstream, change);
@@ -92,8 +94,8 @@ export class UpstreamStates {
     return change;
   }
 
-  /** Forgets all other upstreams. */
-  keep(labels: readonly string[]): void {
+  /** Removes all other upstreams. */
+  retain(labels: readonly string[]): void {
     for (const known of [this.#last, this.#reasons]) {
       for (const label of known.keys()) if (!labels.includes(label)) known.delete(label);
     }

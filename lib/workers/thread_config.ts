@@ -1,21 +1,23 @@
+/** The part of the configuration that one of several threads gets. */
+
 import type { Config } from "../config/config.ts";
 
-/** In octets: what --cache-size says of the least cache. */
-const LEAST_CACHE = 2 ** 20;
+/** The minimum of --cache-size. */
+const MIN_CACHE_BYTES = 2 ** 20;
 
 /**
- * What one of several threads may take: the memory of their caches together is what the configuration says. What bounds a
- * client or an upstream is not divided, for a client whose queries all come to one thread is to get what was promised.
+ * The configuration of one thread. Divides the cache memory among the threads. Limits per client and per upstream are not
+ * divided, because all queries of a client may arrive in one thread.
  *
- * @param thread its number, from 1
+ * @param thread the number of the thread, from 1
  */
 export function threadConfig(config: Config, thread: number): Config {
   const { workers, cacheSize, stateDir } = config;
   if (workers === 1) return config;
   return {
     ...config,
-    cacheSize: cacheSize === 0 ? 0 : Math.max(LEAST_CACHE, Math.floor(cacheSize / workers)),
-    // What the first has saved is of use whatever the number of threads is at the next start.
+    cacheSize: cacheSize === 0 ? 0 : Math.max(MIN_CACHE_BYTES, Math.floor(cacheSize / workers)),
+    // The first thread's file stays useful when the number of threads changes.
     stateDir: stateDir === undefined || thread === 1 ? stateDir : `${stateDir}/thread-${thread}`,
   };
 }

@@ -124,7 +124,7 @@ function watch(): void {
     function restart(thread: number): void {
       if (Atomics.load(beats, threads) === 0 && argv) {
         const seconds = Math.round(limit * period / 1000);
-        Deno.env.set(variable, `the event loop of thread ${thread} stood still for ${seconds} s`);
+        Deno.env.set(variable, `the event loop of thread ${thread} was blocked for ${seconds} s`);
         symbols!.execv(program, argv.pointers); // and so it does not return
       }
       symbols!._exit(1);

@@ -1,102 +1,104 @@
-import { prepareStackTraces } from "../platform/uncaught.ts";
-import type { Call, CallName, Calls, WorkerInit, WorkerMessage, WorkerStatus } from "./rpc.ts";
-import type { ListenAddress } from "../frontend/listeners.ts";
-import { type Library, openLibrary } from "../platform/libc.ts";
-import { Proxy, type ProxyInputs } from "../proxy.ts";
-import type { FlushSelection } from "../resolver/cache/inspection.ts";
+/** The worker side of a thread: runs one proxy and executes the calls of the first thread. */
+
+import { Serial } from "../async/serial.ts";
 import type { Event } from "../core/event.ts";
+import type { ListenAddress } from "../frontend/listeners.ts";
 import { Counters } from "../observe/counters.ts";
 import { Histogram } from "../observe/histogram.ts";
 import { RuntimeMetrics } from "../observe/runtime_metrics.ts";
+import { type Library, openLibrary } from "../platform/libc.ts";
+import { prepareStackTraces } from "../platform/uncaught.ts";
+import { Proxy, type ProxyInputs } from "../proxy.ts";
+import type { FlushSelection } from "../resolver/cache/inspection.ts";
 import { EventForwarder } from "./event_forwarder.ts";
+import type { Call, CallName, Calls, WorkerInit, WorkerMessage, WorkerStatus } from "./rpc.ts";
 import { AtomicSharedCount } from "./shared_count.ts";
 import { Heartbeat } from "./watchdog.ts";
 
-/** How long a proxy that has failed waits before it begins anew, in ms: at first, and at most. */
-const FIRST_PAUSE = 100;
-const LONGEST_PAUSE = 30_000;
-/** After so many ms without another one, a failure is forgotten. */
-const STEADY = 60_000;
+/** Pause before a failed proxy restarts. It doubles with each failure up to the maximum. */
+const MIN_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 30_000;
+/** After this time without a failure, the pause is the minimum again. */
+const STEADY_MS = 60_000;
 
-type Answers = {
+type Handlers = {
   readonly [N in CallName]: (argument: never) => ReturnType<Calls[N]> | Promise<ReturnType<Calls[N]>>;
 };
 
 /**
- * The proxy of a worker, which does what the main thread says. An exception that nobody has caught ends the proxy and not
- * the thread: another one begins in its place, in the same thread, since a new thread could not have the C library any
- * more: the right to it is the whole process's, and was given up at the start.
+ * The proxy of a worker. After an uncaught exception, a new proxy starts in the same thread. A new thread could not load the
+ * C library, because the permission belongs to the process and is revoked after the start.
  */
 class WorkerProxy {
-  readonly #say: (word: WorkerMessage) => void;
-  readonly #relay: EventForwarder;
+  readonly #post: (message: WorkerMessage) => void;
+  readonly #events: EventForwarder;
   readonly #counters = new Counters();
   #runtime: RuntimeMetrics | undefined;
   #heartbeat: Heartbeat | undefined;
   #thread = 0;
   #inputs: ProxyInputs | undefined;
   #library: Library | undefined;
-  #census: AtomicSharedCount | undefined;
+  #clients: AtomicSharedCount | undefined;
   #proxy: Proxy | undefined;
-  /** Begins, changes: one after the other. */
-  #changes: Promise<void> = Promise.resolve();
-  #pause = FIRST_PAUSE;
+  /** Starts and changes of the proxy. */
+  readonly #serial = new Serial();
+  #pauseMs = MIN_PAUSE_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  readonly #answers: Answers = {
-    begin: (beginning: WorkerInit) => this.#inTurn(() => this.#begin(beginning)),
-    configure: (inputs: ProxyInputs) => this.#inTurn(() => this.#configure(inputs)),
-    listen: (addresses: readonly ListenAddress[]) => this.#inTurn(() => this.#listen(addresses)),
-    look: () => this.#look(),
+  readonly #handlers: Handlers = {
+    start: (init: WorkerInit) => this.#serial.run(() => this.#start(init)),
+    reconfigure: (inputs: ProxyInputs) => this.#serial.run(() => this.#reconfigure(inputs)),
+    listen: (addresses: readonly ListenAddress[]) => this.#serial.run(() => this.#listen(addresses)),
+    stats: () => this.#stats(),
     inspect: (name: string) => this.#proxy?.cacheControl?.inspect(name) ?? [],
-    flush: (what: FlushSelection) => this.#proxy?.cacheControl?.flush(what) ?? 0,
-    tellEach: (wantsEach: boolean) => void (this.#relay.wantsEach = wantsEach),
-    took: (events: number) => this.#relay.took(events),
-    stop: (limit: number) => this.#stop(limit),
+    flush: (selection: FlushSelection) => this.#proxy?.cacheControl?.flush(selection) ?? 0,
+    setPerQueryEvents: (perQuery: boolean) => void (this.#events.perQuery = perQuery),
+    acknowledge: (events: number) => this.#events.acknowledge(events),
+    stop: (limitMs: number) => this.#stop(limitMs),
   };
 
-  constructor(say: (word: WorkerMessage) => void) {
-    this.#say = say;
-    this.#relay = new EventForwarder((events) => say({ kind: "events", events }));
+  constructor(post: (message: WorkerMessage) => void) {
+    this.#post = post;
+    this.#events = new EventForwarder((events) => post({ kind: "events", events }));
   }
 
-  /** Does what it is told, and says what has come of it. */
-  async take({ id, name, argument }: Call): Promise<void> {
+  /** Executes a call and posts its result. */
+  async handle({ id, name, argument }: Call): Promise<void> {
     try {
-      const value = await this.#answers[name](argument as never);
-      if (id !== undefined) this.#say({ kind: "result", id, value });
+      const value = await this.#handlers[name](argument as never);
+      if (id !== undefined) this.#post({ kind: "result", id, value });
     } catch (error) {
       if (id === undefined) throw error;
-      this.#say({ kind: "refusal", id, reason: error instanceof Error ? error.message : String(error) });
+      this.#post({ kind: "failure", id, reason: error instanceof Error ? error.message : String(error) });
     }
   }
 
-  /** Told of an exception that nobody has caught. */
+  /** Replaces the proxy after an uncaught exception. */
   fail(error: unknown): void {
     this.#observe({ kind: "internal error", error });
-    if (!this.#proxy) return; // it is about to begin anew, or has never begun
-    this.#end();
-    this.#later("of an exception that nobody has caught");
+    if (!this.#proxy) return; // A restart is pending, or the proxy has never started.
+    this.#close();
+    this.#restartLater("uncaught exception");
   }
 
-  /** Counts only where somebody may ask for it. */
+  /** Counts only if an admin server shows the counters. */
   readonly #observe = (event: Event): void => {
     if (this.#runtime) this.#counters.observe(event);
-    this.#relay.observe(event);
+    this.#events.observe(event);
   };
 
-  #begin({ inputs, thread, wantsEach, clients, beats }: WorkerInit): void {
+  #start({ inputs, thread, perQuery, clients, beats }: WorkerInit): void {
     if (inputs.config.admin) this.#runtime = new RuntimeMetrics(() => performance.now());
     this.#thread = thread;
     this.#heartbeat = beats && new Heartbeat(beats, thread);
-    this.#census = new AtomicSharedCount(clients, thread);
+    this.#clients = new AtomicSharedCount(clients, thread);
     this.#inputs = inputs;
-    this.#relay.wantsEach = wantsEach;
+    this.#events.perQuery = perQuery;
     this.#library = openLibrary(inputs.config.udpBatch);
     this.#open();
   }
 
-  async #configure(inputs: ProxyInputs): Promise<void> {
+  async #reconfigure(inputs: ProxyInputs): Promise<void> {
     this.#inputs = inputs;
     await this.#proxy?.reconfigure(inputs);
   }
@@ -107,21 +109,21 @@ class WorkerProxy {
     this.#proxy?.listen(listen);
   }
 
-  #look(): WorkerStatus {
+  #stats(): WorkerStatus {
     return {
       counts: this.#counters.counts,
       heapOctets: this.#runtime?.heapOctets ?? 0,
       lag: this.#runtime?.lag ?? new Histogram(),
-      lost: this.#relay.lost,
+      lost: this.#events.lost,
       upstreams: this.#proxy?.upstreams ?? [],
       cache: this.#proxy?.cache,
     };
   }
 
-  async #stop(limit: number): Promise<void> {
+  async #stop(limitMs: number): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#proxy?.stop(limit);
-    this.#end();
+    await this.#proxy?.stop(limitMs);
+    this.#close();
     this.#runtime?.[Symbol.dispose]();
     this.#heartbeat?.[Symbol.dispose]();
   }
@@ -130,15 +132,15 @@ class WorkerProxy {
     this.#proxy = new Proxy({
       ...this.#inputs!,
       observe: this.#observe,
-      needsPerQueryEvents: () => this.#relay.wantsEach,
+      needsPerQueryEvents: () => this.#events.perQuery,
       sharing: "further",
-      sharedCount: this.#census!,
+      sharedCount: this.#clients!,
       library: this.#library,
     });
-    this.#timer = setTimeout(() => this.#pause = FIRST_PAUSE, STEADY);
+    this.#timer = setTimeout(() => this.#pauseMs = MIN_PAUSE_MS, STEADY_MS);
   }
 
-  #end(): void {
+  #close(): void {
     const proxy = this.#proxy;
     this.#proxy = undefined;
     clearTimeout(this.#timer);
@@ -149,28 +151,22 @@ class WorkerProxy {
     }
   }
 
-  /** Begins anew after a pause, which grows while that is in vain. */
-  #later(reason: string): void {
-    this.#relay.observe({ kind: "thread", thread: this.#thread, state: "down", reason });
+  /** Opens a new proxy after a pause, and again after a longer one if that fails. */
+  #restartLater(reason: string): void {
+    this.#events.observe({ kind: "thread", thread: this.#thread, state: "down", reason });
     this.#timer = setTimeout(() => {
-      void this.#inTurn(() => this.#open()).then(
-        () => this.#relay.observe({ kind: "thread", thread: this.#thread, state: "up" }),
-        (error) => this.#later((error as Error).message),
+      void this.#serial.run(() => this.#open()).then(
+        () => this.#events.observe({ kind: "thread", thread: this.#thread, state: "up" }),
+        (error) => this.#restartLater((error as Error).message),
       );
-    }, this.#pause);
-    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
-  }
-
-  #inTurn(change: () => void | Promise<void>): Promise<void> {
-    const changed = this.#changes.then(change);
-    this.#changes = changed.catch(() => {});
-    return changed;
+    }, this.#pauseMs);
+    this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_PAUSE_MS);
   }
 }
 
-/** As much of a worker's global scope as is used; the compiler knows that of the main thread. */
+/** The used part of a worker's global scope. The compiler has the types of the main thread only. */
 interface Scope {
-  postMessage(word: WorkerMessage): void;
+  postMessage(message: WorkerMessage): void;
   addEventListener(kind: "message", listener: (event: MessageEvent<Call>) => void): void;
   addEventListener(kind: "error", listener: (event: ErrorEvent) => void): void;
   addEventListener(kind: "unhandledrejection", listener: (event: PromiseRejectionEvent) => void): void;
@@ -181,18 +177,18 @@ export function isWorker(): boolean {
   return "WorkerGlobalScope" in globalThis;
 }
 
-/** Makes this thread, a worker, one that answers queries as the main thread says. */
+/** Makes this worker execute the calls of the first thread. */
 export function runWorker(): void {
   prepareStackTraces();
   const scope = globalThis as unknown as Scope;
-  const served = new WorkerProxy((word) => scope.postMessage(word));
-  scope.addEventListener("message", ({ data }) => void served.take(data));
+  const proxy = new WorkerProxy((message) => scope.postMessage(message));
+  scope.addEventListener("message", ({ data }) => void proxy.handle(data));
   scope.addEventListener("error", (event) => {
-    event.preventDefault(); // or else it would be the end of the thread
-    served.fail(event.error);
+    event.preventDefault(); // Without this, the thread would end.
+    proxy.fail(event.error);
   });
   scope.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    served.fail(event.reason);
+    proxy.fail(event.reason);
   });
 }

@@ -1,67 +1,73 @@
+/**
+ * The proxy on several threads. This folder runs one proxy per thread and passes messages between the threads. It may import
+ * proxy.ts and everything below it. It knows nothing of DNS messages.
+ */
+
 import type { CacheControl } from "../admin/cache_api.ts";
-import { withinDescriptors } from "../platform/descriptors.ts";
-import type { ListenAddress } from "../frontend/listeners.ts";
+import { settlesWithin } from "../async/deadline.ts";
 import type { Event, Observe } from "../core/event.ts";
 import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
+import type { ListenAddress } from "../frontend/listeners.ts";
 import type { ThreadStatus } from "../observe/thread_status.ts";
+import { withinDescriptors } from "../platform/descriptors.ts";
 import { Proxy, type ProxyInputs } from "../proxy.ts";
-import type { CallName, Calls, WorkerStatus } from "./rpc.ts";
 import { restore } from "./event_codec.ts";
-import { threadConfig } from "./thread_config.ts";
-import { AtomicSharedCount, type SharedCounts, sharedCounts } from "./shared_count.ts";
 import { mergeAnswers, mergeCaches, mergeUpstreams, UpstreamStates } from "./merge_status.ts";
+import type { CallName, Calls, WorkerStatus } from "./rpc.ts";
+import { AtomicSharedCount, type SharedCounts, sharedCounts } from "./shared_count.ts";
+import { threadConfig } from "./thread_config.ts";
 import { WorkerHandle } from "./worker_handle.ts";
 
 export interface WorkerPoolOptions extends ProxyInputs {
   readonly observe: Observe;
-  /** Told of what happens in workers, but for what is only counted: `look` tells that. */
+  /** Receives the events of workers. Workers count these events themselves (`refreshStats`). */
   readonly relay: Observe;
-  /** Whether `observe` and `relay` want to know of each answer. */
-  readonly wantsEach: () => boolean;
-  /** The module that the workers run, as a URL: it has to call `serveAsWorker`. */
+  /** Whether `observe` and `relay` need one event per query. */
+  readonly needsPerQueryEvents: () => boolean;
+  /** URL of the module that the workers run. It must call `runWorker`. */
   readonly module: string;
-  /** Of the watchdog, if there is one. */
+  /** Heartbeats of the watchdog, if there is one. */
   readonly beats?: SharedCounts | undefined;
-  /** How many file descriptors the process may have; no limit unless known. */
+  /** Limit of file descriptors of the process, if known. */
   readonly descriptors?: number | undefined;
 }
 
-/** How much later than they are told to, in ms, workers may stop. */
-const GRACE = 200;
-/** How long others wait for the figures of a worker, in ms; if it takes longer, its last ones have to do. */
-const LOOK = 500;
+/** Time that workers get beyond the limit of a stop. */
+const STOP_GRACE_MS = 200;
+/** Time to wait for the state of a worker. After that, its previous state counts. */
+const STATS_TIMEOUT_MS = 500;
 
 /**
- * The proxy, on as many threads as `--workers` says: one here, and each of the others in a worker that listens on the same
- * ports. It listens as soon as it is made; the workers come in when they are ready.
+ * One proxy in this thread, and one in each of `--workers` minus 1 workers on the same ports. This thread listens at once,
+ * the workers when they are ready.
  */
 export class WorkerPool implements Disposable {
-  /** Resolves when each worker listens, or has told of why it cannot. */
+  /** Resolves when each worker listens, or has reported why it cannot. */
   readonly started: Promise<void>;
   readonly #options: WorkerPoolOptions;
   readonly #proxy: Proxy;
   readonly #workers: readonly WorkerHandle[];
-  /** How the workers fared when they were last asked. */
-  readonly #known = new Map<WorkerHandle, WorkerStatus>();
+  /** Latest state of each worker. */
+  readonly #stats = new Map<WorkerHandle, WorkerStatus>();
   readonly #states = new UpstreamStates();
   readonly #clients: SharedCounts;
 
-  /** Throws what a `Proxy` throws. */
+  /** Throws the errors of the `Proxy` constructor. */
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    const { config, wantsEach } = options;
+    const { config, needsPerQueryEvents } = options;
     this.#clients = sharedCounts(config.workers);
     this.#proxy = new Proxy({
       ...this.#inputs(options, 1),
-      observe: config.workers > 1 ? (event) => this.#tell(event, 1) : options.observe,
-      needsPerQueryEvents: wantsEach,
+      observe: config.workers > 1 ? (event) => this.#report(event, 1) : options.observe,
+      needsPerQueryEvents,
       ...(config.workers > 1
         ? { sharing: "first", sharedCount: new AtomicSharedCount(this.#clients, 1) }
         : {}),
-      onMove: () => void this.#eachCall("listen", this.#listen),
+      onMove: () => void this.#callEach("listen", this.#listen),
     });
-    this.#workers = Array.from({ length: config.workers - 1 }, (_, i) => this.#start(i + 2));
-    this.started = this.#begin();
+    this.#workers = Array.from({ length: config.workers - 1 }, (_, i) => this.#startWorker(i + 2));
+    this.started = this.#startProxies();
   }
 
   /** Whether there are no workers. */
@@ -69,26 +75,26 @@ export class WorkerPool implements Disposable {
     return this.#workers.length === 0;
   }
 
-  /** Whether datagrams are handed over many at a time, and so threads share what comes by UDP. */
+  /** Whether UDP uses batches, which threads need to share a port. */
   get hasBatches(): boolean {
     return this.#proxy.hasBatches;
   }
 
-  /** Where it listens, over UDP and TCP alike. */
+  /** Addresses that listen, over both UDP and TCP. */
   get addresses(): Deno.NetAddr[] {
     return this.#proxy.addresses;
   }
 
-  /** Those of workers as of the last `look`. */
+  /** Upstreams of all threads; of workers as of the last `refreshStats`. */
   get upstreams(): UpstreamStatus[] {
     if (this.isAlone) return this.#proxy.upstreams;
-    const all = [this.#proxy.upstreams, ...this.#lastLook.map(({ upstreams }) => upstreams)];
+    const all = [this.#proxy.upstreams, ...this.#latestStats.map(({ upstreams }) => upstreams)];
     return mergeUpstreams(all, (label) => this.#states.of(label));
   }
 
-  /** Undefined where there is no cache; those of workers as of the last `look`. */
+  /** Caches of all threads; of workers as of the last `refreshStats`. Undefined without a cache. */
   get cache(): CacheStatus | undefined {
-    return mergeCaches([this.#proxy, ...this.#lastLook].flatMap(({ cache }) => cache ?? []));
+    return mergeCaches([this.#proxy, ...this.#latestStats].flatMap(({ cache }) => cache ?? []));
   }
 
   get cacheControl(): CacheControl | undefined {
@@ -97,48 +103,43 @@ export class WorkerPool implements Disposable {
     return {
       inspect: async (name) => {
         const found = await own.inspect(name);
-        return mergeAnswers([found, ...await this.#eachCall("inspect", name)]);
+        return mergeAnswers([found, ...await this.#callEach("inspect", name)]);
       },
-      flush: async (what) => {
-        const count = await own.flush(what);
-        return (await this.#eachCall("flush", what)).reduce((sum, each) => sum + each, count);
+      flush: async (selection) => {
+        const count = await own.flush(selection);
+        return (await this.#callEach("flush", selection)).reduce((sum, each) => sum + each, count);
       },
     };
   }
 
-  /** How the workers fare, now or, where one is too busy to say it, as of late. */
+  /** Fetches the state of all workers. A worker that is too busy keeps its previous state. */
   async refreshStats(): Promise<readonly ThreadStatus[]> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LOOK);
-    const looks = this.#each(async (worker) => void this.#known.set(worker, await worker.call("look")));
-    await Promise.race([looks, late]);
-    clearTimeout(timer);
-    return this.#lastLook;
+    const refreshed = this.#each(async (worker) => void this.#stats.set(worker, await worker.call("stats")));
+    await settlesWithin(refreshed, STATS_TIMEOUT_MS);
+    return this.#latestStats;
   }
 
-  /** To be called when `wantsEach` may have changed. */
+  /** Sends the current `needsPerQueryEvents` to all workers. */
   updatePerQueryEvents(): void {
-    void this.#eachCall("tellEach", this.#options.wantsEach());
+    void this.#callEach("setPerQueryEvents", this.#options.needsPerQueryEvents());
   }
 
-  /** As `Proxy` does it; a worker that cannot says so in an event. `workers` has to stay as it is, too. */
+  /** See `Proxy.reconfigure`. A worker that fails reports an event. `workers` must not change. */
   async reconfigure(inputs: ProxyInputs): Promise<void> {
     await this.#proxy.reconfigure(this.#inputs(inputs, 1));
-    this.#states.keep(this.#proxy.upstreams.map(({ label }) => label));
-    await this.#each((worker, thread) => worker.call("configure", this.#inputs(inputs, thread)));
+    this.#states.retain(this.#proxy.upstreams.map(({ label }) => label));
+    await this.#each((worker, thread) => worker.call("reconfigure", this.#inputs(inputs, thread)));
   }
 
-  /** Whether an upstream answers a query of our own. */
+  /** Sends an internal query. Resolves with whether an upstream answered it. */
   probe(): Promise<boolean> {
     return this.#proxy.probe();
   }
 
-  /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */
-  async stop(limit: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, limit + GRACE);
-    await Promise.all([this.#proxy.stop(limit), Promise.race([this.#eachCall("stop", limit), late])]);
-    clearTimeout(timer);
+  /** Accepts no more queries, answers those under way, then closes; at the latest after `limitMs`. */
+  async stop(limitMs: number): Promise<void> {
+    const workersStopped = settlesWithin(this.#callEach("stop", limitMs), limitMs + STOP_GRACE_MS);
+    await Promise.all([this.#proxy.stop(limitMs), workersStopped]);
     this[Symbol.dispose]();
   }
 
@@ -146,57 +147,58 @@ export class WorkerPool implements Disposable {
     this.#proxy[Symbol.dispose]();
     this.#workers.forEach((worker, i) => {
       worker[Symbol.dispose]();
-      this.#watchNoMore(i + 2);
+      this.#stopHeartbeat(i + 2);
     });
   }
 
-  /** A thread that has ended has not come to a standstill. */
-  #watchNoMore(thread: number): void {
+  /** The watchdog ignores a thread without a heartbeat. */
+  #stopHeartbeat(thread: number): void {
     const { beats } = this.#options;
     if (beats) Atomics.store(beats, thread - 1, 0);
   }
 
-  #start(thread: number): WorkerHandle {
+  #startWorker(thread: number): WorkerHandle {
     return new WorkerHandle({
       module: this.#options.module,
       name: `thread ${thread}`,
-      onEvents: (events) => events.forEach((event) => this.#tell(restore(event), thread)),
+      onEvents: (events) => events.forEach((event) => this.#report(restore(event), thread)),
       onEnd: (reason) => {
-        this.#watchNoMore(thread);
-        this.#tell({ kind: "thread", thread, state: "down", reason }, thread);
+        this.#stopHeartbeat(thread);
+        this.#report({ kind: "thread", thread, state: "down", reason }, thread);
       },
     });
   }
 
-  async #begin(): Promise<void> {
-    const wantsEach = this.#options.wantsEach();
+  async #startProxies(): Promise<void> {
+    const perQuery = this.#options.needsPerQueryEvents();
     await this.#each((worker, thread) =>
-      worker.call("begin", {
+      worker.call("start", {
         inputs: this.#inputs(this.#options, thread),
         thread,
-        wantsEach,
+        perQuery,
         clients: this.#clients,
         beats: this.#options.beats,
       })
     );
   }
 
-  #tell(event: Event, thread: number): void {
+  /** Passes an event on. Changes of upstreams are reported once for all threads. */
+  #report(event: Event, thread: number): void {
     const { observe, relay } = this.#options;
-    if (event.kind === "upstream" && !this.#states.isNews(event)) return;
+    if (event.kind === "upstream" && !this.#states.record(event)) return;
     if (event.kind === "exchanged") {
-      const change = this.#states.answered(event.upstream);
+      const change = this.#states.recordAnswer(event.upstream);
       if (change) relay(change);
     }
     if (thread === 1) observe(event);
     else relay(event);
   }
 
-  get #lastLook(): WorkerStatus[] {
-    return [...this.#known.values()];
+  get #latestStats(): WorkerStatus[] {
+    return [...this.#stats.values()];
   }
 
-  /** What a thread is made of: the workers listen where the first one does. */
+  /** Inputs of one thread's proxy. Workers listen on the addresses of the first thread. */
   #inputs({ config, caCerts }: ProxyInputs, thread: number): ProxyInputs {
     const share = threadConfig(withinDescriptors(config, this.#options.descriptors), thread);
     if (thread === 1) return { config: share, caCerts };
@@ -208,8 +210,8 @@ export class WorkerPool implements Disposable {
     return this.addresses.map(({ hostname, port }) => ({ hostname, port, required: false }));
   }
 
-  /** What the workers answer, but for those that have no answer. */
-  async #eachCall<N extends CallName>(
+  /** Calls each worker. Resolves with the results of those that succeeded. */
+  async #callEach<N extends CallName>(
     name: N,
     ...argument: Parameters<Calls[N]>
   ): Promise<ReturnType<Calls[N]>[]> {
@@ -218,14 +220,15 @@ export class WorkerPool implements Disposable {
     return results;
   }
 
-  /** Does something with each worker that is there; resolves when it is done, or has been told of as trouble. */
-  async #each(what: (worker: WorkerHandle, thread: number) => Promise<unknown>): Promise<void> {
+  /** Applies a task to each running worker. Reports a failure as an event. Never rejects. */
+  async #each(task: (worker: WorkerHandle, thread: number) => Promise<unknown>): Promise<void> {
     await Promise.all(this.#workers.map(async (worker, i) => {
+      const thread = i + 2;
       try {
-        if (!worker.hasEnded) await what(worker, i + 2);
+        if (!worker.hasEnded) await task(worker, thread);
       } catch (error) {
         const { message: reason } = error as Error;
-        if (!worker.hasEnded) this.#tell({ kind: "thread", thread: i + 2, state: "down", reason }, i + 2);
+        if (!worker.hasEnded) this.#report({ kind: "thread", thread, state: "down", reason }, thread);
       }
     }));
   }

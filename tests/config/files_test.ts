@@ -150,7 +150,7 @@ Deno.test("of a file that hangs one operation is under way, and other files go o
   const first = withinDeadline("/mnt/hung", hanging, { discard: (text) => late.push(text) });
   const outcome = first.catch((error: Error) => error.message);
   await time.pass(5000);
-  assertEquals(await outcome, "its file system does not answer");
+  assertEquals(await outcome, "its file system does not respond");
   await assertRejects(() => withinDeadline("/mnt/hung", hanging), Deno.errors.TimedOut);
   assertEquals(started, 1);
   assertEquals(await withinDeadline("/etc/well", () => Promise.resolve("well")), "well");

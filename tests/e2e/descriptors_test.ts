@@ -21,7 +21,7 @@ for (const limit of [96, 256, 1024]) {
     });
     assertMatch(
       proxy.child.log,
-      new RegExp(`no more than \\d+ TCP clients .* the limit of ${limit} file descriptors`),
+      new RegExp(`at most \\d+ TCP clients .* the limit of ${limit} file descriptors`),
     );
     {
       using _idle = await crowd(proxy.address, limit + 100);

@@ -53,13 +53,15 @@ class Configured implements AsyncDisposable {
     return { hostname: "127.0.0.1", port: this.proxy.port };
   }
 
-  /** Its log lines about reloads, without the times. */
+  /** Log lines about reloads, without times. */
   get told(): string[] {
-    const lines = this.child.log.split("\n").filter((line) => /reloaded|restart/.test(line));
+    const lines = this.child.log.split("\n").filter((line) =>
+      /reloaded on|reload failed|restart to apply/.test(line)
+    );
     return lines.map((line) => line.replace(/^\S+Z /, "").replaceAll(this.#directory, ""));
   }
 
-  /** Replaces the file, if another one is given, and waits for the program's log line about the reload. */
+  /** Replaces the file with the text, if given, reloads, and waits for the log line. */
   async reload(text?: string): Promise<void> {
     if (text !== undefined) await Deno.writeTextFile(join(this.#directory, "dot-proxy.toml"), text);
     const before = this.told.length;
@@ -74,7 +76,7 @@ class Configured implements AsyncDisposable {
   }
 }
 
-/** An upstream address without a listener, which no other test uses. */
+/** An upstream that nobody listens on, on an address that no other test uses. */
 const AWAY = "127.0.53.20:1";
 
 for (const mode of ["udp", "tcp"] as const) {
@@ -119,7 +121,7 @@ for (const mode of ["udp", "tcp"] as const) {
       assert(samples > SECONDS);
       assert(most >= 1 && ports.size <= THREADS, `${most} connections at one time, ${ports.size} in all`);
     });
-    const reloaded = configured.told.filter((line) => line.startsWith("info reloaded on SIGHUP: another "));
+    const reloaded = configured.told.filter((line) => line.startsWith("info reloaded on SIGHUP: changed "));
     assertEquals(reloaded.length, RELOADS, configured.told.join("\n"));
   });
 }
@@ -163,7 +165,7 @@ Deno.test("a file that is wrong is refused as a whole with one clear line, and w
   for (const [i, [text, complaint]] of wrong.entries()) {
     await configured.reload(text);
     assertEquals(configured.told.length, i + 1);
-    assertMatch(configured.told.at(-1)!, /^error not reloaded, what was in force stays in force: /);
+    assertMatch(configured.told.at(-1)!, /^error reload failed, keeping the current configuration: /);
     assert(configured.told.at(-1)!.includes(complaint), configured.told.at(-1));
     assertEquals(read(await askUdp(configured.address, query(`name${i}.example`))).rcode, 0);
   }
@@ -181,10 +183,10 @@ Deno.test("a reload says what has changed, and what only a restart changes", asy
   await configured.reload(`${dot.text}[[upstream]]`);
   await configured.reload();
   assertEquals(configured.told.map((line) => line.replace(/: .*TOML.*/, ": not TOML")), [
-    "info reloaded on SIGHUP: the same options",
-    "info reloaded on SIGHUP: another log-level",
-    "warning only a restart changes admin, query-log",
-    ...Array(2).fill("error not reloaded, what was in force stays in force: not TOML"),
+    "info reloaded on SIGHUP: no option changed",
+    "info reloaded on SIGHUP: changed log-level",
+    "warning restart to apply the change of admin, query-log",
+    ...Array(2).fill("error reload failed, keeping the current configuration: not TOML"),
   ]);
 });
 
@@ -197,10 +199,15 @@ Deno.test("a configuration that is emptied or cut off never means another upstre
     await configured.reload(text);
     assertEquals(read(await askUdp(configured.address, query(`n${text.length}.example`))).rcode, 0);
   }
-  assertEquals(configured.told.map((line) => line.replace(/.*force: (.*:1: )?/, "").replace(/[,;] .*/, "")), [
-    "it is empty",
-    ...Array(2).fill("no upstream is chosen any more"),
-  ]);
+  assertEquals(
+    configured.told.map((line) =>
+      line.replace(/.*current configuration: (.*:1: )?/, "").replace(/[,;] .*/, "")
+    ),
+    [
+      "it is empty",
+      ...Array(2).fill("the configuration no longer names an upstream"),
+    ],
+  );
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   assertMatch(metrics, /dot_proxy_reloads_total\{result="failure"\} 3/);
 });
@@ -217,7 +224,7 @@ Deno.test("another certificate to trust comes into force when its file changes",
   await configured.child.says(/holds no PEM certificate/);
   assertEquals(configured.told.length, 2);
   await Deno.writeTextFile(dot.ca, dot.authority.pem);
-  await configured.child.says(/info reloaded on a change of a certificate's file: the same options/);
+  await configured.child.says(/info reloaded on a changed certificate file: no option changed/);
   assertEquals(read(await askUdp(configured.address, query("b.example"))).rcode, 0);
 });
 

@@ -1,24 +1,24 @@
 import { assertEquals } from "../support/assert.ts";
 
-const DEFECTS = new URL("../../lib/platform/uncaught.ts", import.meta.url).href;
+const MODULE = new URL("../../lib/platform/uncaught.ts", import.meta.url).href;
 const PROGRAM = `
-  import { surviveUncaughtErrors } from "${DEFECTS}";
+  import { surviveUncaughtErrors } from "${MODULE}";
   surviveUncaughtErrors(({ kind, error }) => console.log(kind, error.message));
   void Promise.reject(new Error("rejected"));
   setTimeout(() => { throw new Error("thrown"); });
-  setTimeout(() => console.log("goes on"), 50);
+  setTimeout(() => console.log("still running"), 50);
 `;
 
-Deno.test("an exception that nobody has caught is told, and the process goes on", async () => {
+Deno.test("surviveUncaughtErrors reports an uncaught exception, and the process continues", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", PROGRAM] }).output();
-  const said = new TextDecoder().decode(stdout).trim().split("\n");
-  assertEquals([code, ...said], [0, "internal error rejected", "internal error thrown", "goes on"]);
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assertEquals([code, ...lines], [0, "internal error rejected", "internal error thrown", "still running"]);
 });
 
 /** Uses up all descriptors, then fails in a timer and in a promise. */
 const WITHOUT_DESCRIPTORS = `
-  import { surviveUncaughtErrors } from "${DEFECTS}";
-  Deno.addSignalListener("SIGTERM", () => {}); // as the program does: Deno needs a descriptor for the first one
+  import { surviveUncaughtErrors } from "${MODULE}";
+  Deno.addSignalListener("SIGTERM", () => {}); // As the program does: Deno needs a descriptor for the first listener.
   surviveUncaughtErrors(({ error }) => console.log(error.message));
   const files = [];
   try {
@@ -28,15 +28,15 @@ const WITHOUT_DESCRIPTORS = `
   }
   setTimeout(() => { throw new Error("thrown"); });
   setTimeout(() => void Promise.reject(new Error("rejected")), 10);
-  setTimeout(() => { console.log("goes on"); Deno.exit(); }, 50);
+  setTimeout(() => { console.log("still running"); Deno.exit(); }, 50);
 `;
 
-Deno.test("an exception without a free descriptor is no end of the process either", async () => {
+Deno.test("surviveUncaughtErrors keeps the process running when no file descriptor is free", async () => {
   const script = `ulimit -n 64; exec "$0" eval "$1"`;
   const { code, stdout } = await new Deno.Command("sh", {
     args: ["-c", script, Deno.execPath(), WITHOUT_DESCRIPTORS],
     env: { NO_COLOR: "1" },
   }).output();
   const lines = new TextDecoder().decode(stdout).trim().split("\n");
-  assertEquals([code, ...lines], [0, "EMFILE", "thrown", "rejected", "goes on"]);
+  assertEquals([code, ...lines], [0, "EMFILE", "thrown", "rejected", "still running"]);
 });

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "../support/assert.ts";
 import { query } from "../support/packets/packets.ts";
 
 /** Events that may wait to be taken. */
-const MAX_UNTAKEN = 20_000;
+const MAX_UNACKNOWLEDGED = 20_000;
 
 const CLIENT = { transport: "udp", address: "192.0.2.1", port: 53 } as const;
 const DENIED: Event = { kind: "denied", client: CLIENT, reason: "not allowed", answered: true };
@@ -31,7 +31,7 @@ function relay(wantsEach: boolean) {
   const made = new EventForwarder((events) =>
     arrived.push(...structuredClone<FlatEvent[]>(events).map(restore))
   );
-  made.wantsEach = wantsEach;
+  made.perQuery = wantsEach;
   return { made, arrived };
 }
 
@@ -59,12 +59,12 @@ Deno.test("what strangers bring about for each packet is told only where somebod
 
 Deno.test("what a busy thread has not taken is bounded, and only answers count as lost to the query log", async () => {
   const { made, arrived } = relay(true);
-  for (let i = 0; i < MAX_UNTAKEN; i++) made.observe(REFUSED);
+  for (let i = 0; i < MAX_UNACKNOWLEDGED; i++) made.observe(REFUSED);
   for (const event of [answered(), DENIED, REFUSED, answered()]) made.observe(event);
   made.observe({ kind: "upstream", upstream: "192.0.2.53:853", state: "up" });
   await Promise.resolve();
-  assertEquals([arrived.length, arrived.at(-1)?.kind, made.lost], [MAX_UNTAKEN + 1, "upstream", 2]);
-  made.took(arrived.length);
+  assertEquals([arrived.length, arrived.at(-1)?.kind, made.lost], [MAX_UNACKNOWLEDGED + 1, "upstream", 2]);
+  made.acknowledge(arrived.length);
   made.observe(answered());
   await Promise.resolve();
   assertEquals([arrived.at(-1)?.kind, made.lost], ["answered", 2]);

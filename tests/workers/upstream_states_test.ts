@@ -7,7 +7,7 @@ function areNews(...changes: ("up" | Failure)[]): boolean[] {
   const states = new UpstreamStates();
   const facts = { upstream: "server", phase: "connect" } as const;
   return changes.map((change) =>
-    states.isNews({
+    states.record({
       kind: "upstream",
       upstream: "server",
       ...change === "up"
@@ -42,9 +42,9 @@ Deno.test("reasons that alternate between threads are reported once in an outage
 Deno.test("an answer that one thread has had is the news that another one's recovery would be", () => {
   const states = new UpstreamStates();
   const error = new UpstreamError("refused", { upstream: "server", phase: "connect" });
-  states.isNews({ kind: "upstream", upstream: "server", state: "down", error });
-  assertEquals(states.answered("server")?.state, "up");
-  assertEquals([states.isNews({ kind: "upstream", upstream: "server", state: "up" }), states.of("server")], [
+  states.record({ kind: "upstream", upstream: "server", state: "down", error });
+  assertEquals(states.recordAnswer("server")?.state, "up");
+  assertEquals([states.record({ kind: "upstream", upstream: "server", state: "up" }), states.of("server")], [
     false,
     "up",
   ]);

@@ -30,7 +30,7 @@ for (const [how, thread] of [["first", 1], ["second", 2]] as const) {
     assertEquals(second, {
       pid: first.pid,
       args,
-      reason: `the event loop of thread ${thread} stood still for 0 s`,
+      reason: `the event loop of thread ${thread} was blocked for 0 s`,
       again: false,
     });
   });

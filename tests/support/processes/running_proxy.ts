@@ -38,7 +38,7 @@ export class RunningProxy implements AsyncDisposable {
       ...inputsOf(options),
       observe,
       relay: observe,
-      wantsEach: () => options.wantsEach ?? false,
+      needsPerQueryEvents: () => options.wantsEach ?? false,
       module: options.module ?? MODULE,
     });
     this.address = this.proxy.addresses[0]!;
