@@ -1,15 +1,17 @@
+/** Reads the client certificate of an upstream. */
+
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { UsageError } from "../../core/errors.ts";
 import { type ReadFile, readTextFile } from "../../platform/read_file.ts";
 import type { ClientCertificate, UpstreamAddress } from "../address.ts";
 import { splitCertificates } from "./pem.ts";
 
-/** The key alone: the platform's parser accepts no other block, and no empty line behind it. */
+/** The key without other text, because the platform's parser accepts no other block and no empty line after it. */
 const PRIVATE_KEY = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?-----END \1-----/;
 
 /**
- * Reads the files of an upstream that has some, unless they came with its address. Throws `UsageError`: at start, since the
- * platform takes anything for a certificate and then shows none.
+ * The certificate and key of an upstream, from its files unless the address has the text; undefined without either. Throws
+ * `UsageError` for files that cannot be used, because the platform would accept them and then present no certificate.
  */
 export function readClientCertificate(
   { clientCertificate, label }: UpstreamAddress,
@@ -32,7 +34,7 @@ export function readClientCertificate(
   return { cert, key };
 }
 
-/** All of them: one that is damaged would keep the platform from showing any. */
+/** Parses each certificate: a damaged one would keep the platform from presenting any. */
 function parseCertificates(text: string): X509Certificate[] {
   return splitCertificates(text).map((each) => new X509Certificate(each));
 }

@@ -1,23 +1,24 @@
+/** Time limit, phase and errors of one dial. */
+
 import { type Failure, type Phase, UpstreamError } from "../../core/errors.ts";
 import { explainAlert } from "./tls_alerts.ts";
 import type { DialOptions } from "../connection/channel.ts";
 
-/** One dial from beginning to end: its time limit, how far it is, and what its errors mean. */
+/** One dial from the lookup to the certificate check. */
 export class DialAttempt implements Disposable {
   readonly #label: string;
   readonly #options: DialOptions;
   readonly #abort = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
-  readonly #onAbort = () => this.#abort.abort(new DOMException("it is not wanted any more", "AbortError"));
+  readonly #onAbort = () => this.#abort.abort(new DOMException("the dial was canceled", "AbortError"));
   #phase: Phase = "connect";
 
-  /** @param timeout in ms */
-  constructor(label: string, options: DialOptions, timeout: number) {
+  constructor(label: string, options: DialOptions, timeoutMs: number) {
     this.#label = label;
     this.#options = options;
     this.#timer = setTimeout(
-      () => this.#abort.abort(new DOMException("time is up", "TimeoutError")),
-      timeout,
+      () => this.#abort.abort(new DOMException("time is over", "TimeoutError")),
+      timeoutMs,
     );
     options.signal.addEventListener("abort", this.#onAbort);
     if (options.signal.aborted) this.#onAbort();
@@ -28,7 +29,7 @@ export class DialAttempt implements Disposable {
     this.#options.signal.removeEventListener("abort", this.#onAbort);
   }
 
-  /** Aborted when time is up or nobody wants the channel any more. */
+  /** Aborted when the time is over or the caller cancels the dial. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -38,8 +39,8 @@ export class DialAttempt implements Disposable {
     this.#options.onPhase(phase);
   }
 
-  /** Settles as the promise does, or when the signal is aborted: for what cannot be called off. */
-  async within<T>(promise: Promise<T>): Promise<T> {
+  /** Settles like the promise, or rejects when the signal is aborted. For operations that cannot be canceled. */
+  async untilAborted<T>(promise: Promise<T>): Promise<T> {
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = () => reject(this.signal.reason);
     this.signal.addEventListener("abort", abort);
@@ -55,7 +56,7 @@ export class DialAttempt implements Disposable {
     return new UpstreamError(failure, { upstream: this.#label, phase: this.#phase, ...facts });
   }
 
-  /** What went wrong, in our own terms. */
+  /** Translates an error of the platform into an `UpstreamError`. */
   explain(error: unknown): UpstreamError {
     if (error instanceof UpstreamError) return error;
     const { code = "", message = String(error), name } = error as NodeJS.ErrnoException;
@@ -66,18 +67,20 @@ export class DialAttempt implements Disposable {
     if (name === "TimeoutError" || code === "ETIMEDOUT") return this.error("timed out", { cause: error });
     const refusal = explainAlert(error);
     if (refusal) return this.error(refusal.failure, { cause: error, detail: refusal.detail });
-    if (code === UNUSABLE) return this.error("bad certificate", { cause: error, detail: UNUSABLE_WORDS });
+    if (code === UNUSABLE_CERTIFICATE) {
+      return this.error("bad certificate", { cause: error, detail: UNUSABLE_CERTIFICATE_WORDS });
+    }
     const isEnd = name === "AbortError" || error instanceof Deno.errors.UnexpectedEof;
     return this.error(isEnd ? "closed" : FAILURES[code] ?? "protocol", { cause: error, detail });
   }
 }
 
-/** Within the handshake the platform has this one code for a certificate that it cannot read, and shows none. */
-const UNUSABLE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
-const UNUSABLE_WORDS =
+/** During the handshake the platform reports this one code for each certificate that it cannot use, without showing it. */
+const UNUSABLE_CERTIFICATE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+const UNUSABLE_CERTIFICATE_WORDS =
   "it cannot be used here: a critical extension that is not known, an RSA key below 2048 bits, or damage";
 
-/** This host is short of something, whatever the phase: not the upstream's fault. */
+/** Shortages of this host, which are no fault of the upstream. */
 const SHORTAGES: Readonly<Record<string, Failure>> = {
   EMFILE: "no descriptors",
   ENFILE: "no descriptors",
@@ -85,7 +88,7 @@ const SHORTAGES: Readonly<Record<string, Failure>> = {
   ENOMEM: "no memory",
 };
 
-/** The platform's error codes that say more than that it did not work. */
+/** Error codes with a failure of their own; all others become "protocol". */
 const FAILURES: Readonly<Record<string, Failure>> = {
   ECONNREFUSED: "refused",
   EHOSTUNREACH: "unreachable",

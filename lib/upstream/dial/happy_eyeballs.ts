@@ -1,16 +1,18 @@
+/** Opens the first of several addresses that works (RFC 8305). */
+
 import { isIPv6 } from "node:net";
 
 /** "Connection Attempt Delay … RECOMMENDED value … is 250 milliseconds" (RFC 8305 §5). */
-const STAGGER = 250;
-/** A SYN that was lost is sent again by the system after 1, 3 and 7 s: when an outage ends, that is too late. In ms. */
-const AGAIN = 750;
+const ATTEMPT_DELAY_MS = 250;
+/** All addresses are tried again after this time. The system repeats a lost SYN after 1, 3 and 7 s, which is too late. */
+const RETRY_MS = 750;
 
-/** Something that is open until it is destroyed. */
+/** A socket, or a fake of one. */
 interface Destroyable {
   destroy(): void;
 }
 
-/** Opens one address; rejects when the signal is aborted, and then leaves nothing open. */
+/** Opens one address. Rejects when the signal is aborted, and then leaves nothing open. */
 export type Open<T extends Destroyable> = (address: string, signal: AbortSignal) => Promise<T>;
 
 export interface Winner<T> {
@@ -18,7 +20,7 @@ export interface Winner<T> {
   readonly opened: T;
 }
 
-/** The addresses by turns of their families, beginning with that of the first (RFC 8305 §4). */
+/** IPv4 and IPv6 addresses in turn, beginning with the family of the first (RFC 8305 §4). */
 export function interleave(addresses: readonly string[]): string[] {
   const isFirstFamily = (address: string) => isIPv6(address) === isIPv6(addresses[0]!);
   const first = addresses.filter(isFirstFamily);
@@ -29,8 +31,8 @@ export function interleave(addresses: readonly string[]): string[] {
 }
 
 /**
- * Opens the first of the addresses, another one after each 250 ms or failure, and resolves with the first that is open;
- * all others are destroyed. Rejects with the first failure when all have failed, or with the signal's reason.
+ * Tries the first address, and a further one after each 250 ms or failure. Resolves with the first that is open and
+ * destroys the others. Rejects with the first error when all have failed, or with the signal's reason.
  */
 export async function openFirst<T extends Destroyable>(
   addresses: readonly string[],
@@ -79,7 +81,9 @@ class Race<T extends Destroyable> {
     clearTimeout(this.#timer);
     const address = this.#waiting.shift();
     if (address === undefined && this.#running === 0) return this.fail(this.#firstError);
-    this.#timer = this.#waiting.length > 0 ? setTimeout(this.#next, STAGGER) : setTimeout(this.#again, AGAIN);
+    this.#timer = this.#waiting.length > 0
+      ? setTimeout(this.#next, ATTEMPT_DELAY_MS)
+      : setTimeout(this.#retryAll, RETRY_MS);
     if (address === undefined) return;
     this.#running++;
     this.#open(address, this.#losers.signal).then(
@@ -88,7 +92,7 @@ class Race<T extends Destroyable> {
     );
   };
 
-  readonly #again = () => {
+  readonly #retryAll = () => {
     this.#waiting = [...this.#addresses];
     this.#next();
   };

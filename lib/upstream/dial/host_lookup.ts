@@ -1,44 +1,47 @@
+/** Looks up host names with the system's resolver, for upstreams without a bootstrap server. */
+
 import { lookup } from "node:dns/promises";
 import { errorCode, isShortage } from "../../platform/host_error.ts";
 
 /**
- * The addresses of a host, best first and never none; rejects with what is wrong. May be called concurrently.
+ * The addresses of a host, the best first, at least one. Rejects with an error for the operator. May be called
+ * concurrently.
  *
- * @param anew whether a connection to the addresses from before could not be had, so that they are not to be reused
+ * @param refresh whether to ignore cached addresses, because no connection to them could be opened
  */
-export type HostLookup = (host: string, anew?: boolean) => Promise<readonly string[]>;
+export type HostLookup = (host: string, refresh?: boolean) => Promise<readonly string[]>;
 
-/** The time that the system's resolver may take, in ms: some of a dial's has to be left. */
-const LIMIT = 4000;
+/** Time limit of the system's resolver. The rest of a dial's time is for the connection. */
+const LIMIT_MS = 4000;
 
-/** Lookups that have not ended, by host. One that hangs holds a thread of the system's, and is not begun again meanwhile. */
-const underWay = new Map<string, Promise<readonly string[]>>();
+/** Running lookups by host. A lookup that hangs occupies a thread, so another one for its host does not start. */
+const running = new Map<string, Promise<readonly string[]>>();
 
 /**
- * As the system does it: `getaddrinfo(3)` knows /etc/hosts and whatever else the host is set up with, in the order of
- * RFC 6724. `Deno.resolveDns` only asks the servers in /etc/resolv.conf.
+ * Uses `getaddrinfo(3)`, which also reads /etc/hosts and other configured sources, and sorts by RFC 6724. In contrast,
+ * `Deno.resolveDns` only asks the servers in /etc/resolv.conf.
  */
 export async function systemLookup(host: string): Promise<readonly string[]> {
   try {
-    return await within(LIMIT, underWay.get(host) ?? begin(host));
+    return await within(LIMIT_MS, running.get(host) ?? start(host));
   } catch (cause) {
     if (isShortage(cause)) throw cause;
     throw new Error(reasonOf(cause), { cause });
   }
 }
 
-function begin(host: string): Promise<readonly string[]> {
+function start(host: string): Promise<readonly string[]> {
   const found = lookup(host, { all: true, order: "verbatim" })
     .then((all) => all.map(({ address }) => address))
-    .finally(() => underWay.delete(host));
-  underWay.set(host, found);
+    .finally(() => running.delete(host));
+  running.set(host, found);
   return found;
 }
 
-/** Settles as the promise does, or rejects after so many ms. */
+/** Settles like the promise, or rejects after `ms` milliseconds. */
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new DOMException("time is up", "TimeoutError")), ms);
+  const timer = setTimeout(() => reject(new DOMException("time is over", "TimeoutError")), ms);
   try {
     return await Promise.race([promise, late]);
   } finally {
@@ -53,6 +56,6 @@ function reasonOf(error: unknown): string {
   if (code === "EAI_AGAIN") return `the system's resolver gives no answer (${code}); ${REMEDY}`;
   if (code === "ENOTFOUND") return `the system's resolver knows no such name (${code})`;
   const { name, message } = error as Error;
-  if (name === "TimeoutError") return `the system's resolver takes more than ${LIMIT / 1000} s; ${REMEDY}`;
+  if (name === "TimeoutError") return `the system's resolver takes more than ${LIMIT_MS / 1000} s; ${REMEDY}`;
   return message;
 }

@@ -1,6 +1,6 @@
-/** PEM text (RFC 7468) as files hold it: comments and other blocks may stand between certificates. */
+/** Reads PEM text (RFC 7468), which may have comments and other blocks between the certificates. */
 
-/** The certificates in PEM text, each with its two lines around. Throws an `Error` that says what is missing. */
+/** The certificates in PEM text, each with its BEGIN and END lines. Throws an `Error` with words for the operator. */
 export function splitCertificates(text: string): string[] {
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   const markers = text.match(/-----(BEGIN|END) CERTIFICATE-----/g) ?? [];

@@ -1,16 +1,17 @@
-/** Fatal alerts (RFC 8446 §6) that a server sends, in words for the operator: who refused whom, and what helps. */
+/** Words for the fatal alerts that a server sends (RFC 8446 §6): the reason and the remedy. */
+
 import type { Failure } from "../../core/errors.ts";
 
-/** A refusal of our handshake, or of our certificate. */
+/** A refusal of our handshake or of our certificate. */
 export interface AlertWords {
   readonly failure: Failure;
   readonly detail: string;
 }
 
 const CLIENT_CERTIFICATE = "it wants a client certificate: give it with cert= and key=";
-const NOT_OURS = "it does not accept our client certificate: look at cert= and key=";
+const NOT_OURS = "it does not accept our client certificate: check cert= and key=";
 
-/** By the platform's names for them. */
+/** By the platform's name of the alert. */
 const WORDS: ReadonlyMap<string, string> = new Map([
   ["ProtocolVersion", "it takes neither TLS 1.2 nor 1.3"],
   [
@@ -30,7 +31,7 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ["AccessDenied", NOT_OURS],
 ]);
 
-/** Undefined where the error is no alert of the server. */
+/** The failure for an alert of the server; undefined for other errors. */
 export function explainAlert(error: unknown): AlertWords | undefined {
   const alert = alertOf(error);
   if (alert === undefined) return undefined;
@@ -38,7 +39,7 @@ export function explainAlert(error: unknown): AlertWords | undefined {
   return { failure: "handshake refused", detail: words ? `${words}; alert ${alert}` : `alert ${alert}` };
 }
 
-/** Whether the server takes none of the protocols that were offered by ALPN (RFC 7301 §3.2). */
+/** Whether the server accepts none of the offered ALPN protocols (RFC 7301 §3.2). */
 export function refusesProtocol(error: unknown): boolean {
   return alertOf(error) === "NoApplicationProtocol";
 }

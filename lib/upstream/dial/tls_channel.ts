@@ -1,37 +1,33 @@
+/** A TLS socket as a channel. */
+
 import type { TLSSocket } from "node:tls";
 import { explainAlert } from "./tls_alerts.ts";
 import { type Channel, ChannelError, type Receiver } from "../connection/channel.ts";
 
-/** In TLS 1.3 a server looks at the client's certificate when the handshake is over for us (RFC 8446 §2). */
-const CLOSED_AT_ONCE =
-  "right after the handshake; it may want a client certificate: give it with cert= and key=";
+/** Node does not report whether the server requested a client certificate, so the message names no cause. */
+const CLOSED_BEFORE_FIRST_ANSWER = "after the handshake, before any data";
 
 /**
- * After so many bytes a channel stops to read, and goes on when the event loop has looked after everybody else: a peer that
- * keeps the socket full would have the thread to itself. At 100 bytes an answer that is a pause per 2,600 of them.
+ * After this many bytes a channel stops reading until the next turn of the event loop. Otherwise a peer that keeps the
+ * socket full could occupy the thread. With 100 bytes per answer this is one pause per 2,600 answers.
  */
-const READ_AT_ONCE = 256 * 1024;
+const MAX_READ_PER_TURN_BYTES = 256 * 1024;
 
-/** A connected TLS socket as a channel. What comes is handed over as it comes. */
+/** A connected TLS socket as a channel. Each chunk is passed on as it arrives. */
 export class TlsChannel implements Channel {
   readonly certificateExpires: number;
   readonly isAuthenticated: boolean;
   readonly #socket: TLSSocket;
-  readonly #hasClientCertificate: boolean;
   #hasReceived = false;
   #receiver: Receiver | undefined;
-  #read = 0;
+  #readThisTurn = 0;
   #pause: ReturnType<typeof setTimeout> | undefined;
   #ended = false;
   #error: Error | undefined;
 
-  constructor(
-    socket: TLSSocket,
-    { isAuthenticated, hasClientCertificate }: { isAuthenticated: boolean; hasClientCertificate: boolean },
-  ) {
+  constructor(socket: TLSSocket, { isAuthenticated }: { readonly isAuthenticated: boolean }) {
     this.#socket = socket;
     this.isAuthenticated = isAuthenticated;
-    this.#hasClientCertificate = hasClientCertificate;
     this.certificateExpires = Date.parse(socket.getPeerCertificate().valid_to);
     socket.on("end", () => this.#end());
     socket.on("close", () => this.#end());
@@ -40,14 +36,14 @@ export class TlsChannel implements Channel {
 
   start(receiver: Receiver): void {
     this.#receiver = receiver;
-    this.#socket.on("data", (octets: Uint8Array) => {
+    this.#socket.on("data", (bytes: Uint8Array) => {
       this.#hasReceived = true;
       try {
-        receiver.received(octets);
+        receiver.received(bytes);
       } catch (error) {
-        this.#socket.destroy(error as Error); // and not the process, which is where Node takes it
+        this.#socket.destroy(error as Error); // an exception in this handler would end the process
       }
-      this.#giveWay(octets.length);
+      this.#yieldAfter(bytes.length);
     });
     if (this.#ended) queueMicrotask(() => receiver.ended(this.#error));
   }
@@ -63,10 +59,11 @@ export class TlsChannel implements Channel {
     this.#socket.destroy();
   }
 
-  #giveWay(read: number): void {
-    this.#read += read;
-    if (this.#read < READ_AT_ONCE || this.#ended) return;
-    this.#read = 0;
+  /** Counts bytes, and stops reading until the next turn when there are too many. */
+  #yieldAfter(bytes: number): void {
+    this.#readThisTurn += bytes;
+    if (this.#readThisTurn < MAX_READ_PER_TURN_BYTES || this.#ended) return;
+    this.#readThisTurn = 0;
     this.#socket.pause();
     this.#pause = setTimeout(() => this.#socket.resume(), 0);
   }
@@ -75,15 +72,14 @@ export class TlsChannel implements Channel {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#pause);
-    this.#error = this.#hasReceived ? error : this.#explain(error);
+    this.#error = this.#hasReceived ? error : explainEarlyEnd(error);
     this.#receiver?.ended(this.#error);
   }
+}
 
-  /** Of an end before anything was received. */
-  #explain(cause: Error | undefined): Error | undefined {
-    const alert = explainAlert(cause);
-    if (alert) return new ChannelError(alert.failure, alert.detail, { cause });
-    if (cause || this.#hasClientCertificate) return cause;
-    return new ChannelError("closed", CLOSED_AT_ONCE);
-  }
+/** The reason of an end before any data. In TLS 1.3 the server checks our certificate after our handshake (RFC 8446 §2). */
+function explainEarlyEnd(cause: Error | undefined): Error {
+  const alert = explainAlert(cause);
+  if (alert) return new ChannelError(alert.failure, alert.detail, { cause });
+  return cause ?? new ChannelError("closed", CLOSED_BEFORE_FIRST_ANSWER);
 }

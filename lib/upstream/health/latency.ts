@@ -1,23 +1,24 @@
-/** An answer is not called slow before this, in ms … */
-const LEAST_SLOW = 50;
-/** … nor, while there is nothing to compare it with, before this. */
-const FIRST_SLOW = 250;
-/** Latencies kept for the 95th percentile, and how often it is computed anew. */
+/** The latency of one upstream, measured from its answers, late ones included. Times are in ms. */
+
+/** Minimum of `slowAfterMs`. */
+const MIN_SLOW_MS = 50;
+/** `slowAfterMs` before there are samples. */
+const FIRST_SLOW_MS = 250;
+/** Number of samples from which the 95th percentile is computed. */
 const SAMPLES = 128;
+/** Number of new samples after which the percentile is computed again; fewer while there are few samples. */
 const RECOMPUTE = 64;
-/** And while there are few. */
 const RECOMPUTE_AT_FIRST = 16;
 
-/** How fast one upstream answers, learned from its answers, late ones included. Times are in ms. */
 export class Latency {
-  /** Smoothed time from query to answer; 0 before the first. */
+  /** Smoothed time from query to answer; 0 before the first answer. */
   smoothedMs = 0;
-  /** When an unanswered query counts as slow: longer than 95 % of the latest answers took. */
-  slowAfterMs = FIRST_SLOW;
+  /** A query is slow after this time: the 95th percentile of the latest answers. */
+  slowAfterMs = FIRST_SLOW_MS;
   readonly #samples = new Float64Array(SAMPLES);
   #count = 0;
 
-  /** Whether `slowAfter` is about this upstream yet. */
+  /** Whether `slowAfterMs` is measured, not a default. */
   get isLearned(): boolean {
     return this.#count >= RECOMPUTE_AT_FIRST;
   }
@@ -26,7 +27,7 @@ export class Latency {
     this.smoothedMs = this.#count === 0 ? latency : this.smoothedMs + (latency - this.smoothedMs) / 8;
     this.#samples[this.#count++ % SAMPLES] = latency;
     const recompute = this.#count < SAMPLES ? RECOMPUTE_AT_FIRST : RECOMPUTE;
-    if (this.#count % recompute === 0) this.slowAfterMs = Math.max(this.#percentile95(), LEAST_SLOW);
+    if (this.#count % recompute === 0) this.slowAfterMs = Math.max(this.#percentile95(), MIN_SLOW_MS);
   }
 
   #percentile95(): number {

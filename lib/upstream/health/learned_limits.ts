@@ -1,55 +1,59 @@
-/** How long a learned number of answers per connection is believed, in ms. */
-const ANSWERS_LIFETIME = 30_000;
-/** A close sooner than this after the last answer, in ms, says nothing about idle limits. */
-const LEAST_IDLE = 500;
-/** A connection is closed at this part of the time after which the server would close it. */
+/** Limits that a server does not announce, learned from how it closes connections. */
+
+/** A learned number of answers per connection is valid for this time. */
+const MAX_ANSWERS_LIFETIME_MS = 30_000;
+/** A close sooner than this after the last answer is no evidence of an idle limit. */
+const MIN_IDLE_MS = 500;
+/** We close a connection at this fraction of the time after which the server would close it. */
 const IDLE_MARGIN = 0.85;
 
 /**
- * The limits a server does not tell, learned from how it closes connections: after so many answers, or idle for so long.
- * Once may be chance; the same twice in a row is a limit.
+ * Some servers close a connection after a fixed number of answers, or after a fixed idle time. Once may be chance. The same
+ * number twice in a row is taken as a limit.
  */
 export class LearnedLimits {
-  #lastCut = 0;
+  #lastAnswers = 0;
   #lastOldest: unknown;
-  #answers = Infinity;
-  #answersUntil = 0;
-  #lastIdle = 0;
-  #idle = Infinity;
-  #told: number | undefined;
+  #maxAnswers = Infinity;
+  #maxAnswersUntil = 0;
+  #lastIdleMs = 0;
+  #idleLimitMs = Infinity;
+  #keepAliveMs: number | undefined;
 
   /**
-   * It closed with queries in flight, after this many answers. Where the oldest of them is the same as the last time, it
-   * is this query that the server closes connections for, and not their number.
+   * The server closed a connection with queries in flight, after this many answers. If the oldest query is the same as the
+   * last time, the server may close connections because of this query, so there is no limit to learn.
    */
   noteClosedWithQueries(answers: number, oldest: unknown, now: number): void {
-    if (answers === this.#lastCut && oldest !== this.#lastOldest) {
-      this.#answers = answers;
-      this.#answersUntil = now + ANSWERS_LIFETIME;
+    if (answers === this.#lastAnswers && oldest !== this.#lastOldest) {
+      this.#maxAnswers = answers;
+      this.#maxAnswersUntil = now + MAX_ANSWERS_LIFETIME_MS;
     }
-    this.#lastCut = answers;
+    this.#lastAnswers = answers;
     this.#lastOldest = oldest;
   }
 
-  /** It closed a connection that had been idle for this long, in ms. */
-  noteClosedIdle(idle: number): void {
-    if (idle < LEAST_IDLE) return;
-    if (Math.abs(idle - this.#lastIdle) <= idle / 4) this.#idle = Math.min(idle, this.#lastIdle);
-    this.#lastIdle = idle;
+  /** The server closed a connection that had been idle for this time. */
+  noteClosedIdle(idleMs: number): void {
+    if (idleMs < MIN_IDLE_MS) return;
+    if (Math.abs(idleMs - this.#lastIdleMs) <= idleMs / 4) {
+      this.#idleLimitMs = Math.min(idleMs, this.#lastIdleMs);
+    }
+    this.#lastIdleMs = idleMs;
   }
 
-  /** By its own words a connection may be idle for this long, in ms. */
-  noteKeepAlive(idle: number): void {
-    this.#told = idle;
+  /** The server announced the idle time that it allows (RFC 7828). */
+  noteKeepAlive(idleMs: number): void {
+    this.#keepAliveMs = idleMs;
   }
 
-  /** How many queries to send over one connection. */
+  /** Maximum number of queries to send over one connection; Infinity if no limit was learned. */
   maxQueries(now: number): number {
-    return now < this.#answersUntil ? this.#answers : Infinity;
+    return now < this.#maxAnswersUntil ? this.#maxAnswers : Infinity;
   }
 
-  /** How long to let a connection be idle, in ms; `otherwise` where nothing is known. */
-  idleTimeoutMs(otherwise: number): number {
-    return this.#told ?? Math.min(this.#idle * IDLE_MARGIN, otherwise);
+  /** Maximum idle time of a connection; `defaultMs` if no limit is known. */
+  idleTimeoutMs(defaultMs: number): number {
+    return this.#keepAliveMs ?? Math.min(this.#idleLimitMs * IDLE_MARGIN, defaultMs);
   }
 }

@@ -1,29 +1,31 @@
+/** The state of one upstream: up or down, why, and when to try it again. */
+
 import type { Failure, UpstreamError } from "../../core/errors.ts";
 
-/** Bounds of the time between two attempts to reach an upstream, in ms. */
-const SHORTEST = 50;
-const LONGEST = 30_000;
-/** Where nothing better is left, an upstream is tried this often all the same, in ms. */
-const LAST_RESORT = 1000;
+/** Bounds of the time between two attempts to connect to an upstream that is down. */
+const MIN_WAIT_MS = 50;
+const MAX_WAIT_MS = 30_000;
+/** Maximum wait if all other upstreams have failed, too. */
+const LAST_RESORT_MS = 1000;
 
-/** One line for each state, with the data that only this state has. Times are in ms on the one clock. */
-type State =
+/** Each state with its own data. Times are in ms of the monotonic clock. */
+type ReachabilityState =
   | { readonly name: "untried" }
   | { readonly name: "up" }
   | {
     readonly name: "backing off";
-    /** When the first attempt of this outage began. */
+    /** Start of the first failed attempt of this outage. */
     readonly since: number;
-    /** When the last attempt began. */
+    /** Start of the last attempt. */
     readonly triedAt: number;
-    /** When the next attempt is due. */
+    /** Time of the next attempt. */
     readonly until: number;
     readonly error: UpstreamError;
   }
   | { readonly name: "ruled out"; readonly error: UpstreamError };
 
 /**
- * Whether an upstream can be asked, and if not, why and until when.
+ * Whether an upstream gets queries, and if not, why and until when.
  *
  *                 useful answer              useful answer
  *     untried ───────────────────▶ up ◀─────────────────────┐
@@ -38,15 +40,15 @@ type State =
  *
  *     reset: backing off and ruled out become untried
  *
- * "Failed" is never about a name: no connection can be had, or a fresh one has not answered our own query for `. NS`
- * (`Upstream` decides). "Useful" is an answer to the question asked that a client can be given.
+ * "Failed": no connection could be opened, or a new one did not answer a probe. The answer to a client's query is never a
+ * failure of the upstream (see the drawing of `Upstream`). "Useful": an answer to its question that a client may get.
  *
- * The next attempt is due after a fifth of the time that the outage has lasted. A short outage is noticed to be over at
- * once, a long one costs little, and jitter keeps many proxies from coming back together.
+ * The next attempt is due after a fifth of the outage's duration so far, with jitter. The end of a short outage is
+ * noticed soon, a long outage costs few attempts, and many proxies do not return at the same time.
  */
 export class Reachability {
-  #state: State = { name: "untried" };
-  /** The last change reported: up, or the reasons reported in this outage, each once. */
+  #state: ReachabilityState = { name: "untried" };
+  /** The last reported change: "up", or the failures of this outage, each reported once. */
   #reported: "up" | Set<Failure> | undefined;
   readonly #onChange: (state: "up" | "down", error?: UpstreamError) => void;
 
@@ -63,52 +65,52 @@ export class Reachability {
     return "error" in this.#state ? this.#state.error : undefined;
   }
 
-  /** Whether it has shown no key that is pinned. */
+  /** Whether no key of its certificates is pinned: no attempt before `reset`. */
   get isRuledOut(): boolean {
     return this.#state.name === "ruled out";
   }
 
-  /** Whether nothing speaks against an attempt. */
+  /** Whether a new attempt may begin now. */
   isDue(now: number): boolean {
     const state = this.#state;
     return state.name === "backing off" ? now >= state.until : state.name !== "ruled out";
   }
 
-  /** Whether an attempt is due although it will hardly work: every other upstream has failed. */
+  /** Like `isDue`, but with a shorter wait, for queries that no other upstream could answer. */
   isDueAsLastResort(now: number): boolean {
     const state = this.#state;
     if (state.name !== "backing off") return state.name !== "ruled out";
-    return now >= Math.min(state.until, state.triedAt + LAST_RESORT);
+    return now >= Math.min(state.until, state.triedAt + LAST_RESORT_MS);
   }
 
-  /** It has answered. Called for each useful answer; that of an older connection does not make good a wrong pin. */
+  /** Called for each useful answer. A wrong pin stays: the answer may be of an older connection. */
   noteUsefulAnswer(): void {
     const { name } = this.#state;
     if (name === "untried" || name === "backing off") this.#transition({ name: "up" });
   }
 
-  /** An attempt begins: until its outcome is known no other one is due. */
+  /** An attempt begins. The next one is due a whole wait later. */
   noteAttempt(now: number): void {
     const state = this.#state;
     if (state.name === "backing off") this.#transition({ ...state, ...nextAttempt(state.since, now) });
   }
 
-  /** An attempt that began then has failed. A long attempt was a part of the wait. */
-  noteFailure(error: UpstreamError, began: number): void {
+  /** An attempt has failed. The wait counts from when it began. */
+  noteFailure(error: UpstreamError, startedAt: number): void {
     // RFC 7858 §4.2: a wrong pin is a "non-recoverable error".
     if (this.#state.name === "ruled out") return;
     if (error.failure === "pin mismatch") return this.#transition({ name: "ruled out", error });
-    const since = this.#state.name === "backing off" ? this.#state.since : began;
-    this.#transition({ name: "backing off", since, ...nextAttempt(since, began), error });
+    const since = this.#state.name === "backing off" ? this.#state.since : startedAt;
+    this.#transition({ name: "backing off", since, ...nextAttempt(since, startedAt), error });
   }
 
-  /** The failures may have been another network's doing: a portal's certificate, for one. */
+  /** Forgets an outage. The network may have changed: a captive portal, for example, has another certificate. */
   reset(): void {
     if (this.state === "down") this.#transition({ name: "untried" });
   }
 
-  /** The one place that moves the state. Reports a recovery, and each reason of an outage once. */
-  #transition(next: State): void {
+  /** The only method that changes the state. Reports each recovery, and each failure of an outage once. */
+  #transition(next: ReachabilityState): void {
     this.#state = next;
     if (next.name === "up" && this.#reported !== "up") {
       this.#reported = "up";
@@ -123,6 +125,6 @@ export class Reachability {
 }
 
 function nextAttempt(since: number, triedAt: number): { triedAt: number; until: number } {
-  const wait = Math.min(Math.max((triedAt - since) / 5, SHORTEST), LONGEST);
+  const wait = Math.min(Math.max((triedAt - since) / 5, MIN_WAIT_MS), MAX_WAIT_MS);
   return { triedAt, until: triedAt + wait * (0.75 + Math.random() / 4) };
 }

@@ -1,4 +1,5 @@
-/** A server that wants a certificate of ours and gets none: the operator is told so, whatever the version of TLS. */
+/** Error messages for servers that require a client certificate and get none. */
+
 import { assertEquals, assertMatch } from "../../support/assert.ts";
 import { extendedErrors, question } from "../../support/clients/query_client.ts";
 import { askTcp } from "../../support/clients/plain_client.ts";
@@ -14,24 +15,24 @@ import { AUTHORITY, CERTIFICATE } from "./dialing.ts";
 
 const SERVERS: [what: string, options: Partial<DotServerOptions>, words: RegExp][] = [
   [
-    "asks for one in TLS 1.3",
+    "requires a client certificate in TLS 1.3",
     { clientAuthority: AUTHORITY.pem },
     /it refuses our TLS handshake \(it wants a client certificate: give it with cert= and key=; alert Certif/,
   ],
   [
-    "asks for one in TLS 1.2",
+    "requires a client certificate in TLS 1.2",
     { clientAuthority: AUTHORITY.pem, maxVersion: "TLSv1.2" },
     /client certificate/,
   ],
   [
-    "closes right after the handshake",
+    "closes after the handshake without an alert",
     { behaviour: endingInsteadOfAnswering },
-    /it closed the connection without answering \(right after the handshake; it may want a client certificate/,
+    /it closed the connection without answering \(after the handshake, before any data\)$/,
   ],
 ];
 
 for (const [what, options, words] of SERVERS) {
-  Deno.test(`a server that ${what} is told with cert= and key= as the remedy`, async () => {
+  Deno.test(`the extended error names the cause when a server ${what}`, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, ...options });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], ...ONE_THREAD });
     const answer = read(await askTcp(proxy.address, question("a.test")));

@@ -161,7 +161,7 @@ Deno.test("a lookup that does not end is given up with the dial", async () => {
   const error = await assertRejects(
     () => channel,
     UpstreamError,
-    "resolve: its name cannot be resolved (time is up)",
+    "resolve: its name cannot be resolved (time is over)",
   );
   assertEquals([error.failure, error.phase], ["resolve", "resolve"]);
 });
