@@ -194,7 +194,7 @@ export class Forwarder implements Disposable {
   #balance(addresses: readonly UpstreamAddress[]): Resolver {
     const { config, now } = this.#options;
     const candidates = addresses.map((address) => this.#upstreams.getOrCreate(address));
-    return new Balancer({ candidates, strategy: selectionPolicy(config.strategy, now), now });
+    return new Balancer({ candidates, selection: selectionPolicy(config.strategy, now), now });
   }
 }
 

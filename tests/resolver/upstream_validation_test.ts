@@ -99,7 +99,7 @@ class Validating implements Disposable {
     const now = () => this.fixture.time.now();
     const dispatcher = new Balancer({
       candidates: [upstream],
-      strategy: selectionPolicy("fastest", now),
+      selection: selectionPolicy("fastest", now),
       now,
     });
     this.fixture = new CacheFixture((query) => dispatcher.resolve(query));

@@ -1,3 +1,8 @@
+/**
+ * The balancer sends a query to one of several upstreams, to the next one after a failure, and to another one as well if
+ * the response is slow (hedging). The selection policy decides the order. Upstreams are `Candidate`s here.
+ */
+
 import { Flag } from "../../dns/header.ts";
 import type { Message } from "../../dns/message.ts";
 import { UpstreamError } from "../../core/errors.ts";
@@ -6,15 +11,22 @@ import type { Query, Resolver } from "../../core/resolver.ts";
 import type { SelectionPolicy } from "./selection.ts";
 import { explain, isBogus, isPoor, mayBeBogus } from "../upstream_validation.ts";
 
+/** Extra queries that each query adds to the hedge budget: 5 %. */
+const EARNED_PER_QUERY = 0.05;
+/** Maximum of extra queries that the budget can save up. */
+const MAX_SAVED_QUERIES = 100;
+/** Extra queries available at the start. */
+const INITIAL_QUERIES = 10;
+
 export interface BalancerOptions {
   readonly candidates: readonly Candidate[];
-  readonly strategy: SelectionPolicy;
+  readonly selection: SelectionPolicy;
   readonly now: () => number;
 }
 
 /**
- * Several upstreams as one: a query fails only when each of them has failed it, when its time is up, or when the first
- * that fails it does so because the data does not validate.
+ * Several upstreams as one resolver. A query fails if all of them fail it, if its deadline passes, or if the first failure
+ * is one of DNSSEC validation.
  */
 export class Balancer implements Resolver {
   readonly #options: BalancerOptions;
@@ -25,16 +37,17 @@ export class Balancer implements Resolver {
   }
 
   resolve(query: Query): Promise<Message> {
-    const { candidates, strategy, now } = this.#options;
+    const { candidates, selection, now } = this.#options;
     if (candidates.length === 1) return resolveAlone(query, candidates[0]!, now);
     this.#budget.earn();
-    return new BalancedQuery(query, strategy.order(query, candidates), {
-      budget: strategy.hedged ? this.#budget : undefined,
+    return new BalancedQuery(query, selection.order(query, candidates), {
+      budget: selection.hedged ? this.#budget : undefined,
       now,
-    }).run(strategy.parallel);
+    }).run(selection.parallel);
   }
 }
 
+/** Sends the query to the only candidate, which then retries by itself. */
 function resolveAlone(query: Query, only: Candidate, now: () => number): Promise<Message> {
   query.trace.upstream = only.label;
   const answer = only.resolve(query);
@@ -45,7 +58,7 @@ function resolveAlone(query: Query, only: Candidate, now: () => number): Promise
 }
 
 interface BalancedQueryOptions {
-  /** Undefined where slow upstreams are waited for. */
+  /** Undefined if the selection policy does not hedge. */
   readonly budget: HedgeBudget | undefined;
   readonly now: () => number;
 }
@@ -55,19 +68,22 @@ interface Outcome {
   readonly label: string;
 }
 
-/** One query and its attempts, each at another upstream; the first good answer wins. */
+/** One query and its attempts, each at another candidate. The first good response wins. */
 class BalancedQuery implements HedgeTrigger {
   readonly #query: Query;
   readonly #order: readonly Candidate[];
   readonly #options: BalancedQueryOptions;
   readonly #outcome = Promise.withResolvers<Message>();
+  /** Index of the next candidate in the order. */
   #next = 0;
+  /** Number of attempts without an outcome. */
   #running = 0;
   #settled = false;
-  /** An answer that says the upstream could not: it will do if nobody knows better. */
+  /** The first SERVFAIL or REFUSED. It is the outcome if no other candidate has a better response. */
   #poor: Outcome | undefined;
-  /** How many failures are being explained; until they are, an answer that was not validated does not win. */
+  /** Number of failures that `explain` examines. Meanwhile a response without validation cannot win. */
   #explaining = 0;
+  /** The first response that waits for these examinations. */
   #held: Outcome | undefined;
 
   constructor(query: Query, order: readonly Candidate[], options: BalancedQueryOptions) {
@@ -76,6 +92,7 @@ class BalancedQuery implements HedgeTrigger {
     this.#options = options;
   }
 
+  /** Starts this many attempts at once. Call it only once. */
   run(parallel: number): Promise<Message> {
     for (let i = 0; i < parallel; i++) this.#attempt();
     return this.#outcome.promise;
@@ -105,14 +122,17 @@ class BalancedQuery implements HedgeTrigger {
     else this.#judge({ response, label: candidate.label });
   }
 
-  /** Whether a failure might be covered up: by another upstream, or by what the cache has. */
+  /**
+   * Whether the reason of this failure must be known, because another upstream's response or a stale cache entry could
+   * replace it. A failure of validation must not be replaced.
+   */
   #needsReason(response: Message): boolean {
     const isFirst = this.#poor === undefined && this.#explaining === 0;
     const mayBeCovered = isFirst || this.#query.hasFallback === true;
     return mayBeCovered && mayBeBogus(this.#query.message, response);
   }
 
-  /** The attempt counts as running meanwhile. */
+  /** Finds the reason of a failure. The attempt counts as running until then. */
   #explain(failure: Message, candidate: Candidate): void {
     this.#explaining++;
     explain(this.#query, failure, candidate, this.#options.now()).finally(() => this.#explaining--).then(
@@ -127,7 +147,7 @@ class BalancedQuery implements HedgeTrigger {
     const { response } = outcome;
     if (isBogus(response)) return this.#settle(outcome);
     if (isPoor(response)) return this.#seekAnother(outcome);
-    // What was validated cannot be what the upstream in question refuses.
+    // The failing upstream cannot have rejected data that another upstream has validated.
     if (this.#explaining === 0 || (response.flags & Flag.AD) !== 0) return this.#settle(outcome);
     this.#held ??= outcome;
   }
@@ -137,7 +157,7 @@ class BalancedQuery implements HedgeTrigger {
     this.#poor ??= outcome;
     if (this.#explaining > 0) return;
     if (this.#held) return this.#settle(this.#held);
-    // With another attempt under way already, there is nothing to start.
+    // A running attempt may still bring a better response.
     if (this.#running > 0 || isFirst && this.#attempt()) return;
     this.#settle(this.#poor);
   }
@@ -163,25 +183,20 @@ class BalancedQuery implements HedgeTrigger {
   }
 }
 
-/** Extra queries for each query: 5 %. */
-const SHARE = 0.05;
-/** What can be saved up, and what is there at the start. */
-const MOST = 100;
-const START = 10;
-
-/** Keeps the extra load of second attempts to a small share, however slow the upstreams are. */
+/** Limits extra queries to a small share of all queries, no matter how slow the upstreams are. */
 export class HedgeBudget {
-  #left = START;
+  /** Extra queries that may be sent now. */
+  #available = INITIAL_QUERIES;
 
-  /** Counts a query, which earns its share of an extra one. */
+  /** Counts one query, which earns a share of an extra query. */
   earn(): void {
-    this.#left = Math.min(this.#left + SHARE, MOST);
+    this.#available = Math.min(this.#available + EARNED_PER_QUERY, MAX_SAVED_QUERIES);
   }
 
-  /** Whether an extra query may be sent, which is then counted as sent. */
+  /** Takes one extra query out of the budget. Returns whether there was one. */
   spend(): boolean {
-    if (this.#left < 1) return false;
-    this.#left--;
+    if (this.#available < 1) return false;
+    this.#available--;
     return true;
   }
 }

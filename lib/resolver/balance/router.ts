@@ -1,3 +1,11 @@
+/**
+ * The router sends each query to the upstreams of its domain, and follows aliases from one routed domain into another.
+ *
+ *     query ─▶ RouteTable.find ─▶ route ─▶ response ─▶ findCrossing ─ none ─▶ response
+ *                   ▲                                       │ alias into another tree
+ *                   └────────── query for the target ◀──────┘   then: records up to the alias + rest
+ */
+
 import { Flag, HEADER_BYTES } from "../../dns/header.ts";
 import { readUint16 } from "../../dns/bytes.ts";
 import { composeAliasQuery } from "../../dns/compose/alias.ts";
@@ -14,36 +22,36 @@ import { UpstreamError } from "../../core/errors.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 import { RouteTable } from "./route_table.ts";
 
-/** Aliases from one tree into another that are followed for one query: a circle ends there. */
+/** Maximum number of aliases between trees that are followed for one query. It ends loops. */
 const MAX_CROSSINGS = 8;
 
 const TOO_MANY_CROSSINGS = [composeExtendedError({
   code: ExtendedError.OTHER,
-  text: "aliases lead from route to route without an end",
+  text: "too many aliases from one route to another",
 })];
 
 /** An alias that leads into another tree. */
 interface Crossing {
-  /** The records of the answer up to it, with its signatures, spelled out. */
+  /** The uncompressed answer records up to the alias, including its signatures. */
   readonly answers: Uint8Array[];
-  /** The question that is left. */
+  /** The query for the alias's target. */
   readonly message: Message;
 }
 
 /**
- * Names under some domains go to upstreams of their own; the longest domain that fits decides, also for the targets of
- * aliases: what an upstream answers for a name of another tree is left out, and that tree is asked.
+ * Sends a query to the upstreams of the longest routed domain that contains its name. An alias's target is routed, too: if
+ * it belongs to another tree, the upstream's records for it are replaced by those of that tree.
  */
 export class Router implements Resolver {
   readonly #table: RouteTable;
   readonly #routes: readonly Resolver[];
-  readonly #otherwise: Resolver;
+  readonly #default: Resolver;
 
-  /** @param routes by domain: lower case, without the final dot */
-  constructor(routes: ReadonlyMap<string, Resolver>, otherwise: Resolver) {
+  /** @param routes by domain, in lower case and without the final dot; @param byDefault for all other names */
+  constructor(routes: ReadonlyMap<string, Resolver>, byDefault: Resolver) {
     this.#table = new RouteTable([...routes.keys()]);
     this.#routes = [...routes.values()];
-    this.#otherwise = otherwise;
+    this.#default = byDefault;
   }
 
   resolve(query: Query): Message | Promise<Message> {
@@ -52,7 +60,7 @@ export class Router implements Resolver {
 
   #resolve(query: Query, crossings: number): Message | Promise<Message> {
     const route = this.#table.find(query.message);
-    const response = (this.#routes[route] ?? this.#otherwise).resolve(query);
+    const response = (this.#routes[route] ?? this.#default).resolve(query);
     if (response instanceof Promise) {
       return response.then((response) => this.#follow(query, route, response, crossings));
     }
@@ -72,7 +80,7 @@ export class Router implements Resolver {
     return rest instanceof Promise ? rest.then(whole) : whole(rest);
   }
 
-  /** The first alias on the way from the question's name that leads into another tree. */
+  /** Follows the aliases from the question's name to the first one whose target is in another tree. */
   #findCrossing(query: Query, route: number, response: Message): Crossing | undefined {
     const { bytes, questionEnd, type, rcode } = response;
     if (readUint16(bytes, 6) === 0 || !response.hasQuestion) return undefined;
@@ -84,7 +92,7 @@ export class Router implements Resolver {
     let owner = HEADER_BYTES;
     while (cursor.next() && cursor.section === "answer") {
       if (cursor.type !== Type.CNAME || !equalNames(bytes, cursor.start, owner)) continue;
-      skipName(bytes, cursor.data); // or it may have no end
+      skipName(bytes, cursor.data); // throws if the name has no end
       const message = composeAliasQuery(decompressName(bytes, cursor.data), query.message);
       if (this.#table.find(message) !== route) {
         return { answers: recordsUpTo(response, cursor.start), message };
@@ -95,7 +103,7 @@ export class Router implements Resolver {
   }
 }
 
-/** What the callback returns; a `FormatError` of it becomes the failure of the upstream. */
+/** Calls `read`, and turns a `FormatError` into a failure of the upstream. */
 function wellFormed<T>({ trace }: Query, read: () => T): T {
   try {
     return read();
@@ -105,7 +113,7 @@ function wellFormed<T>({ trace }: Query, read: () => T): T {
   }
 }
 
-/** The records of the answer up to the one at `last`, and its signatures behind it, spelled out. */
+/** The uncompressed answer records up to the one at offset `last`, and its signatures after it. */
 function recordsUpTo({ bytes, questionEnd }: Message, last: number): Uint8Array[] {
   const records: Uint8Array[] = [];
   const cursor = new RecordCursor(bytes, questionEnd);
@@ -117,7 +125,7 @@ function recordsUpTo({ bytes, questionEnd }: Message, last: number): Uint8Array[
   return records;
 }
 
-/** The answer up to an alias, and what another tree has of the alias's target. */
+/** Composes one response from the records up to the alias and the other tree's response for its target. */
 function join(query: Message, response: Message, { answers }: Crossing, rest: Message): Message {
   const kept = { answer: answers, authority: [] as Uint8Array[] };
   const cursor = new RecordCursor(rest.bytes, rest.questionEnd);

@@ -1,24 +1,27 @@
+/** Selection policies: the order in which the balancer tries upstreams (`--strategy`). */
+
 import { getDomain } from "tldts";
 import type { Candidate } from "../../core/candidate.ts";
 import type { Query } from "../../core/resolver.ts";
 
-/** How one of several upstreams is chosen. */
+/** The values of `--strategy`. */
 export type StrategyName = "fastest" | "failover" | "round-robin" | "random" | "race" | "sharded";
 
 export interface SelectionPolicy {
-  /** How many are asked at once. */
+  /** Number of candidates that get the query at once. */
   readonly parallel: number;
-  /** Whether a slow one may be helped out by another: not where each is to see its own share of the names only. */
+  /** Whether slow queries are hedged within the budget. Not if each upstream is to see only its own share of names. */
   readonly hedged: boolean;
-  /** In which order to ask them for this query: all of them, the first choice first. */
+  /** Orders all candidates for this query, the first choice first. */
   order(query: Query, candidates: readonly Candidate[]): Candidate[];
 }
 
-/** An upstream that has not been asked for this long, in ms, is given a query to see how it does … */
-const EXPLORE_AFTER = 5000;
-/** … but not more than one query in this many goes to any but the first choice. */
+/** An upstream without queries for this long gets one, so that its expected latency stays current. */
+const EXPLORE_AFTER_MS = 5000;
+/** At most one query of this many is used for that. */
 const EXPLORE_EVERY = 20;
 
+/** Creates a policy, with state of its own where it has any. */
 export function selectionPolicy(name: StrategyName, now: () => number): SelectionPolicy {
   switch (name) {
     case "fastest":
@@ -26,7 +29,7 @@ export function selectionPolicy(name: StrategyName, now: () => number): Selectio
     case "race":
       return { parallel: 2, hedged: true, order: byLatency };
     case "failover":
-      return { parallel: 1, hedged: true, order: (_, candidates) => usableFirst(candidates) };
+      return { parallel: 1, hedged: true, order: inGivenOrder };
     case "round-robin":
       return { parallel: 1, hedged: true, order: roundRobin() };
     case "random":
@@ -43,26 +46,30 @@ function fastest(now: () => number): Order {
   return (query, candidates) => {
     const order = byLatency(query, candidates);
     if (++queries < EXPLORE_EVERY) return order;
-    const forgotten = order.findIndex((each, i) =>
-      i > 0 && each.usable && now() - each.lastQueryAt > EXPLORE_AFTER
+    const unused = order.findIndex((each, i) =>
+      i > 0 && each.usable && now() - each.lastQueryAt > EXPLORE_AFTER_MS
     );
-    if (forgotten < 0) return order;
+    if (unused < 0) return order;
     queries = 0;
-    return [order[forgotten]!, ...order.toSpliced(forgotten, 1)];
+    return [order[unused]!, ...order.toSpliced(unused, 1)];
   };
+}
+
+function inGivenOrder(_: Query, candidates: readonly Candidate[]): Candidate[] {
+  return usableFirst(candidates);
 }
 
 function byLatency(_: Query, candidates: readonly Candidate[]): Candidate[] {
   return usableFirst(candidates.toSorted((a, b) => cost(a) - cost(b)));
 }
 
-function cost({ expectedLatencyMs: expectedLatency, weight }: Candidate): number {
-  return expectedLatency / weight;
+function cost({ expectedLatencyMs, weight }: Candidate): number {
+  return expectedLatencyMs / weight;
 }
 
 /**
- * The smooth kind: shares are interleaved, so that 2:1 comes as A B A and not as A A B. One that is not usable is owed
- * nothing, or it would get all of what it has missed when it is back.
+ * Smooth weighted round-robin: weights of 2:1 give the order A B A instead of A A B. A candidate that is not usable earns
+ * no credit, so it gets no burst of queries when it is usable again.
  */
 function roundRobin(): Order {
   const credits = new Map<Candidate, number>();
@@ -78,7 +85,7 @@ function roundRobin(): Order {
   };
 }
 
-/** Exponential variates in proportion to the weights make the least of them a weighted choice. */
+/** Weighted random order: each candidate draws an exponential variate with its weight as rate, and the least is first. */
 function random(_: Query, candidates: readonly Candidate[]): Candidate[] {
   const ranked = candidates.map((candidate) => ({
     candidate,
@@ -88,9 +95,9 @@ function random(_: Query, candidates: readonly Candidate[]): Candidate[] {
 }
 
 /**
- * All names of one registrable domain go to one upstream, so that no operator sees them all. The first choice is by
- * rendezvous hashing: one more upstream takes over its share and moves nothing else. The second choice depends on the
- * first alone, so that the names of a failed upstream move together, to one operator and not to all.
+ * All names of a registrable domain go to one upstream, so that no operator sees all domains. The first choice is by
+ * rendezvous hashing: an additional upstream takes its share and moves no other name. The second choice depends only on
+ * the first, so that the names of a failed upstream move to one operator and not to all.
  */
 function sharded({ message }: Query, candidates: readonly Candidate[]): Candidate[] {
   const name = message.name.toLowerCase();
@@ -104,7 +111,7 @@ function sharded({ message }: Query, candidates: readonly Candidate[]): Candidat
   return usableFirst([...candidates.slice(first), ...candidates.slice(0, first)]);
 }
 
-/** FNV-1a with a final mix (MurmurHash3's), because its upper bits alone are poorly spread for short texts. */
+/** FNV-1a with the final mix of MurmurHash3, because the upper bits of FNV-1a spread poorly for short texts. */
 function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
@@ -113,7 +120,7 @@ function hash(text: string): number {
   return (h ^ h >>> 16) >>> 0;
 }
 
-/** The order stays, but those that will hardly answer come last: when all are down, they are tried anyway. */
+/** Moves candidates that are not usable to the end. They are still tried if all others fail. */
 function usableFirst(candidates: readonly Candidate[]): Candidate[] {
   return [...candidates.filter(({ usable }) => usable), ...candidates.filter(({ usable }) => !usable)];
 }

@@ -1,6 +1,6 @@
 import type { Message } from "../../dns/message.ts";
 import type { LineKind } from "./list_parser.ts";
-import { NOTHING, SuffixHashTable } from "../names/hash_table.ts";
+import { NOT_FOUND, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
 /** What is said of a name, and above these bits the number of the list that blocks it. */
@@ -34,7 +34,7 @@ export class BlockIndex {
     if (count === 0) return;
     const [l, h] = [low[count - 1]!, high[count - 1]!];
     const before = this.#table.find(l, h);
-    const known = before === NOTHING ? 0 : before;
+    const known = before === NOT_FOUND ? 0 : before;
     const says = allows ? (withBelow ? ALLOWS_BELOW : 0) | ALLOWS : (withBelow ? BLOCKS_BELOW : 0) | BLOCKS;
     const isNews = !allows && (says & ~known) !== 0;
     this.#table.put(l, h, isNews ? list << LIST_SHIFT | known & 0xf | says : known | says);
@@ -54,7 +54,7 @@ export class BlockIndex {
     let found = UNLISTED;
     for (let i = 0; i < count; i++) {
       const says = this.#table.find(low[i]!, high[i]!);
-      if (says === NOTHING) continue;
+      if (says === NOT_FOUND) continue;
       const isWhole = i === count - 1;
       if ((says & (isWhole ? ALLOWS : ALLOWS_BELOW)) !== 0) return ALLOWED;
       if ((says & (isWhole ? BLOCKS : BLOCKS_BELOW)) !== 0) found = says >> LIST_SHIFT;

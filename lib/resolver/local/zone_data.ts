@@ -3,7 +3,7 @@
 import { Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { composeRecord, QUESTION_NAME } from "../../dns/compose/local_response.ts";
-import { NOTHING, SuffixHashTable } from "../names/hash_table.ts";
+import { NOT_FOUND, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
 /** A record of the configuration or of a hosts file. */
@@ -109,7 +109,7 @@ export class ZoneData {
     let isEmpty = false;
     for (let i = count - 1; i >= 0; i--) {
       const index = this.#table.find(low[i]!, high[i]!);
-      if (index === NOTHING) continue;
+      if (index === NOT_FOUND) continue;
       const name = this.#names[index]!;
       if (i === count - 1) {
         if (name.exists) return this.#setFound(name);
@@ -133,7 +133,7 @@ export class ZoneData {
     const { count, low, high, offsets } = questionSuffixes(message);
     for (let i = count - 1; i >= 0; i--) {
       const index = this.#table.find(low[i]!, high[i]!);
-      const below = index === NOTHING ? undefined : this.#names[index]!.below;
+      const below = index === NOT_FOUND ? undefined : this.#names[index]!.below;
       if (below !== undefined) return below === "forwarded" ? undefined : offsets[i];
     }
     return undefined;
@@ -154,7 +154,7 @@ export class ZoneData {
   #at(name: Uint8Array): LocalName {
     const { low, high, count } = this.#hashes.read(name, 0);
     const index = this.#table.find(low[count - 1]!, high[count - 1]!);
-    if (index !== NOTHING) return this.#names[index]!;
+    if (index !== NOT_FOUND) return this.#names[index]!;
     this.#table.put(low[count - 1]!, high[count - 1]!, this.#names.length);
     const node = new LocalName();
     this.#names.push(node);

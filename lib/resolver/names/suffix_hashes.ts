@@ -1,35 +1,38 @@
+/** Hashes of names and of all their suffixes, by which tables of names are searched. */
+
+import { assert } from "../../core/assert.ts";
 import { HEADER_BYTES } from "../../dns/header.ts";
 import type { Message } from "../../dns/message.ts";
 import { lowerCase } from "../../dns/name.ts";
 
-/** A name has no more labels than this (RFC 1035 §3.1). */
+/** A name has fewer labels than this (RFC 1035 §3.1). */
 const MAX_LABELS = 128;
 
-/** New for each process, so that nobody can make up names whose hashes are the same. */
+/** The key. It is new for each process, so that an attacker cannot compute names with equal hashes. */
 const [K0, K1] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
 
 /**
- * Hashes of a name and of all that it is below, its case aside: what tables of names are looked up by. Labels are taken
- * from the right, so that one pass over the name makes the hashes of all of its suffixes.
+ * Hashes of a name and its suffixes, ignoring case. One pass from the last label to the first makes all of them.
  *
- * 64 bits, so that of two million names and a billion questions none is taken for another (the chance is 1 in 10,000);
- * HalfSipHash-1-2, whose seed nobody can see through.
+ * With 64 bits, the chance that one of a billion questions collides with one of two million names is 1 in 10,000. The
+ * function is HalfSipHash-1-2: hashes do not reveal its key.
  */
 export class SuffixHashes {
-  /** How many labels the name has; none for the root. */
+  /** Number of labels of the name; 0 for the root. */
   count = 0;
-  /** By number of labels less one: first the top-level domain, last the whole name. */
+  /** The hash of the suffix with `i + 1` labels is at index `i`: first the top-level domain, last the whole name. */
   readonly low = new Int32Array(MAX_LABELS);
   readonly high = new Int32Array(MAX_LABELS);
-  /** Where the suffix begins, in the octets that were read. */
+  /** Offset of each suffix in the bytes that were read. */
   readonly offsets = new Uint16Array(MAX_LABELS);
   readonly #labels = new Uint16Array(MAX_LABELS);
 
-  /** Takes the plain name at `offset`, which has been skipped before. */
+  /** Reads the name at `offset`. Precondition: it is uncompressed and well formed. */
   read(bytes: Uint8Array, offset: number): this {
     let count = 0;
     let end = offset;
     for (; bytes[end] !== 0; end += bytes[end]! + 1) this.#labels[count++] = end;
+    assert(count < MAX_LABELS, "a name has at most 127 labels");
     this.count = count;
     this.#hash(bytes, end);
     return this;
@@ -44,7 +47,7 @@ export class SuffixHashes {
     let end = root;
     for (let i = 0; i < count; i++) {
       const start = this.#labels[count - 1 - i]!;
-      // The label's length is its first octet, and tells labels apart whose last word is filled up.
+      // The first byte of a label is its length. It distinguishes labels whose last word is padded.
       for (let at = start; at < end;) {
         let word = 0;
         for (let shift = 0; shift < 32 && at < end; shift += 8) word |= lowerCase(bytes[at++]!) << shift;
@@ -67,7 +70,7 @@ export class SuffixHashes {
     }
   }
 
-  /** Two rounds on a copy of the state, for the hash of what has been taken so far. */
+  /** Finishes the hash of the suffix with two rounds on a copy of the state. */
   #finish(index: number, a: number, b: number, c: number, d: number): void {
     let v0 = a;
     let v1 = b;
@@ -91,9 +94,13 @@ export class SuffixHashes {
 }
 
 const ofQuestion = new SuffixHashes();
+/** The message whose question was hashed last. */
 let hashed: Message | undefined;
 
-/** The hashes of a question's name; they hold until the next question. One pass is enough for all who ask in turn. */
+/**
+ * The hashes of the question's name, computed once for all resolvers that use them in turn. The object is reused: it is
+ * valid until this function is called with another message.
+ */
 export function questionSuffixes(message: Message): SuffixHashes {
   if (message !== hashed) {
     ofQuestion.read(message.bytes, HEADER_BYTES);

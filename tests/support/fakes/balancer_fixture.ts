@@ -14,7 +14,7 @@ export class Dispatching {
   constructor(count: number, name: StrategyName = "failover") {
     this.all = candidates(count);
     const now = () => this.now;
-    this.dispatcher = new Balancer({ candidates: this.all, strategy: selectionPolicy(name, now), now });
+    this.dispatcher = new Balancer({ candidates: this.all, selection: selectionPolicy(name, now), now });
   }
 
   /** How often each was asked. */
