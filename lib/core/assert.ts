@@ -1,9 +1,9 @@
 /**
- * Assertions of preconditions, for hot structures too: one comparison each, always on. A caller that breaks a precondition then fails as
- * one query with an internal error, and not as memory that is silently wrong.
+ * Assertions of preconditions, always on: one comparison each. A broken precondition fails one query with an internal
+ * error, instead of corrupting memory silently.
  */
 
-/** Throws an `Error` unless the condition holds. The message is a constant, so that a passing assertion allocates nothing. */
+/** Throws an `Error` unless the condition holds. Pass a constant message, so that a passing assertion allocates nothing. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`broken precondition: ${message}`);
 }

@@ -1,20 +1,25 @@
+/** Errors of all layers: usage errors, and the table of failures of upstreams. */
+
 import { ExtendedError, Rcode } from "../dns/codes.ts";
+import { EXTENDED_ERROR_BYTES, OPT_BYTES } from "../dns/edns.ts";
+import { HEADER_BYTES } from "../dns/header.ts";
+import { MAX_NAME_BYTES } from "../dns/name.ts";
 import { cutText, escapeText } from "./escape.ts";
 
-/** What the caller wrote is wrong; the message names the value, the reason and the remedy. */
+/** A wrong option or file. The message names the value, the reason and the remedy. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** How far an attempt had come when it failed. */
+/** The step of an attempt that failed. */
 export type Phase = "resolve" | "connect" | "TLS" | "authentication" | "read";
 
-/** Everything that can keep an upstream from answering. The words are also what logs and metrics use. */
+/** The kinds of failures of an upstream. Logs and metrics use these words. */
 export type Failure = keyof typeof FAILURES;
 
 /**
- * The one table: what each failure tells the client (RFC 8914 §4.23, §4.24) and, in words, the operator; and whether the
- * query may be sent again to the same upstream, because the fault was the connection's and not the upstream's.
+ * The table of failures: extended error for the client (RFC 8914 §4.23, §4.24) and text for the operator. A query may be
+ * sent to the same upstream again after a retryable failure, because the fault can be the connection's.
  */
 const FAILURES = {
   "resolve": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "its name cannot be resolved"),
@@ -26,7 +31,7 @@ const FAILURES = {
   ),
   "no memory": fatal(ExtendedError.OTHER, "the kernel here has no memory or buffers left for a connection"),
   "timed out": fatal(ExtendedError.NO_REACHABLE_AUTHORITY, "timed out"),
-  "protocol": fatal(ExtendedError.NETWORK_ERROR, "what it speaks is not TLS as it should be"),
+  "protocol": fatal(ExtendedError.NETWORK_ERROR, "it does not speak TLS correctly"),
   "handshake refused": fatal(ExtendedError.NETWORK_ERROR, "it refuses our TLS handshake"),
   "untrusted issuer": fatal(
     ExtendedError.NETWORK_ERROR,
@@ -43,11 +48,14 @@ const FAILURES = {
     ExtendedError.NETWORK_ERROR,
     "none of the keys of its certificate chain is pinned: pin mismatch",
   ),
-  "closed": again(ExtendedError.NETWORK_ERROR, "it closed the connection without answering"),
-  "silent": again(ExtendedError.NO_REACHABLE_AUTHORITY, "it does not answer on an open connection"),
-  "wrong answer": again(ExtendedError.NETWORK_ERROR, "it answered another question"),
-  "unsolicited": again(ExtendedError.NETWORK_ERROR, "it sends message after message that answers no query"),
-  "malformed": again(ExtendedError.NETWORK_ERROR, "its answer is malformed"),
+  "closed": retryable(ExtendedError.NETWORK_ERROR, "it closed the connection without answering"),
+  "silent": retryable(ExtendedError.NO_REACHABLE_AUTHORITY, "it does not answer on an open connection"),
+  "wrong answer": retryable(ExtendedError.NETWORK_ERROR, "it answered another question"),
+  "unsolicited": retryable(
+    ExtendedError.NETWORK_ERROR,
+    "it sends message after message that answers no query",
+  ),
+  "malformed": retryable(ExtendedError.NETWORK_ERROR, "its answer is malformed"),
   "no EDNS": fatal(ExtendedError.NETWORK_ERROR, "it refuses EDNS, without which queries have no padding"),
   "overloaded": fatal(ExtendedError.OTHER, "too many queries are waiting already"),
 } as const;
@@ -55,28 +63,28 @@ const FAILURES = {
 interface FailureRow {
   readonly extendedError: number;
   readonly text: string;
-  readonly again: boolean;
+  readonly isRetryable: boolean;
 }
 
-/** In characters: what a certificate or the platform says at most in a log line, an extended error or a page. */
-const MAX_DETAIL = 300;
+/** Maximum length of a detail, in characters. */
+const MAX_DETAIL_LENGTH = 300;
 
-/** Octets beside a header, a question with the longest name, an OPT record, and an option's header and code. */
-const MAX_EXTRA_TEXT = 512 - 12 - (255 + 4) - 11 - 6;
+/** Bytes of a 512-byte reply that remain beside header, longest question, OPT record, option header and INFO-CODE. */
+const MAX_EXTRA_TEXT_BYTES = 512 - HEADER_BYTES - (MAX_NAME_BYTES + 4) - OPT_BYTES - EXTENDED_ERROR_BYTES;
 
-/** What is known of a failure beside its class. */
+/** Facts about one failure. */
 export interface FailureFacts {
   /** The upstream's label. */
   readonly upstream: string;
   readonly phase: Phase;
-  /** What the platform or a certificate says, where that helps; escaped and cut here, since strangers write it. */
+  /** Text of the platform or of a certificate. The constructor escapes and cuts it, because the server may control it. */
   readonly detail?: string;
   readonly cause?: unknown;
-  /** Whether the query had left by then: such an attempt counts (RFC 9520 §3.1). */
+  /** Whether the query had been sent, so that the attempt counts (RFC 9520 §3.1). Default true. */
   readonly sent?: boolean;
 }
 
-/** An upstream that could not answer a query: the only error a `Resolver` rejects with. */
+/** A query that an upstream could not answer. No `Resolver` throws or rejects with another error. */
 export class UpstreamError extends Error {
   override readonly name = "UpstreamError";
   readonly failure: Failure;
@@ -85,7 +93,7 @@ export class UpstreamError extends Error {
   readonly sent: boolean;
 
   constructor(failure: Failure, { upstream, phase, detail, cause, sent }: FailureFacts) {
-    const inBrackets = detail ? ` (${escapeText(detail, MAX_DETAIL)})` : "";
+    const inBrackets = detail ? ` (${escapeText(detail, MAX_DETAIL_LENGTH)})` : "";
     super(`${upstream}: ${phase}: ${textOf(failure, phase)}${inBrackets}`, { cause });
     this.failure = failure;
     this.upstream = upstream;
@@ -93,18 +101,18 @@ export class UpstreamError extends Error {
     this.sent = sent ?? true;
   }
 
-  /** Whether the same upstream is worth another attempt on another connection: not if none could be opened. */
+  /** Whether the query may be sent to the same upstream again, on another connection. False if none could be opened. */
   get isRetryable(): boolean {
-    return this.phase === "read" && FAILURES[this.failure].again;
+    return this.phase === "read" && FAILURES[this.failure].isRetryable;
   }
 
   get rcode(): number {
     return Rcode.SERVFAIL;
   }
 
-  /** EXTRA-TEXT for the client (RFC 8914 §2), short enough for 512 octets with any question: a longer one would be left out. */
+  /** EXTRA-TEXT for the client (RFC 8914 §2), cut so that it fits into 512 bytes with any question. */
   get extendedErrorText(): string {
-    return cutText(this.message, MAX_EXTRA_TEXT);
+    return cutText(this.message, MAX_EXTRA_TEXT_BYTES);
   }
 
   /** INFO-CODE for the client (RFC 8914 §4). */
@@ -114,15 +122,15 @@ export class UpstreamError extends Error {
 }
 
 function textOf(failure: Failure, phase: Phase): string {
-  // Nobody refuses and nobody answers: that is what a firewall does, and port 853 serves nothing else.
+  // A firewall drops packets without a response, and port 853 is often blocked.
   if (failure === "timed out" && phase === "connect") return "timed out, is its port blocked?";
   return FAILURES[failure].text;
 }
 
 function fatal(extendedError: number, text: string): FailureRow {
-  return { extendedError, text, again: false };
+  return { extendedError, text, isRetryable: false };
 }
 
-function again(extendedError: number, text: string): FailureRow {
-  return { extendedError, text, again: true };
+function retryable(extendedError: number, text: string): FailureRow {
+  return { extendedError, text, isRetryable: true };
 }

@@ -1,6 +1,12 @@
+/**
+ * The interface between all layers: `Resolver` answers a `Query`.
+ *
+ * The folder `core/` is the vocabulary that all layers share. It imports only `dns/` and `net/`, and has almost no behavior.
+ */
+
 import type { Message } from "../dns/message.ts";
 
-/** Who asks. */
+/** The sender of a query. */
 export interface Client {
   readonly transport: "udp" | "tcp";
   /** The IP address, without brackets. */
@@ -8,48 +14,50 @@ export interface Client {
   readonly port: number;
 }
 
-/** Where an answer came from; or what it was kept from the client by: a block list, or another filter. */
+/** The source of an answer. `blocked`: a block list replaced it. `filtered`: another filter replaced it. */
 export type Source = "upstream" | "cache" | "stale" | "local" | "blocked" | "filtered";
 
 /** The outcomes of DNSSEC validation (RFC 4033 §5). */
 export type ValidationStatus = "secure" | "insecure" | "bogus" | "indeterminate";
 
-/** Facts gathered on the way, for the one event that tells of the answer. */
+/** Facts that the resolvers collect for the event of the answer. */
 export interface Trace {
   source: Source;
-  /** The label of the upstream that answered, or the last one that failed. */
+  /** Label of the upstream that answered, or of the last one that failed. */
   upstream: string | undefined;
-  /** How often it was sent to an upstream: 0 where the answer was here, more than 1 after a failure or a long wait. */
+  /** Number of times the query was sent to an upstream. */
   attempts: number;
-  /** How many of those were because an upstream took long; absent where none was. */
+  /** Number of these attempts that are hedges; absent if none is. */
   hedges?: number;
-  /** The label of the block list that keeps the answer back; absent where none does. */
+  /** Label of the block list that blocked the name; absent if none did. */
   list?: string;
   /** The outcome of DNSSEC validation here; absent where the answer was not validated for this query. */
   dnssec?: ValidationStatus;
 }
 
 /**
- * A question on its way. Only its trace may be written to. While the answer is waited for, `message` is an equal message
- * without what does not matter any more (`essentialsOf`): whoever waits keeps the query, not its message.
+ * A query with its client and deadline. Resolvers may write to `trace` only. After `resolve` has returned a promise,
+ * `message` is replaced by an equal message without unneeded parts (`compactQuery`). Waiting code therefore keeps the
+ * query, not its message.
  */
 export interface Query {
   readonly message: Message;
   readonly client: Client;
-  /** When the client must have its answer, in ms on the one clock; every layer spends from it. */
+  /** Time by which the client must have its answer, in ms of the monotonic clock. No layer extends it. */
   readonly deadline: number;
   readonly trace: Trace;
-  /** Whether other data would be answered in place of a failure, so that the reason for one has to be found out. */
+  /** Whether stale data can replace a failure, so that the reason for a failure must be determined. */
   readonly hasFallback?: boolean;
 }
 
-/**
- * Anything that answers: an upstream, a cache, a block list.
- *
- * Answers with a message that answers the question; at once where it can, which spares a promise. Rejects or throws
- * only `UpstreamError`. Never changes the query, and may be called concurrently. The bytes of the query's message are
- * good until `resolve` returns, and those of the message that the query has then until the answer is there.
- */
+/** A part of the chain that answers queries: an upstream, a cache, a block list. */
 export interface Resolver {
+  /**
+   * The response to the query; without a promise if it is available at once. Throws or rejects only with
+   * `UpstreamError`. Does not change the query, except its trace. May be called concurrently.
+   *
+   * The bytes of `query.message` are valid until `resolve` returns. The bytes of the message that replaces it are valid
+   * until the promise settles.
+   */
   resolve(query: Query): Message | Promise<Message>;
 }

@@ -1,18 +1,18 @@
-/** How upstreams and cache are doing, for metrics, readiness and dashboard: values to read, nothing to change. */
+/** Status of upstreams and cache, for metrics, readiness and dashboard. Read-only values. */
 
 export interface UpstreamStatus {
   readonly label: string;
-  /** "untried" until it was reached or failed for the first time. */
+  /** "untried" until the first success or failure. */
   readonly state: "untried" | "up" | "down";
-  /** Why it is down, in words. */
+  /** The error that made it "down". */
   readonly lastError: string | undefined;
-  /** Whether none of its keys is pinned, so that it is not asked before a restart, a reload or another network. */
+  /** Whether none of its keys is pinned. It is then not asked until a restart, a reload or a change of the network. */
   readonly isRuledOut?: boolean;
-  /** Smoothed time from query to answer, in ms; undefined before the first. */
+  /** Smoothed time from query to response; undefined before the first response. */
   readonly latencyMs: number | undefined;
   readonly inFlight: number;
   readonly connections: number;
-  /** When the certificate it last showed expires, in ms since 1970, where that can be known. */
+  /** Expiry of its last certificate, in ms since 1970; undefined if unknown. */
   readonly certificateExpires: number | undefined;
 }
 
@@ -20,6 +20,6 @@ export interface CacheStatus {
   readonly entries: number;
   readonly bytes: number;
   readonly maxBytes: number;
-  /** Entries that had to go before their time. */
+  /** Number of entries that were removed before they expired. */
   readonly evictions: number;
 }

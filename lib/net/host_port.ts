@@ -1,4 +1,5 @@
-/** A host and a port as people write them: `HOST:PORT`, with IPv6 literals in brackets. */
+/** Parses and formats `HOST:PORT`, with IPv6 literals in brackets. */
+
 import { isIP, isIPv6 } from "node:net";
 
 export interface HostPort {
@@ -7,7 +8,10 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT`, or a bare IPv6 literal that cannot be read as one with a port. */
+/**
+ * Parses `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT`, or an IPv6 literal that cannot be mistaken for one with a port.
+ * Throws a `TypeError` with the remedy.
+ */
 export function parseHostPort(text: string, defaultPort: number): HostPort {
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
   if (bracketed) {
@@ -29,14 +33,14 @@ export function formatHostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** RFC 1123 §2.1. The last label is not a number, else `1.1.1.256` would pass for a name. */
+/** A host name (RFC 1123 §2.1). The last label must not be a number, so that `1.1.1.256` is not a name. */
 const HOST_NAME =
   /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*(?!\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 
-/** An IP literal or a host name, without the final dot; `what` it is goes into the error. */
-export function parseHost(text: string, what: string): string {
-  if (text === "") throw new TypeError(`${what} is empty; write an IP address or a host name`);
-  // RFC 6066 §3: a server name is written "without a trailing dot", and so are the names in certificates.
+/** An IP literal or a host name, without the final dot. Throws a `TypeError`, which calls an empty text `subject`. */
+export function parseHost(text: string, subject: string): string {
+  if (text === "") throw new TypeError(`${subject} is empty; write an IP address or a host name`);
+  // RFC 6066 §3: server names are sent "without a trailing dot". Names in certificates have none either.
   const name = text.replace(/\.$/, "");
   if ((isIP(name) === 0 || name.includes("%")) && !HOST_NAME.test(name)) {
     throw new TypeError(`"${text}" is neither an IP address nor a host name`);
@@ -44,7 +48,7 @@ export function parseHost(text: string, what: string): string {
   return name;
 }
 
-/** `2001:db8::1:853` is an address, and so is `2001:db8::1`: whoever wrote it may have meant a port. */
+/** Rejects `2001:db8::1:853`, which may be an address, or `2001:db8::1` with a port. */
 function unambiguous(text: string): string {
   const [, host = "", port = ""] = /^(.*):(\d+)$/.exec(text) ?? [];
   if (isIPv6(host) && Number(port) <= 65535) {

@@ -1,33 +1,39 @@
-/** Where IPv4 addresses stand among the words. */
+/**
+ * An IP address as four words.
+ *
+ * The folder `net/` has addresses and networks as data. It imports nothing outside, and does no I/O.
+ */
+
+/** Index of the word that contains an IPv4 address. */
 export const IPV4_WORD = 3;
 
 /**
- * An IP address as four numbers of 32 bits, read anew for each packet and without a single object. An IPv4 address is in
- * the last of them, whether it comes as such or within `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+ * An IP address as four numbers of 32 bits. One object reads the address of each packet, without allocations. The last
+ * word contains an IPv4 address, also one that is mapped into `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
  */
 export class IpAddress {
   readonly words = new Int32Array(4);
   isIpv4 = false;
 
-  /** Takes the text of a valid address, as the system writes it; a zone behind "%" is passed over. */
+  /** Reads an address as text and ignores a zone after "%". Precondition: the text is a valid address. */
   read(text: string): this {
     let value = 0;
-    let octet = 0;
+    let part = 0;
     for (let i = 0; i < text.length; i++) {
       const code = text.charCodeAt(i);
       if (code === DOT) {
-        value = value << 8 | octet;
-        octet = 0;
+        value = value << 8 | part;
+        part = 0;
       } else if (code <= NINE) {
-        octet = 10 * octet + code - ZERO;
+        part = 10 * part + code - ZERO;
       } else {
         return this.#readIpv6(text);
       }
     }
-    return this.#setIpv4(value << 8 | octet);
+    return this.#setIpv4(value << 8 | part);
   }
 
-  /** Takes the four or sixteen octets at `offset`, as A and AAAA records have them. */
+  /** Reads the four or sixteen bytes at `offset`, which are in network order. */
   readBytes(bytes: Uint8Array, offset: number, length: 4 | 16): this {
     if (length === 4) return this.#setIpv4(readWord(bytes, offset));
     for (let i = 0; i < 4; i++) this.words[i] = readWord(bytes, offset + 4 * i);
@@ -50,7 +56,7 @@ export class IpAddress {
     return this.#unmap();
   }
 
-  /** Sixteen bits for each group from `index` on. */
+  /** Writes the groups of `text` from `from` to `to`, of 16 bits each, beginning at the group `index`. */
   #readGroups(text: string, from: number, to: number, index: number): void {
     let group = 0;
     let at = index;
@@ -70,7 +76,7 @@ export class IpAddress {
     if (to > from) this.#put(at, group);
   }
 
-  /** The dotted end, for two groups: `::ffff:192.0.2.1`. */
+  /** Writes a dotted end, as of `::ffff:192.0.2.1`, which stands for two groups. */
   #readTail(text: string, dot: number, index: number): void {
     const value = new IpAddress().read(text.slice(text.lastIndexOf(":", dot) + 1, end(text)))
       .words[IPV4_WORD]!;
@@ -101,7 +107,7 @@ function end(text: string): number {
   return zone < 0 ? text.length : zone;
 }
 
-/** How many groups stand behind `from`; a dotted end is two. */
+/** Number of groups from `from` on. A dotted end counts as two. */
 function countGroups(text: string, from: number): number {
   const to = end(text);
   if (from >= to) return 0;

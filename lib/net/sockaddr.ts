@@ -1,47 +1,49 @@
-/** struct sockaddr_in and sockaddr_in6, as Linux has them. */
+/** Linux's struct sockaddr_in and sockaddr_in6. */
+
 import { IpAddress, IPV4_WORD } from "./ip_address.ts";
 
-/** Octets of the longer one, with padding. */
+/** Size of the buffer for one socket address: the longer struct, padded. */
 export const SOCKADDR_BYTES = 32;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
 
 /**
- * The socket address of an IP address, without brackets or zone, and a port.
+ * The socket address of an IP address and a port. The address is without brackets and zone.
  *
- * @param scope the index of the link that a link-local address is on; 0 for none
+ * @param scope index of the network interface of a link-local address; 0 for other addresses
  */
 export function composeSockaddr(address: string, port: number, scope = 0): Uint8Array<ArrayBuffer> {
   const composed = new Uint8Array(SOCKADDR_BYTES);
   const view = new DataView(composed.buffer);
   const { words } = new IpAddress().read(address);
   const isIpv4 = !address.includes(":");
-  composed[0] = isIpv4 ? AF_INET : AF_INET6; // the family is in the host's order, here always the lower octet first
+  composed[0] = isIpv4 ? AF_INET : AF_INET6; // in host order, which is little-endian on all supported machines
   view.setUint16(2, port);
   if (isIpv4) view.setInt32(4, words[IPV4_WORD]!);
   else {
     words.forEach((word, i) => view.setInt32(8 + 4 * i, word));
-    view.setUint32(24, scope, true); // as the family, in the host's order
+    view.setUint32(24, scope, true); // in host order
   }
   return composed;
 }
 
-/** Octets that the kernel wants to be told of. */
+/** Length of the struct, which calls into the kernel need. */
 export function sockaddrLength(address: Uint8Array, at = 0): number {
   return address[at] === AF_INET ? 16 : 28;
 }
 
-/** Reads the IP address of what stands at `at` into `words`. */
+/** Reads the IP address of the socket address at `at` into `words`. */
 export function readSockaddr(address: Uint8Array, at: number, words: IpAddress): IpAddress {
   return address[at] === AF_INET ? words.readBytes(address, at + 4, 4) : words.readBytes(address, at + 8, 16);
 }
 
+/** The port, 0 to 65535. */
 export function sockaddrPort(address: Uint8Array): number {
   return address[2]! << 8 | address[3]!;
 }
 
-/** The same address with another port, as long as the kernel wants it. */
+/** A copy with another port, of the struct's length. */
 export function withPort(address: Uint8Array, port: number): Uint8Array<ArrayBuffer> {
   const other = address.slice(0, sockaddrLength(address)) as Uint8Array<ArrayBuffer>;
   other[2] = port >> 8;
@@ -49,13 +51,13 @@ export function withPort(address: Uint8Array, port: number): Uint8Array<ArrayBuf
   return other;
 }
 
-/** An IPv4 address as a number; undefined for IPv6. */
+/** The IPv4 address as an unsigned number; undefined for IPv6. */
 export function sockaddrIpv4(address: Uint8Array): number | undefined {
   if (address[0] !== AF_INET) return undefined;
   return (address[4]! << 24 | address[5]! << 16 | address[6]! << 8 | address[7]!) >>> 0;
 }
 
-/** The IP address as Deno writes it: dotted, or as RFC 5952 wants it. */
+/** The IP address as text in Deno's form: dotted for IPv4, by RFC 5952 for IPv6. */
 export function sockaddrText(address: Uint8Array): string {
   if (address[0] === AF_INET) return `${address[4]}.${address[5]}.${address[6]}.${address[7]}`;
   const groups = Array.from({ length: 8 }, (_, i) => address[8 + 2 * i]! << 8 | address[9 + 2 * i]!);
@@ -65,7 +67,7 @@ export function sockaddrText(address: Uint8Array): string {
   return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
 }
 
-/** Where the longest run of zero groups starts, the first of several, and how long it is. */
+/** Start and length of the longest run of zero groups; the first of several. */
 function longestZeros(groups: readonly number[]): [start: number, length: number] {
   let best: [number, number] = [0, 0];
   for (let start = 0; start < groups.length; start++) {

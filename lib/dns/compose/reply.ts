@@ -67,8 +67,8 @@ export function composeError(
 }
 
 /**
- * A reply to a message without a readable question: its ID, opcode and RD, an RCODE, and an OPT record if the message has
- * one (RFC 6891 §6.1.1: responders "MUST include" it). Not longer than the message. Returns a frame in `scratch`.
+ * A reply to a message without a readable question, with its ID, opcode and RD. An OPT record is answered by one
+ * (RFC 6891 §6.1.1: responders "MUST include" it). Not longer than the message. Returns a frame in `scratch`.
  */
 export function composeHeaderError(bytes: Uint8Array, rcode: number, udpSize: number): Uint8Array {
   scratch.fill(0, 0, LENGTH_PREFIX_BYTES + HEADER_BYTES);
