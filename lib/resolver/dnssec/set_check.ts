@@ -40,6 +40,7 @@ export async function checkSet(
   { queue, budget, time }: CheckContext,
 ): Promise<ValidSet | Bogus> {
   const what = describe(set.owner, set.type);
+  if (budget.isExhausted) return bogus(ExtendedError.DNSSEC_BOGUS, `${what}: too many signatures to check`);
   let failure: Bogus | undefined;
   const signatures = set.signatures.filter(({ signer }) => signer === name).slice(0, LIMITS.signaturesPerSet);
   for (const signature of signatures) {

@@ -32,7 +32,7 @@ function dataOf(bytes: Uint8Array): string {
 }
 
 Deno.test("forged answers of signed zones", async (t) => {
-  await using tree = await startSignedTree();
+  await using tree = await startSignedTree("ed25519", "ed448", "p256", "nsec", "nsec3", "optout");
   using upstream = await PipelinedClient.connect(tree.resolverPort);
   /** What is answered in place of the tree; undefined for the tree. */
   let forged: Uint8Array | undefined;

@@ -172,16 +172,18 @@ export interface SignedTree extends AsyncDisposable {
   readonly validatorPort: number;
 }
 
-/** Signs the zones and starts the servers. */
-export async function startSignedTree(): Promise<SignedTree> {
+/** Signs the zones, all unless given, and starts the servers. */
+export async function startSignedTree(...labels: string[]): Promise<SignedTree> {
+  const chosen = Object.entries(ZONES).filter(([label]) => labels.length === 0 || labels.includes(label));
+  const zones = Object.fromEntries(chosen);
   await using stack = new AsyncDisposableStack();
   const directory = await Deno.makeTempDir({ prefix: "dot-proxy-dnssec-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));
-  const anchor = await writeZone(directory, "", { children: ZONES });
+  const anchor = await writeZone(directory, "", { children: zones });
   const anchorFile = join(directory, "anchor");
   await Deno.writeTextFile(anchorFile, anchor);
   const [authoritative, authoritativePort] = await start(
-    (port) => writeConfiguration(directory, "named", bindConfiguration(directory, port)),
+    (port) => writeConfiguration(directory, "named", bindConfiguration(directory, port, zoneNames(zones))),
     (file) => ({ program: pathOf("named"), args: ["-g", "-n", "1", "-c", file] }),
   );
   stack.use(authoritative);
@@ -224,7 +226,7 @@ function start(
     try {
       await child.ready(async () => {
         try {
-          const answer = await askTcp({ hostname: "127.0.0.1", port }, query("www.unsigned", "A"));
+          const answer = await askTcp({ hostname: "127.0.0.1", port }, query("www", "A"));
           return (answer[3]! & 0xf) === 0;
         } catch {
           return false;
@@ -298,7 +300,7 @@ function spoilSignatures(text: string): string {
   );
 }
 
-function bindConfiguration(directory: string, port: number): string {
+function bindConfiguration(directory: string, port: number, names: readonly string[]): string {
   const zone = (name: string) => `zone "${name || "."}" { type primary; file "${zoneFile(name)}"; };`;
   return `
 options {
@@ -309,7 +311,7 @@ options {
   recursion no; dnssec-validation no; notify no; empty-zones-enable no; check-names primary ignore;
 };
 controls { };
-${["", ...zoneNames()].map(zone).join("\n")}
+${["", ...names].map(zone).join("\n")}
 `;
 }
 
