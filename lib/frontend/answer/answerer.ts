@@ -1,4 +1,9 @@
-import { Flag, HEADER_BYTES, Opcode } from "../../dns/header.ts";
+/**
+ * From the bytes of a client's message to the bytes of its reply. Both front ends use this module. It is the only place
+ * where errors become DNS responses. It knows nothing of sockets and of upstreams.
+ */
+
+import { Flag, HEADER_BYTES, HeaderField, Opcode, opcodeOf } from "../../dns/header.ts";
 import { readUint16 } from "../../dns/bytes.ts";
 import { Class, ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
@@ -22,28 +27,27 @@ import { UdpFastPath } from "./fast_path.ts";
 
 export interface AnswererOptions extends Omit<ReplyOptions, "transport"> {
   readonly resolver: Resolver;
-  /** The one that `resolver` leads to, where there is one. */
+  /** The cache behind `resolver`, for the fast path. */
   readonly cache?: Cache | undefined;
-  /** Who may ask, and how much; undefined for everybody. */
+  /** Access rules and rate limit; undefined to admit every client. */
   readonly admission?: Admission | undefined;
-  /** The time an answer may take in all, in ms. */
+  /** Time from a query to its reply, at most, in ms. */
   readonly timeout: number;
   readonly observe: Observe;
-  /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
+  /** Whether `observe` needs one event per query (the default). Otherwise cache hits are reported per batch. */
   readonly needsPerQueryEvents?: () => boolean;
   readonly now: () => number;
 }
 
-/** A frame to send, or undefined to stay silent. */
+/** A frame to send, or undefined for no reply. */
 type Reply = Uint8Array | undefined;
 
-/** Where a reply goes. */
+/** The destination of a reply. */
 export interface ReplySink {
-  /** Called once for each query, with a frame that is good during the call only, or undefined for silence. */
+  /** Called once per query, with a frame that is valid during the call only, or with undefined for no reply. */
   reply(frame: Uint8Array | undefined): void;
 }
 
-/** What both front ends feed: bytes of a client in, bytes for the client out. The only place where errors become DNS. */
 export class Answerer {
   #options: AnswererOptions;
   #replyOptions: Readonly<Record<Client["transport"], ReplyOptions>>;
@@ -55,57 +59,56 @@ export class Answerer {
     this.#fastPath = makeFastPath(options);
   }
 
-  /** From now on queries are answered like this; those under way go on as they began. */
+  /** Applies to new queries. Pending queries keep their deadline. */
   reconfigure(options: AnswererOptions): void {
     this.#options = options;
     this.#replyOptions = replyOptions(options);
     this.#fastPath = makeFastPath(options);
   }
 
-  /** For queries that come many at a time; undefined where there is no such way just now. */
+  /** The fast path for batches; undefined without a cache, or while each query needs an event. */
   get fastPath(): UdpFastPath | undefined {
     return this.#options.needsPerQueryEvents?.() ?? true ? undefined : this.#fastPath;
   }
 
-  /** Whether a client at this address may ask at all, and if not, whether it gets an answer. */
+  /** Whether the access rules admit this address; if not, whether its queries are refused or ignored. */
   access(address: string): "answer" | "refuse" | "ignore" {
     return this.#options.admission?.access(address) ?? "answer";
   }
 
   /**
-   * Total: always comes to a reply or to silence. Returns whether it has come already, as it does where nothing has to be
-   * waited for. The bytes are free again in any case.
+   * Calls `sink.reply` exactly once for any bytes. Returns true if that has already happened, and false if the query waits
+   * for a response. The caller may reuse the bytes in both cases.
    *
-   * @param isAdmitted whether it has been found already that this client may ask
+   * @param isAdmitted true if the caller has already checked the client's admission
    */
-  answer(bytes: Uint8Array, client: Client, asker: ReplySink, isAdmitted = false): boolean {
+  answer(bytes: Uint8Array, client: Client, sink: ReplySink, isAdmitted = false): boolean {
     const now = this.#options.now();
-    const message = this.#read(bytes, client, { asker, now, isAdmitted });
-    return !message || this.#resolve(message, client, { asker, start: now });
+    const message = this.#check(bytes, client, { sink, now, isAdmitted });
+    return !message || this.#resolve(message, client, { sink, start: now });
   }
 
-  /** The query; undefined where it has its reply already. */
-  #read(
+  /** Returns the query to resolve, or undefined after replying to anything else. The cheapest checks come first. */
+  #check(
     bytes: Uint8Array,
     client: Client,
-    { asker, now, isAdmitted }: { asker: ReplySink; now: number; isAdmitted: boolean },
+    { sink, now, isAdmitted }: { sink: ReplySink; now: number; isAdmitted: boolean },
   ): Message | undefined {
-    // In the order of what it costs to find out. Silence where not even the header is there, or to a response: two
-    // servers that answer each other's answers would never stop.
-    const flags = bytes.length < HEADER_BYTES ? Flag.QR : readUint16(bytes, 2);
-    if (flags & Flag.QR) return void asker.reply(this.#reject(client, undefined));
+    // No reply to an incomplete header, nor to a response: two servers that replied to responses would never stop.
+    const flags = bytes.length < HEADER_BYTES ? Flag.QR : readUint16(bytes, HeaderField.FLAGS);
+    if (flags & Flag.QR) return void sink.reply(this.#reject(client, undefined));
     const verdict = !isAdmitted && this.#options.admission?.admit(client, now) || "answer";
-    if (verdict !== "answer") return void this.deny(bytes, client, { verdict, asker });
-    const message = (flags >> 11 & 0xf) === Opcode.QUERY ? parse(bytes) : undefined;
-    const refusal = message ? this.#refuse(message, client) : this.#refuseUnread(bytes, client);
+    if (verdict !== "answer") return void this.deny(bytes, client, { verdict, sink });
+    const message = opcodeOf(flags) === Opcode.QUERY ? parse(bytes) : undefined;
+    const refusal = message ? this.#refuseUnsupported(message, client) : this.#refuseMalformed(bytes, client);
     if (!refusal) return message;
-    asker.reply(refusal);
+    sink.reply(refusal);
     return undefined;
   }
 
-  /** Of a query that cannot be read, or asks for something else than an answer. */
-  #refuseUnread(bytes: Uint8Array, client: Client): Reply {
-    const isQuery = (readUint16(bytes, 2) >> 11 & 0xf) === Opcode.QUERY;
+  /** The reply to a malformed query, or to another opcode than QUERY. */
+  #refuseMalformed(bytes: Uint8Array, client: Client): Reply {
+    const isQuery = opcodeOf(readUint16(bytes, HeaderField.FLAGS)) === Opcode.QUERY;
     const rcode = isQuery ? Rcode.FORMERR : Rcode.NOTIMP;
     return this.#reject(client, rcode, composeHeaderError(bytes, rcode, this.#options.udpSize));
   }
@@ -115,13 +118,13 @@ export class Answerer {
     return reply;
   }
 
-  /** What a client is told that has not been admitted. */
+  /** Replies to a client that is not admitted, or drops its query. */
   deny(
     bytes: Uint8Array,
     client: Client,
-    { verdict, asker }: { verdict: Exclude<Verdict, "answer">; asker: ReplySink },
+    { verdict, sink }: { verdict: Exclude<Verdict, "answer">; sink: ReplySink },
   ): void {
-    asker.reply(this.#denial(bytes, client, verdict));
+    sink.reply(this.#denial(bytes, client, verdict));
   }
 
   #denial(bytes: Uint8Array, client: Client, verdict: Exclude<Verdict, "answer">): Reply {
@@ -142,12 +145,12 @@ export class Answerer {
     );
   }
 
-  /** What is understood, but not done here. */
-  #refuse(message: Message, client: Client): Reply {
+  /** The reply to a well-formed query that the proxy does not forward; undefined for all others. */
+  #refuseUnsupported(message: Message, client: Client): Reply {
     // RFC 6891 §6.1.3.
     if (message.edns && message.edns.version > 0) return this.#refuseWith(Rcode.BADVERS, message, client);
     if (message.isSigned) return this.#refuseWith(Rcode.NOTIMP, message, client, SIGNED);
-    const refusal = refusalOfQuestion(message);
+    const refusal = findRefusal(message);
     return refusal && this.#refuseWith(refusal.rcode, message, client, refusal);
   }
 
@@ -156,7 +159,7 @@ export class Answerer {
     return this.#reject(client, rcode, composeError(message, rcode, options, reason));
   }
 
-  #resolve(message: Message, client: Client, { asker, start }: { asker: ReplySink; start: number }): boolean {
+  #resolve(message: Message, client: Client, { sink, start }: { sink: ReplySink; start: number }): boolean {
     const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
     const query: Query & { message: Message } = {
       message,
@@ -168,23 +171,23 @@ export class Answerer {
     try {
       response = this.#options.resolver.resolve(query);
     } catch (error) {
-      asker.reply(this.#fail(query, error, start));
+      sink.reply(this.#fail(query, error, start));
       return true;
     }
     if (response instanceof Message) {
-      asker.reply(this.#reply(query, response, start, this.#options.cache));
+      sink.reply(this.#reply(query, response, start, this.#options.cache));
       return true;
     }
-    // As long as it waits, a query keeps neither its padding nor the buffer that it was read into.
+    // A pending query references neither its padding nor the buffer that it was read from.
     query.message = compactQuery(message);
     response.then(
-      (response) => asker.reply(this.#reply(query, response, start)),
-      (error) => asker.reply(this.#fail(query, error, start)),
+      (response) => sink.reply(this.#reply(query, response, start)),
+      (error) => sink.reply(this.#fail(query, error, start)),
     );
     return false;
   }
 
-  /** @param cache to be told that the response has become a reply; undefined for one that had to be waited for */
+  /** @param cache notified of a response that is replied to at once; undefined for one that was awaited */
   #reply(query: Query, response: Message, start: number, cache?: Cache): Reply {
     try {
       const reply = composeReply(query.message, response, this.#replyOptions[query.client.transport]);
@@ -206,7 +209,7 @@ export class Answerer {
     const { rcode } = error;
     const reason = { code: error.extendedError, text: error.extendedErrorText };
     if (error.failure !== "overloaded") return composeError(query.message, rcode, options, reason);
-    // What is shed in a flood must not be another for those whose addresses are forged: a code is all it tells.
+    // In a flood of forged addresses, replies must not amplify it: the extended error has no text.
     const { udpSize, transport } = options;
     const limit = transport === "udp" ? query.message.bytes.length + EXTENDED_ERROR_BYTES : MAX_MESSAGE_BYTES;
     return composeRefusal(query.message, { rcode, truncated: false, reason, udpSize }, limit);
@@ -230,19 +233,19 @@ function replyOptions({ udpSize, keepAlive }: AnswererOptions) {
 }
 
 /**
- * RFC 8945 §5.5 has a forwarder pass a signed message on "unchanged": it would show by its length what is asked for, take
- * the client's options along and go past the lists of names. Without its signature the client would refuse the answer.
+ * RFC 8945 §5.5 requires a forwarder to pass on a signed message "unchanged". Its length would then reveal the question, and
+ * it would carry the client's options and bypass the block lists. Without its signature, the client rejects the response.
  */
 const SIGNED: ExtendedErrorText = {
   code: ExtendedError.NOT_SUPPORTED,
   text: "queries signed by TSIG are not forwarded",
 };
 
-/** Why, and what the client is told where it is told something. Over TCP there is no use in truncation. */
+/** The reason of each denial for the event, and the text of its extended error; without a text there is no reply. */
 const DENIALS: Readonly<Record<Exclude<Verdict, "answer">, { reason: DenialReason; text?: string }>> = {
-  refuse: { reason: "not allowed", text: "this client may not ask here" },
+  refuse: { reason: "not allowed", text: "client not allowed" },
   ignore: { reason: "not allowed" },
-  truncate: { reason: "rate limit", text: "this client asks too much" },
+  truncate: { reason: "rate limit", text: "rate limit exceeded" },
   drop: { reason: "rate limit" },
 };
 
@@ -250,16 +253,16 @@ interface QuestionRefusal extends ExtendedErrorText {
   readonly rcode: number;
 }
 
-/** Questions that no record can answer, and so are not forwarded. */
-function refusalOfQuestion({ type, class: qclass }: Message): QuestionRefusal | undefined {
-  // Class ANY would reach records of class IN past what is answered here for class IN.
+/** Why a question is not forwarded, such as a type that no record has; undefined if it is. */
+function findRefusal({ type, class: qclass }: Message): QuestionRefusal | undefined {
+  // Class ANY would return records of class IN that the policy for class IN blocks or replaces.
   if (qclass === 0 || qclass === Class.NONE || qclass === Class.ANY) {
     return { rcode: Rcode.REFUSED, code: ExtendedError.NOT_SUPPORTED, text: "this class is not resolved" };
   }
   switch (type) {
     case Type.ANY:
       return undefined;
-    // A transfer is many messages, and DNS over TLS to a resolver is no place to ask for one (RFC 9103).
+    // A transfer consists of many messages, and a resolver offers none over TLS (RFC 9103 is for authoritative servers).
     case Type.AXFR:
     case Type.IXFR:
       return {
@@ -267,36 +270,37 @@ function refusalOfQuestion({ type, class: qclass }: Message): QuestionRefusal | 
         code: ExtendedError.NOT_SUPPORTED,
         text: "zone transfers are not forwarded",
       };
-    // RFC 1035 §3.2.3: MAILA is obsolete, and the records that MAILB asks for are experimental.
+    // RFC 1035 §3.2.3: MAILA is obsolete, and the records of MAILB are experimental.
     case Type.MAILA:
     case Type.MAILB:
       return { rcode: Rcode.NOTIMP, code: ExtendedError.NOT_SUPPORTED, text: "use the type MX" };
   }
-  // Of the others, 0 and 128 to 255 stand for no data (RFC 6895 §3.1). NXNAME, 128, "MUST" get FORMERR (RFC 9824 §3.5).
+  // Types 0 and 128 to 255 are not data types (RFC 6895 §3.1). NXNAME, 128, "MUST" get FORMERR (RFC 9824 §3.5).
   const isData = type !== 0 && type !== Type.OPT && (type < Type.NXNAME || type > Type.ANY);
   return isData
     ? undefined
     : { rcode: Rcode.FORMERR, code: ExtendedError.INVALID_QUERY_TYPE, text: "no record has this type" };
 }
 
-/** OPT, TSIG or SIG(0), TKEY (RFC 6891 §6.1.1, RFC 8945 §5.1, RFC 2931 §3.1, RFC 2930 §4), and one more. */
+/** OPT, TSIG or SIG(0), TKEY (RFC 6891 §6.1.1, RFC 8945 §5.1, RFC 2931 §3.1, RFC 2930 §4), and one in reserve. */
 const MAX_ADDITIONAL = 4;
 
 /**
- * Whether a query has records only where an RFC wants some: in its additional section, and with IXFR one SOA record in
- * the authority section (RFC 1995 §3). Each other record would cost time and mean nothing.
+ * Whether a query has records only where an RFC defines them: in its additional section, and with IXFR one SOA record in
+ * the authority section (RFC 1995 §3). Any other record would cost time and mean nothing.
  */
 function hasFewRecords({ bytes, type }: Message): boolean {
-  return readUint16(bytes, 6) === 0 && readUint16(bytes, 8) <= (type === Type.IXFR ? 1 : 0) &&
-    readUint16(bytes, 10) <= MAX_ADDITIONAL;
+  return readUint16(bytes, HeaderField.ANSWERS) === 0 &&
+    readUint16(bytes, HeaderField.AUTHORITY) <= (type === Type.IXFR ? 1 : 0) &&
+    readUint16(bytes, HeaderField.ADDITIONAL) <= MAX_ADDITIONAL;
 }
 
-/** A query with one question, few records, and an OPT record at most; or undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
+/** Parses a query with one question, few records and at most one OPT record; else undefined (RFC 9619 §4, RFC 6891 §6.1.1). */
 function parse(bytes: Uint8Array): Message | undefined {
   try {
     const message = Message.parse(bytes);
     if (!hasFewRecords(message)) return undefined;
-    void message.edns; // throws where the records are malformed
+    void message.edns; // throws if a record is malformed
     return message.hasQuestion ? message : undefined;
   } catch (error) {
     if (error instanceof FormatError) return undefined;

@@ -1,146 +1,137 @@
+/** Receives many datagrams at a time on one UDP socket, and sends their replies in batches. */
+
 import { LENGTH_PREFIX_BYTES } from "../../dns/framing.ts";
 import type { Client } from "../../core/resolver.ts";
 import type { Answerer, ReplySink } from "../answer/answerer.ts";
 import { BumpBuffer } from "./bump_buffer.ts";
 import { isLinkLocal, type OwnLink } from "./own_link.ts";
-import type { Outcome } from "../answer/fast_path.ts";
+import type { Declined } from "../answer/fast_path.ts";
 import { composeSockaddr, sockaddrIpv4, sockaddrPort, sockaddrText } from "../../net/sockaddr.ts";
 import type { LoopBudget } from "../loop_budget.ts";
 import { BATCH, type MmsgSocket } from "./mmsg.ts";
 
-/** IPv4 clients whose address is known as text already. */
-const MAX_KNOWN = 4096;
+/** Maximum of IPv4 addresses whose text is remembered. */
+const MAX_ADDRESS_TEXTS = 4096;
 
-/** What comes to one UDP socket many datagrams at a time, and the replies to it. */
 export class BatchFrontend {
-  readonly #batch: MmsgSocket;
+  readonly #socket: MmsgSocket;
   readonly #answerer: Answerer;
   readonly #loopBudget: LoopBudget;
   readonly #ownLink: OwnLink;
   readonly #onIdle: () => void;
-  readonly #copies = new BumpBuffer();
-  readonly #known = new Map<number, string>();
-  /** Queries that wait for their replies. */
-  #waiting = 0;
-  #flushing = false;
-  #closed = false;
+  readonly #senderCopies = new BumpBuffer();
+  readonly #addressTexts = new Map<number, string>();
+  /** Queries that wait for a response. */
+  #pending = 0;
+  #isFlushScheduled = false;
+  #isClosed = false;
 
-  /** @param onIdle called when no query waits any more */
+  /** @param onIdle called when the last pending query has its reply */
   constructor(
-    batch: MmsgSocket,
+    socket: MmsgSocket,
     answerer: Answerer,
     loopBudget: LoopBudget,
     ownLink: OwnLink,
     onIdle: () => void,
   ) {
-    this.#batch = batch;
+    this.#socket = socket;
     this.#ownLink = ownLink;
     this.#answerer = answerer;
     this.#loopBudget = loopBudget;
     this.#onIdle = onIdle;
   }
 
-  get waiting(): number {
-    return this.#waiting;
+  get pending(): number {
+    return this.#pending;
   }
 
-  /** From now on nothing uses the socket. */
+  /** Stops all use of the socket. */
   close(): void {
-    this.#closed = true;
+    this.#isClosed = true;
   }
 
-  /** The datagram that woke us, and as much of what has come in beside it as there is room for in this turn. */
+  /** Answers the datagram that Deno received, and as many others at the socket as the loop budget allows. */
   take(datagram: Uint8Array, { hostname, port }: Deno.NetAddr): void {
     const scope = isLinkLocal(hostname) ? this.#ownLink.find()?.index : undefined;
-    this.#batch.put(datagram, composeSockaddr(hostname, port, scope));
-    let count = this.#batch.receive(1);
+    this.#socket.put(datagram, composeSockaddr(hostname, port, scope));
+    let count = this.#socket.receive(1);
     this.#answerAll(count);
     while (count === BATCH && !this.#loopBudget.isExhausted) {
-      count = this.#batch.receive();
+      count = this.#socket.receive();
       this.#answerAll(count);
     }
   }
 
   #answerAll(count: number): void {
-    const batch = this.#batch;
-    const { fastPath: quick } = this.#answerer;
+    const { fastPath } = this.#answerer;
     this.#loopBudget.consume(count);
-    quick?.begin();
     try {
-      for (let i = 0; i < count; i++) {
-        const outcome = quick ? quick.reply(batch, i) : "unread";
-        if (outcome !== "replied") this.#answer(i, outcome);
-      }
+      if (fastPath) fastPath.answerBatch(this.#socket, count, this.#answer);
+      else for (let i = 0; i < count; i++) this.#answer(i, "unchecked");
     } finally {
-      batch.flush();
-      quick?.end();
+      this.#socket.flush();
     }
   }
 
-  /** A reply to one of a batch that is still there, or to somebody who has waited. */
-  reply(frame: Uint8Array | undefined, asker: DatagramReplySink): void {
-    if (frame && !this.#closed) this.#send(frame.subarray(LENGTH_PREFIX_BYTES), asker);
-    if (asker.waits && --this.#waiting === 0) this.#onIdle();
+  /** Sends the reply to a datagram of the current batch, or to a pending query. */
+  reply(frame: Uint8Array | undefined, sink: DatagramReplySink): void {
+    if (frame && !this.#isClosed) this.#send(frame.subarray(LENGTH_PREFIX_BYTES), sink);
+    if (sink.isPending && --this.#pending === 0) this.#onIdle();
   }
 
-  #answer(i: number, outcome: Exclude<Outcome, "replied">): void {
-    const batch = this.#batch;
-    const sender = batch.sender(i);
+  readonly #answer = (i: number, reason: Declined): void => {
+    const sender = this.#socket.sender(i);
     const client: Client = { transport: "udp", address: this.#addressOf(sender), port: sockaddrPort(sender) };
-    const asker = new DatagramReplySink(this, sender);
-    if (outcome !== "admitted" && outcome !== "unread") {
-      return this.#answerer.deny(batch.datagram(i), client, { verdict: outcome, asker });
+    const sink = new DatagramReplySink(this, sender);
+    const datagram = this.#socket.datagram(i);
+    if (reason !== "admitted" && reason !== "unchecked") {
+      return this.#answerer.deny(datagram, client, { verdict: reason, sink });
     }
-    const datagram = batch.datagram(i);
     this.#loopBudget.consumeBytes(datagram.length);
-    if (this.#answerer.answer(datagram, client, asker, outcome === "admitted")) return;
+    if (this.#answerer.answer(datagram, client, sink, reason === "admitted")) return;
+    sink.isPending = true;
     // The next batch overwrites this one.
-    asker.to = this.#copies.copy(sender, 0, sender.length);
-    this.#await(asker);
-  }
-
-  #await(asker: DatagramReplySink): void {
-    asker.waits = true;
-    this.#waiting++;
+    sink.to = this.#senderCopies.copy(sender, 0, sender.length);
+    this.#pending++;
     this.#loopBudget.consumePending();
-  }
+  };
 
-  /** Replies that come together go together. */
-  #send(reply: Uint8Array, { to, waits }: DatagramReplySink): void {
-    this.#batch.send(reply, to);
-    if (!waits || this.#flushing) return;
-    this.#flushing = true;
+  /** Replies of one turn to pending queries are sent together. */
+  #send(reply: Uint8Array, { to, isPending }: DatagramReplySink): void {
+    this.#socket.send(reply, to);
+    if (!isPending || this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
     queueMicrotask(() => {
-      this.#flushing = false;
-      if (!this.#closed) this.#batch.flush();
+      this.#isFlushScheduled = false;
+      if (!this.#isClosed) this.#socket.flush();
     });
   }
 
   #addressOf(sender: Uint8Array): string {
     const key = sockaddrIpv4(sender);
     if (key === undefined) return sockaddrText(sender);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    if (this.#known.size === MAX_KNOWN) this.#known.clear();
+    const remembered = this.#addressTexts.get(key);
+    if (remembered !== undefined) return remembered;
+    if (this.#addressTexts.size === MAX_ADDRESS_TEXTS) this.#addressTexts.clear();
     const text = sockaddrText(sender);
-    this.#known.set(key, text);
+    this.#addressTexts.set(key, text);
     return text;
   }
 }
 
-/** The way back to the sender of a datagram. */
+/** Replies to the sender of one datagram. */
 class DatagramReplySink implements ReplySink {
-  /** His socket address; where he waits, a copy. */
+  /** The sender's socket address: in the batch, or a copy if the query is pending. */
   to: Uint8Array;
-  waits = false;
-  readonly #batches: BatchFrontend;
+  isPending = false;
+  readonly #frontend: BatchFrontend;
 
-  constructor(batches: BatchFrontend, to: Uint8Array) {
-    this.#batches = batches;
+  constructor(frontend: BatchFrontend, to: Uint8Array) {
+    this.#frontend = frontend;
     this.to = to;
   }
 
   reply(frame: Uint8Array | undefined): void {
-    this.#batches.reply(frame, this);
+    this.#frontend.reply(frame, this);
   }
 }

@@ -1,3 +1,5 @@
+/** One UDP socket: receives datagrams, and sends the replies from the address that received the query. */
+
 import { LENGTH_PREFIX_BYTES } from "../../dns/framing.ts";
 import { MAX_MESSAGE_BYTES } from "../../dns/message.ts";
 import type { Observe } from "../../core/event.ts";
@@ -10,13 +12,15 @@ import type { LoopBudget } from "../loop_budget.ts";
 import { MmsgSocket } from "./mmsg.ts";
 import type { Library } from "../../platform/libc.ts";
 
-/** Receives outstanding at once, so that a burst is taken in one turn of the event loop; a batch does that by itself. */
+/** Concurrent receives, so that a burst is received in one turn of the event loop. With batches, one is enough. */
 const RECEIVERS = 4;
+/** Wait before the next receive after an error of the socket. */
+const ERROR_PAUSE_MS = 10;
 
 export interface FrontendOptions {
   readonly hostname: string;
   readonly port: number;
-  /** "alone" unless told. */
+  /** Default: "alone". */
   readonly sharing?: Sharing;
   readonly answerer: Answerer;
   readonly loopBudget: LoopBudget;
@@ -24,11 +28,10 @@ export interface FrontendOptions {
 }
 
 export interface UdpFrontendOptions extends FrontendOptions {
-  /** What hands over many datagrams at a time; undefined where they go one by one. */
+  /** Receives and sends datagrams in batches; undefined to use Deno's calls, one datagram at a time. */
   readonly library: Library | undefined;
 }
 
-/** One UDP socket: datagrams in, answers out, from the address that was asked. */
 export class UdpFrontend {
   readonly address: Deno.NetAddr;
   readonly #socket: Deno.DatagramConn;
@@ -38,13 +41,14 @@ export class UdpFrontend {
   readonly #ownLink: OwnLink;
   readonly #batches: BatchFrontend | undefined;
   readonly #idle = Promise.withResolvers<void>();
-  #waiting = 0;
-  #stopping = false;
-  #closed = false;
+  /** Queries outside batches that wait for a response. */
+  #pending = 0;
+  #isStopping = false;
+  #isClosed = false;
 
-  /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ answerer, loopBudget, observe, library, ...place }: UdpFrontendOptions) {
-    const { socket, address, descriptor } = listenUdp(place, library);
+  /** Throws the errors of `Deno.listenDatagram`. */
+  constructor({ answerer, loopBudget, observe, library, ...port }: UdpFrontendOptions) {
+    const { socket, address, descriptor } = listenUdp(port, library);
     this.#socket = socket;
     this.address = address;
     this.#ownLink = new OwnLink(address.hostname);
@@ -54,13 +58,8 @@ export class UdpFrontend {
     try {
       if (library && descriptor !== undefined) {
         const batch = new MmsgSocket(library, descriptor);
-        this.#batches = new BatchFrontend(
-          batch,
-          answerer,
-          loopBudget,
-          this.#ownLink,
-          () => this.#resolveIfIdle(),
-        );
+        const onIdle = () => this.#resolveIfIdle();
+        this.#batches = new BatchFrontend(batch, answerer, loopBudget, this.#ownLink, onIdle);
       }
     } catch (error) {
       socket.close();
@@ -69,73 +68,73 @@ export class UdpFrontend {
     for (let i = 0; i < (this.#batches ? 1 : RECEIVERS); i++) void this.#receive();
   }
 
-  /** Answers what has been asked, then closes. */
+  /** Receives no more queries, replies to the pending ones, then closes. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#isStopping = true;
     this.#resolveIfIdle();
     await this.#idle.promise;
     this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
-    this.#stopping = true;
+    this.#isStopping = true;
     this.#idle.resolve();
-    if (this.#closed) return;
+    if (this.#isClosed) return;
     this.#batches?.close();
-    this.#closed = true; // and its descriptor may be another's: nothing may use it any more
+    this.#isClosed = true; // from here on the descriptor may be that of another socket
     this.#socket.close();
   }
 
   async #receive(): Promise<void> {
     const buffer = new Uint8Array(MAX_MESSAGE_BYTES);
-    while (!this.#stopping) {
+    while (!this.#isStopping) {
       try {
         const [datagram, from] = await this.#socket.receive(buffer);
-        if (this.#stopping) return;
+        if (this.#isStopping) return;
         if (this.#batches) this.#batches.take(datagram, from as Deno.NetAddr);
-        else this.#take(datagram, from as Deno.NetAddr);
+        else this.#answer(datagram, from as Deno.NetAddr);
         if (this.#loopBudget.isExhausted) await this.#loopBudget.yieldToKernel();
       } catch (error) {
-        if (this.#stopping) return;
-        this.#trouble(error);
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        if (this.#isStopping) return;
+        this.#report(error);
+        await new Promise((resolve) => setTimeout(resolve, ERROR_PAUSE_MS));
       }
     }
   }
 
-  #take(datagram: Uint8Array, from: Deno.NetAddr): void {
+  #answer(datagram: Uint8Array, from: Deno.NetAddr): void {
     const client: Client = { transport: "udp", address: from.hostname, port: from.port };
-    let waits = false;
+    let isPending = false;
     const reply = (frame: Uint8Array | undefined) => {
-      if (frame && !this.#closed) this.#send(frame.slice(LENGTH_PREFIX_BYTES), from);
-      if (waits) this.#settle();
+      if (frame && !this.#isClosed) this.#send(frame.slice(LENGTH_PREFIX_BYTES), from);
+      if (isPending) this.#finishPending();
     };
-    waits = !this.#answerer.answer(datagram, client, { reply });
+    isPending = !this.#answerer.answer(datagram, client, { reply });
     this.#loopBudget.consume(1);
     this.#loopBudget.consumeBytes(datagram.length);
-    if (!waits) return;
+    if (!isPending) return;
     this.#loopBudget.consumePending();
-    this.#waiting++;
+    this.#pending++;
   }
 
-  #settle(): void {
-    this.#waiting--;
+  #finishPending(): void {
+    this.#pending--;
     this.#resolveIfIdle();
   }
 
   #resolveIfIdle(): void {
-    const waiting = this.#waiting + (this.#batches?.waiting ?? 0);
-    if (waiting === 0 && this.#stopping) this.#idle.resolve();
+    const pending = this.#pending + (this.#batches?.pending ?? 0);
+    if (pending === 0 && this.#isStopping) this.#idle.resolve();
   }
 
   #send(reply: Uint8Array, from: Deno.NetAddr): void {
     const link = isLinkLocal(from.hostname) ? this.#ownLink.find() : undefined;
     const to = link ? { ...from, hostname: `${from.hostname}%${link.name}` } : from;
-    this.#socket.send(reply, to).catch((error) => this.#trouble(error));
+    this.#socket.send(reply, to).catch((error) => this.#report(error));
   }
 
-  #trouble(error: unknown): void {
-    if (this.#stopping) return;
+  #report(error: unknown): void {
+    if (this.#isStopping) return;
     const { hostname } = this.address;
     this.#observe({ kind: "socket error", transport: "udp", address: hostname, error });
   }

@@ -174,7 +174,7 @@ Deno.test("a refusal says so with EDE 18 where there is room, and always over TC
   for (const told of [await reply(roomy, "udp"), await reply(bare, "tcp")]) {
     assertEquals([told.rcode, extendedErrors(told)], [5, [{
       code: 18,
-      text: "this client may not ask here",
+      text: "client not allowed",
     }]]);
   }
   assertEquals(resolver.asked.length, 0);

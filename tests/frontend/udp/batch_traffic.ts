@@ -57,6 +57,8 @@ export class BatchTraffic implements Disposable {
   readonly clients: readonly Client[];
   readonly #server: Deno.DatagramConn;
   readonly #address: Deno.NetAddr;
+  /** The buffer of senders. A strong reference would hide that the batch itself has none. */
+  readonly #names: WeakRef<ArrayBufferLike>;
   readonly #odd: readonly Uint8Array[];
   #seed = 0;
   #waiting: { reply: Uint8Array; to: Uint8Array; client: Client }[] = [];
@@ -66,6 +68,9 @@ export class BatchTraffic implements Disposable {
     this.#server = open();
     this.#address = { ...this.#server.addr as Deno.NetAddr, hostname };
     this.batch = new MmsgSocket(library, findDescriptor(library, this.#server.addr as Deno.NetAddr));
+    this.batch.put(new Uint8Array(0), new Uint8Array(NAME));
+    assertEquals(this.batch.receive(1), 1);
+    this.#names = new WeakRef(this.batch.sender(0).buffer);
     this.#odd = odd;
     this.clients = Array.from({ length: CLIENTS }, () => {
       const socket = open();
@@ -117,22 +122,21 @@ export class BatchTraffic implements Disposable {
 
   /** A batch, of which nothing has been written to but the octets and addresses of what was received. */
   #receive(): number {
-    const [octets, names] = [this.batch.datagram(0), this.batch.sender(0)].map(({ buffer }) =>
-      new Uint8Array(buffer).fill(CANARY)
-    );
+    const bytes = this.batch.incoming.fill(CANARY);
+    const names = new Uint8Array(this.#names.deref()!).fill(CANARY);
     const count = this.batch.receive();
     assert(count <= BATCH);
     for (let i = 0; i < BATCH; i++) {
       const length = i < count ? this.batch.length(i) : 0;
       assert(length <= SLOT);
       assertFilled(
-        octets!.subarray(i * SLOT + length, (i + 1) * SLOT),
+        bytes.subarray(i * SLOT + length, (i + 1) * SLOT),
         CANARY,
         `slot ${i}, behind ${length}`,
       );
-      const named = i >= count ? 0 : names![i * NAME] === 2 ? 16 : 28;
+      const named = i >= count ? 0 : names[i * NAME] === 2 ? 16 : 28;
       assertFilled(
-        names!.subarray(i * NAME + named, (i + 1) * NAME),
+        names.subarray(i * NAME + named, (i + 1) * NAME),
         CANARY,
         `address ${i}, behind ${named}`,
       );
