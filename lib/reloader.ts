@@ -64,9 +64,12 @@ export class Reloader implements Disposable {
 
   async #reload(trigger: string): Promise<string | undefined> {
     if (this.#disposed) return STOPPING;
+    return await this.#options.telemetry.reload(() => this.#apply(trigger));
+  }
+
+  /** Never rejects. Resolves with the reason of a failure; with undefined after success. */
+  async #apply(trigger: string): Promise<string | undefined> {
     const { read, sources: atStart, proxy, telemetry, onChange } = this.#options;
-    telemetry.reloading();
-    let failure: string | undefined;
     try {
       const { sources, effective, files } = await readAhead((file) => {
         const sources = read(file);
@@ -78,7 +81,7 @@ export class Reloader implements Disposable {
       this.#refuseLostUpstreams(config);
       const empty = await checkListFiles(config.policy, this.#empty);
       await proxy.reconfigure(files);
-      if (this.#disposed) return failure = STOPPING;
+      if (this.#disposed) return STOPPING;
       telemetry.reconfigure(config);
       const changes = this.#changes(effective);
       log.info("reloaded on {reason}: {changes}", { reason: trigger, changes });
@@ -89,13 +92,12 @@ export class Reloader implements Disposable {
       this.#watch[Symbol.dispose]();
       this.#watch = this.#watchFiles(config);
       onChange(config);
+      return undefined;
     } catch (error) {
-      failure = error instanceof Error ? error.message : String(error);
+      const failure = error instanceof Error ? error.message : String(error);
       log.error("reload failed, keeping the current configuration: {reason}", { reason: failure });
-    } finally {
-      telemetry.reloaded(failure);
+      return failure;
     }
-    return failure;
   }
 
   /** A truncated or emptied file is no decision for the default upstream, which would then see all names. */

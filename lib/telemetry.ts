@@ -1,3 +1,11 @@
+/**
+ * The composition of everything that observes the proxy: log, query log, counters, the admin server and systemd's
+ * notifications. It reads the proxy through `ObservedProxy`, and does not influence answers.
+ *
+ * Life: the constructor subscribes log and query log → `start` once queries are answered → any number of `reload` →
+ * `stop`.
+ */
+
 import type { CacheControl } from "./admin/cache_api.ts";
 import { AdminServer } from "./admin/admin_server.ts";
 import { AccessControl } from "./admin/access.ts";
@@ -8,7 +16,7 @@ import type { Config } from "./config/config.ts";
 import { adminConnections } from "./platform/descriptors.ts";
 import { UsageError } from "./core/errors.ts";
 import type { Event, Observe } from "./core/event.ts";
-import { ThreadTotals } from "./observe/thread_totals.ts";
+import { type ThreadStatus, ThreadTotals } from "./observe/thread_totals.ts";
 import { configureLog, isReadByJournal, log, type LogOptions, startLog } from "./observe/log.ts";
 import { metrics } from "./observe/metrics.ts";
 import { notifyFrom, SystemdNotifier } from "./platform/systemd.ts";
@@ -17,175 +25,185 @@ import { QueryLog } from "./observe/query_log.ts";
 import { RotatingFile, standardOutput } from "./observe/rotating_file.ts";
 import { RuntimeMetrics } from "./observe/runtime_metrics.ts";
 import type { CacheStatus, UpstreamStatus } from "./core/status.ts";
-import type { ThreadStatus } from "./observe/thread_status.ts";
 
-/** For the last lines and responses, in ms: a disk that hangs does not keep us. */
-const LAST_WORDS = 1000;
+/** Time limit at the stop for the last query log lines and HTTP responses, so that a hanging disk does not delay it. */
+const FLUSH_TIMEOUT_MS = 1000;
 
 export interface TelemetryOptions {
   readonly config: Config;
   readonly environment: Record<string, string>;
   readonly version: string;
-  /** What `--admin-token-file` holds. */
+  /** Content of `--admin-token-file`. */
   readonly token: string | undefined;
-  /** How many file descriptors the process may have; no limit unless known. */
+  /** Limit of file descriptors of the process; undefined if unknown. */
   readonly descriptors: number | undefined;
 }
 
-/** The proxy, as far as it is looked at and touched from the admin address. */
+/** The proxy as telemetry and the admin server see it. */
 export interface ObservedProxy {
   readonly upstreams: readonly UpstreamStatus[];
   readonly cache: CacheStatus | undefined;
   readonly cacheControl: CacheControl | undefined;
-  /** Whether it has no other threads than this one. */
+  /** Whether it runs in this thread only. */
   readonly isAlone: boolean;
-  /** Asks the other threads how they fare, which is part of all the above from then on. */
+  /** Collects the state of the other threads; the properties above include it from then on. */
   refreshStats(): Promise<readonly ThreadStatus[]>;
-  /** Asks the upstreams something, whatever the cache knows; whether one has answered. */
+  /** Queries the upstreams past the cache; resolves with whether one answered. */
   probe(): Promise<boolean>;
 }
 
-/** The composition of all that watches: log, query log, counters, and the admin server that shows them. */
 export class Telemetry {
+  /** Subscriber for events of this thread. */
   readonly observe: Observe;
-  /** Told of what happens in other threads, which count it themselves. */
-  readonly relay: Observe;
+  /** Subscriber for events of other threads, which count their events themselves. */
+  readonly observeWorkers: Observe;
   readonly #options: TelemetryOptions;
-  readonly #observers: Subscribers;
-  #logsEach: boolean;
+  readonly #subscribers: Subscribers;
+  readonly #log: Observe;
   readonly #queryLog: QueryLog | undefined;
-  #figures: ThreadTotals | undefined;
   readonly #notifier: SystemdNotifier | undefined;
-  /** How the upstreams fare, in words. */
-  #upstreamsInWords = "no upstream has been asked yet";
-  /** Why the last reload failed, in words; undefined if it did not. */
-  #reloadFailure: string | undefined;
+  #totals: ThreadTotals | undefined;
   #runtime: RuntimeMetrics | undefined;
   #admin: AdminServer | undefined;
-  #onWantsEach = () => {};
+  #upstreamSummary = "no upstream has been asked yet";
+  /** Reason of the last reload's failure; undefined after a success. */
+  #reloadFailure: string | undefined;
 
   /** Throws `UsageError` if the query log cannot be written. */
   constructor(options: TelemetryOptions) {
     this.#options = options;
     const { config, environment } = options;
-    this.#observers = new Subscribers(startLog(this.#logOptions(config)));
-    this.relay = this.#observers.observe;
+    this.#log = startLog(this.#logOptions(config));
+    this.#subscribers = new Subscribers(this.#log);
+    this.#subscribers.setPerQuery(this.#log, config.logLevel === "debug");
+    this.observeWorkers = this.#subscribers.observe;
     this.observe = (event) => {
-      this.#figures?.own.observe(event);
-      this.relay(event);
+      this.#totals?.own.observe(event);
+      this.observeWorkers(event);
     };
-    this.#logsEach = config.logLevel === "debug";
     this.#queryLog = this.#openQueryLog();
-    if (this.#queryLog) this.#observers.addPerQuery(this.#queryLog.observe);
-    this.#notifier = startNotifier(environment);
+    if (this.#queryLog) this.#subscribers.addPerQuery(this.#queryLog.observe);
+    this.#notifier = createNotifier(environment);
   }
 
-  /** Whether somebody wants to know of each answer. */
+  /** Whether a subscriber needs one event per query. */
   get needsPerQueryEvents(): boolean {
-    return this.#logsEach || this.#observers.needPerQueryEvents;
+    return this.#subscribers.needPerQueryEvents;
   }
 
-  /** Calls `listener` whenever `wantsEach` may have changed. */
-  onWantsEach(listener: () => void): void {
-    this.#observers.onCuriosity(this.#onWantsEach = listener);
+  /** Sets the listener that is called whenever `needsPerQueryEvents` may have changed. */
+  onPerQueryChange(listener: () => void): void {
+    this.#subscribers.onPerQueryChange(listener);
   }
 
-  /** Serves what there is to see of the proxy, if that is wanted; where, if so. Throws what `Deno.serve` throws. */
-  show(subject: ObservedProxy): Deno.NetAddr | undefined {
-    const { config, token } = this.#options;
-    if (!config.admin) return undefined;
-    const figures = this.#figures = new ThreadTotals(
+  /**
+   * Starts the admin server, if there is to be one, and reports readiness to systemd. Precondition: the proxy answers
+   * queries and can be reloaded.
+   *
+   * Returns the admin server's address. Throws what `Deno.listen` throws.
+   */
+  start(subject: ObservedProxy): Deno.NetAddr | undefined {
+    this.#startAdminServer(subject);
+    this.#startNotifications(subject);
+    return this.#admin?.address;
+  }
+
+  /**
+   * Reports the start of a reload and its result to systemd, log and counters.
+   *
+   * @param perform resolves with the reason of a failure, and undefined after a success; it never rejects
+   */
+  async reload(perform: () => Promise<string | undefined>): Promise<string | undefined> {
+    this.#notifier?.reloading();
+    const failure = await perform();
+    this.observe({ kind: "reload", ...failure !== undefined && { failure } });
+    this.#reloadFailure = failure;
+    this.#sendStatus(); // before READY=1, at which `systemctl reload` returns
+    this.#notifier?.ready();
+    return failure;
+  }
+
+  /** Applies the part of a new configuration that concerns the log. */
+  reconfigure(config: Config): void {
+    configureLog(this.#logOptions(config));
+    this.#subscribers.setPerQuery(this.#log, config.logLevel === "debug");
+  }
+
+  /**
+   * Reports the stop to systemd, stops the proxy, then ends the admin server and the query log.
+   *
+   * @param stopProxy resolves when the proxy has answered its last query
+   */
+  async stop(stopProxy: () => Promise<void>): Promise<void> {
+    await this.#notifier?.stop();
+    await stopProxy();
+    this.#runtime?.[Symbol.dispose]();
+    const timeout = new Promise<void>((resolve) => Deno.unrefTimer(setTimeout(resolve, FLUSH_TIMEOUT_MS)));
+    await Promise.race([Promise.all([this.#admin?.stop(), this.#queryLog?.close()]), timeout]);
+  }
+
+  #startAdminServer(subject: ObservedProxy): void {
+    const { config, token, version, descriptors } = this.#options;
+    if (!config.admin) return;
+    const totals = this.#totals = new ThreadTotals(
       subject.isAlone ? undefined : () => subject.refreshStats(),
     );
-    const { counters, refresh } = figures;
+    const { counters, refresh } = totals;
     const now = () => performance.now();
     const runtime = this.#runtime = new RuntimeMetrics(now);
-    const watched = {
+    const state = {
       counters,
       upstreams: () => subject.upstreams,
       cache: () => subject.cache,
-      residentOctets: () => runtime.residentOctets,
-      queryLogDropped: () =>
-        this.#queryLog ? figures.others.reduce((sum, { lost }) => sum + lost, this.#queryLog.dropped) : 0,
-      version: this.#options.version,
+      residentBytes: () => runtime.residentBytes,
+      queryLogDropped: () => this.#droppedLines(totals),
+      version,
     };
-    const exposition = metrics(watched);
-    runtime.expose(exposition, () => figures.others);
+    const exposition = metrics(state);
+    runtime.expose(exposition, () => totals.others);
     const probe = () => subject.probe().finally(refresh);
+    const { queryDetail: redaction } = config;
+    const subscribers = this.#subscribers;
     this.#admin = new AdminServer({
       ...config.admin,
-      guard: new AccessControl(token, config.adminHosts),
+      accessControl: new AccessControl(token, config.adminHosts),
       metrics: exposition,
-      health: new ReadinessCheck({ ...watched, probe, now }),
-      live: new EventStream({
-        ...watched,
-        observers: this.#observers,
-        detail: config.queryDetail,
-        refresh,
-        now,
-      }),
-      report: () => statusReport(watched),
+      readinessCheck: new ReadinessCheck({ ...state, probe, now }),
+      eventStream: new EventStream({ ...state, subscribers, redaction, refresh, now }),
+      statusReport: () => statusReport(state),
       refresh,
       cacheControl: () => subject.cacheControl,
-      maxConnections: adminConnections(this.#options.descriptors),
+      maxConnections: adminConnections(descriptors),
       observe: this.observe,
     });
-    return this.#admin.address;
   }
 
-  /** Tells systemd, if it wants to know, that queries are taken, and from then on how the upstreams fare. */
-  ready(subject: ObservedProxy): void {
+  /** Lines that the query log dropped, and answers of other threads that did not reach it. */
+  #droppedLines({ others }: ThreadTotals): number {
+    if (!this.#queryLog) return 0;
+    return others.reduce((sum, { lost }) => sum + lost, this.#queryLog.dropped);
+  }
+
+  #startNotifications(subject: ObservedProxy): void {
     const notifier = this.#notifier;
     if (!notifier) return;
     notifier.ready();
-    this.#showStatus();
-    this.#observers.add(({ kind }) => {
+    this.#sendStatus();
+    this.#subscribers.add(({ kind }) => {
       if (kind !== "upstream") return;
       void subject.refreshStats().then(() => {
-        this.#upstreamsInWords = inWords(subject.upstreams);
-        this.#showStatus();
+        this.#upstreamSummary = summarize(subject.upstreams);
+        this.#sendStatus();
       });
     });
   }
 
-  /** Tells systemd that the configuration is being read again. */
-  reloading(): void {
-    this.#notifier?.reloading();
-  }
-
-  /** Ends what `reloading` began; with a failure, what was in force stays so, and the status shows it until a reload succeeds. */
-  reloaded(failure?: string): void {
-    this.observe({ kind: "reload", ...failure !== undefined && { failure } });
-    this.#reloadFailure = failure;
-    this.#showStatus(); // first: `systemctl reload` returns with READY
-    this.#notifier?.ready();
-  }
-
-  /** Takes over what can be changed: how much is logged. */
-  reconfigure(config: Config): void {
-    configureLog(this.#logOptions(config));
-    this.#logsEach = config.logLevel === "debug";
-    this.#onWantsEach();
-  }
-
-  /** Ends what watches, the last lines written; systemd has been told before. */
-  async stop(): Promise<void> {
-    this.#runtime?.[Symbol.dispose]();
-    const late = new Promise<void>((resolve) => Deno.unrefTimer(setTimeout(resolve, LAST_WORDS)));
-    await Promise.race([Promise.all([this.#admin?.stop(), this.#queryLog?.close()]), late]);
-  }
-
-  /** Tells systemd that it is coming to an end. */
-  async stopping(): Promise<void> {
-    await this.#notifier?.stop();
-  }
-
-  #showStatus(): void {
+  #sendStatus(): void {
     const failure = this.#reloadFailure;
     const reload = failure === undefined
       ? []
       : [`reload failed, keeping the current configuration: ${failure}`];
-    this.#notifier?.status([...reload, this.#upstreamsInWords].join("; "));
+    this.#notifier?.status([...reload, this.#upstreamSummary].join("; "));
   }
 
   #logOptions({ logLevel: level, logFormat: format }: Config): LogOptions {
@@ -193,37 +211,37 @@ export class Telemetry {
   }
 
   #openQueryLog(): QueryLog | undefined {
-    const { queryLog, queryLogSize, queryDetail, logFormat } = this.#options.config;
+    const { queryLog, queryLogSize, queryDetail: redaction, logFormat: format } = this.#options.config;
     if (queryLog === undefined) return undefined;
     return new QueryLog({
       sink: queryLog === "-" ? standardOutput : openFile(queryLog, queryLogSize),
-      format: logFormat,
-      detail: queryDetail,
+      format,
+      redaction,
       observe: (event: Event) => this.observe(event),
     });
   }
 }
 
-function openFile(path: string, maxOctets: number): RotatingFile {
+function openFile(path: string, maxBytes: number): RotatingFile {
   try {
-    return new RotatingFile(path, maxOctets);
+    return new RotatingFile(path, maxBytes);
   } catch (cause) {
     const reason = cause instanceof Deno.errors.NotCapable
-      ? "it is no place for a file; write - for standard output"
-      : (cause as Error).message.replace(/: (open|stat) '.*'$/s, ""); // the path once more
+      ? "the program may not write there; use - for standard output"
+      : (cause as Error).message.replace(/: (open|stat) '.*'$/s, ""); // Deno appends the path
     throw new UsageError(`--query-log: cannot write "${path}": ${reason}`, { cause });
   }
 }
 
-function startNotifier(environment: Record<string, string>): SystemdNotifier | undefined {
+function createNotifier(environment: Record<string, string>): SystemdNotifier | undefined {
   const options = notifyFrom(environment, Deno.pid);
   return options && new SystemdNotifier({ ...options, onTrouble });
   function onTrouble(error: unknown): void {
-    log.warning("cannot tell systemd: {reason}", { reason: String(error) });
+    log.warning("cannot notify systemd: {reason}", { reason: String(error) });
   }
 }
 
-function inWords(upstreams: readonly UpstreamStatus[]): string {
+function summarize(upstreams: readonly UpstreamStatus[]): string {
   const up = upstreams.filter(({ state }) => state === "up").length;
   const reasons = upstreams.flatMap(({ lastError }) => lastError ?? []);
   return [`${up} of ${upstreams.length} upstreams answer`, ...reasons].join("; ");

@@ -1,48 +1,52 @@
+/**
+ * Access to the admin server: only the operator may use it, and not a web page that the operator's browser shows. Guards
+ * against missing tokens, DNS rebinding and cross-site requests.
+ */
+
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 
-/** Why a request is not answered, for the status line and the body. */
+/** Reason to refuse a request, for the status line and the body. */
 export interface AccessRefusal {
   readonly status: number;
   readonly reason: string;
 }
 
-/** Who may ask: the operator, and not a web page that the operator's browser happens to show. */
 export class AccessControl {
   readonly #token: Uint8Array | undefined;
   readonly #hosts: ReadonlySet<string>;
 
   /**
-   * Without a token everybody who can connect is the operator: for loopback only.
+   * Without a token every client that can connect is the operator, so a token is required beyond loopback.
    *
-   * @param hosts names, in small letters, under which a reverse proxy shows this server to its operator
+   * @param hosts names, in small letters, under which a reverse proxy serves this server
    */
   constructor(token: string | undefined, hosts: readonly string[] = []) {
     this.#token = token === undefined ? undefined : digest(token);
     this.#hosts = new Set(hosts);
   }
 
-  /** Undefined where nothing speaks against an answer. `isOpen`: to be told to those without the token, too. */
+  /** Returns the reason to refuse a request, if there is one. `isOpen`: the path needs no token. */
   refusal(request: Request, { isOpen = false } = {}): AccessRefusal | undefined {
-    const isKnown = this.isOperator(request);
-    if (!isKnown && !isOpen) {
+    const isOperator = this.isOperator(request);
+    if (!isOperator && !isOpen) {
       return {
         status: 401,
         reason: "the token is missing or wrong: Authorization: Bearer TOKEN, or as a password",
       };
     }
-    // A page of a name that has been rebound to this address is of the same origin as we are, but has a name.
-    const proved = this.#token && isKnown;
+    // DNS rebinding: the page's own name resolves to this address, so its requests are same-origin, but carry that name.
+    const isAuthenticated = this.#token && isOperator;
     const host = hostOf(request.headers.get("host") ?? "");
-    if (!proved && !isAddress(host) && !this.#hosts.has(host)) {
-      return { status: 421, reason: "ask by IP address, as localhost, or by a name that --admin-host lists" };
+    if (!isAuthenticated && !isAddress(host) && !this.#hosts.has(host)) {
+      return { status: 421, reason: "use an IP address, localhost, or a name listed with --admin-host" };
     }
-    if (this.#isFromElsewhere(request)) return { status: 403, reason: "another site's page sent this" };
+    if (this.#isCrossSite(request)) return { status: 403, reason: "cross-site requests are not allowed" };
     return undefined;
   }
 
-  /** By what browsers say of a request, which pages cannot change. To follow a link to the page itself is no harm. */
-  #isFromElsewhere({ method, url, headers }: Request): boolean {
+  /** Reads headers that pages cannot set. Following a link to the dashboard is harmless and allowed. */
+  #isCrossSite({ method, url, headers }: Request): boolean {
     const origin = headers.get("origin");
     if (origin !== null && !this.#isOwnOrigin(URL.parse(origin), new URL(url))) return true;
     const site = headers.get("sec-fetch-site") ?? "none";
@@ -50,19 +54,19 @@ export class AccessControl {
     return site !== "none" && site !== "same-origin" && !isVisit;
   }
 
-  /** A reverse proxy may put its own name into the Host header; the origin is what the browser knows. */
+  /** A reverse proxy may replace the Host header, so the origin may also be one of the listed hosts. */
   #isOwnOrigin(origin: URL | null, { host }: URL): boolean {
     return origin?.host === host || this.#hosts.has(origin?.hostname ?? "");
   }
 
-  /** Compares digests, which takes the same time whatever is wrong. */
+  /** Compares digests in constant time. */
   isOperator(request: Request): boolean {
     if (!this.#token) return true;
     return timingSafeEqual(digest(credential(request.headers.get("authorization") ?? "")), this.#token);
   }
 }
 
-/** The token of `Bearer TOKEN`, or the password of `Basic …`, which browsers ask for. */
+/** Returns the token of `Bearer TOKEN`, or the password of `Basic …`, for which browsers prompt. */
 function credential(authorization: string): string {
   const [scheme = "", value = ""] = authorization.split(" ", 2);
   if (scheme.toLowerCase() === "bearer") return value;
@@ -78,7 +82,7 @@ function digest(text: string): Uint8Array {
   return createHash("sha256").update(text).digest();
 }
 
-/** A Host header without its port. */
+/** Returns the host of a Host header, without port and brackets. */
 function hostOf(header: string): string {
   return header.toLowerCase().replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }

@@ -1,6 +1,11 @@
+/**
+ * The admin server: HTTP for the operator with metrics, health, status, the cache and the dashboard. This folder reads the
+ * proxy through `observe/` and `core/` only. It reaches a resolver through `CacheControl` alone.
+ */
+
 import type { Observe } from "../core/event.ts";
 import type { Exposition } from "../observe/prometheus.ts";
-import { type CacheControl, flushCache, look } from "./cache_api.ts";
+import { type CacheControl, flushCache, inspectCache } from "./cache_api.ts";
 import type { AccessControl, AccessRefusal } from "./access.ts";
 import type { ReadinessCheck } from "./readiness.ts";
 import { HttpServer } from "./http_server.ts";
@@ -11,14 +16,14 @@ import type { StatusReport } from "./status_report.ts";
 export interface AdminOptions {
   readonly hostname: string;
   readonly port: number;
-  readonly guard: AccessControl;
+  readonly accessControl: AccessControl;
   readonly metrics: Exposition;
-  readonly health: ReadinessCheck;
-  readonly live: EventStream;
-  readonly report: () => StatusReport;
-  /** Brings up to date what all of these are made of. */
+  readonly readinessCheck: ReadinessCheck;
+  readonly eventStream: EventStream;
+  readonly statusReport: () => StatusReport;
+  /** Updates the sources of metrics and reports. */
   readonly refresh: () => Promise<void>;
-  /** Undefined where there is no cache. */
+  /** Returns undefined without a cache. */
   readonly cacheControl: () => CacheControl | undefined;
   readonly maxConnections: number;
   readonly observe: Observe;
@@ -26,7 +31,7 @@ export interface AdminOptions {
 
 type Route = (request: Request, url: URL, address: string) => Response | Promise<Response>;
 
-/** For all that is no page: nothing in it is to be run, shown in a frame or kept. */
+/** Headers of every response: browsers must not run, frame or store it. The page overrides the policy. */
 const HEADERS = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -35,24 +40,24 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 };
 
-/** What may be known without the token: whether it lives and is ready, for whoever starts and stops it. */
-const OPEN = new Set(["/healthz", "/readyz"]);
+/** Paths without a token, for the health checks of supervisors. */
+const OPEN_PATHS = new Set(["/healthz", "/readyz"]);
 
-/** HTTP for the operator: metrics, health, status, the cache and the dashboard. */
 export class AdminServer {
   readonly address: Deno.NetAddr;
   readonly #options: AdminOptions;
   readonly #server: HttpServer;
+  /** The last cache request; the next one starts after it. */
   #cacheWork: Promise<unknown> = Promise.resolve();
-  /** By method and path. */
+  /** Handlers by method and path. */
   readonly #routes: ReadonlyMap<string, Route> = new Map<string, Route>([
     ["GET /", () => this.#page()],
     ["GET /metrics", () => this.#metrics()],
     ["GET /healthz", () => Response.json({ alive: true })],
-    ["GET /readyz", (request) => this.#ready(request)],
+    ["GET /readyz", (request) => this.#readiness(request)],
     ["GET /api/status", () => this.#status()],
     ["GET /api/events", (_request, _url, address) => this.#events(address)],
-    ["GET /api/cache", (_, url) => this.#withCache((cache) => look(cache, url.searchParams))],
+    ["GET /api/cache", (_, url) => this.#withCache((cache) => inspectCache(cache, url.searchParams))],
     ["POST /api/cache/flush", (_, url) => this.#withCache((cache) => flushCache(cache, url.searchParams))],
   ]);
 
@@ -66,7 +71,7 @@ export class AdminServer {
   }
 
   async stop(): Promise<void> {
-    this.#options.live[Symbol.dispose]();
+    this.#options.eventStream[Symbol.dispose]();
     await this.#server.stop();
   }
 
@@ -81,13 +86,13 @@ export class AdminServer {
   #route(request: Request, address: string): Response | Promise<Response> {
     const url = new URL(request.url);
     const { pathname } = url;
-    const refusal = this.#options.guard.refusal(request, { isOpen: OPEN.has(pathname) });
+    const refusal = this.#options.accessControl.refusal(request, { isOpen: OPEN_PATHS.has(pathname) });
     if (refusal) return refuse(refusal);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const route = this.#routes.get(`${method} ${pathname}`);
     if (route) return route(request, url, address);
     const allowed = ["GET", "POST"].filter((each) => this.#routes.has(`${each} ${pathname}`));
-    if (allowed.length === 0) return refuse({ status: 404, reason: "there is nothing here" });
+    if (allowed.length === 0) return refuse({ status: 404, reason: "no such path" });
     return refuse({ status: 405, reason: `use ${allowed.join()}` }, { allow: allowed.join() });
   }
 
@@ -103,35 +108,35 @@ export class AdminServer {
   }
 
   async #status(): Promise<Response> {
-    const { report, refresh } = this.#options;
+    const { statusReport, refresh } = this.#options;
     await refresh();
-    return Response.json(report());
+    return Response.json(statusReport());
   }
 
-  /** The reasons name upstreams, which strangers need not know. */
-  async #ready(request: Request): Promise<Response> {
+  /** Reasons name upstreams, so only the operator gets them. */
+  async #readiness(request: Request): Promise<Response> {
     await this.#options.refresh();
-    const { ready, reasons } = await this.#options.health.readiness();
-    const isOperator = this.#options.guard.isOperator(request);
+    const { ready, reasons } = await this.#options.readinessCheck.readiness();
+    const isOperator = this.#options.accessControl.isOperator(request);
     return Response.json(isOperator ? { ready, reasons } : { ready }, { status: ready ? 200 : 503 });
   }
 
-  /** One after the other: each walks over the whole cache, a slice at a time. */
+  /** Runs one cache request at a time, because each visits the whole cache in slices. */
   #withCache(use: (cache: CacheControl) => Promise<Response>): Promise<Response> {
     const result = this.#cacheWork.then(() => {
       const cache = this.#options.cacheControl();
-      return cache ? use(cache) : refuse({ status: 404, reason: "there is no cache" });
+      return cache ? use(cache) : refuse({ status: 404, reason: "the cache is off" });
     });
     this.#cacheWork = result.catch(() => {});
     return result;
   }
 
   async #events(address: string): Promise<Response> {
-    const { live, refresh } = this.#options;
+    const { eventStream, refresh } = this.#options;
     await refresh();
-    // A reverse proxy is not to gather events before it passes them on (nginx, "X-Accel-Buffering").
+    // nginx must not buffer the events.
     const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
-    return new Response(live.stream(address), { headers });
+    return new Response(eventStream.open(address), { headers });
   }
 }
 

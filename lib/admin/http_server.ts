@@ -1,41 +1,43 @@
 /**
- * HTTP/1.1 as far as an operator's tools need it: one request without a body for each connection.
+ * A small HTTP/1.1 server for the admin address: one request without a body per connection.
  *
- * `Deno.serve` ends for good with the first connection that it cannot accept, and bounds neither connections nor the time
- * for a request's head; the listener of `node:http` goes deaf in the same way (both measured with Deno 2.9.6).
+ * `Deno.serve` stops for good after the first failed accept, and limits neither connections nor the time for a request's
+ * head. The listener of `node:http` stops in the same way (both measured with Deno 2.9.6).
  */
+
 import { STATUS_CODES } from "node:http";
 import { errorCode, isShortage } from "../platform/host_error.ts";
 import { formatHostPort } from "../net/host_port.ts";
 import type { Observe } from "../core/event.ts";
-import { endOfHead, HeadError, MAX_HEAD, parseHead } from "./http_head.ts";
+import { endOfHead, HeadError, MAX_HEAD_BYTES, parseHead } from "./http_head.ts";
 
-/** Answers a request from a client's IP address. */
+/** Answers a request. `address` is the client's IP address. */
 export type Handler = (request: Request, address: string) => Response | Promise<Response>;
 
 export interface HttpServerOptions {
   readonly hostname: string;
   readonly port: number;
   readonly handler: Handler;
-  /** Connections at once: a few people and programs look here. */
+  /** Maximum number of open connections. */
   readonly maxConnections: number;
   readonly observe: Observe;
 }
 
-/** For the head of a request, and for each piece of a response to be taken, in ms. */
-const TIMEOUT = 10_000;
-/** How long a client's own end of the connection is waited for, in ms. */
-const LINGER = 1000;
-/** How long to wait before the next accept after one has failed, in ms. */
-const PAUSE = 100;
-const GONE = new Set(["ENOTCONN", "ECONNABORTED", "ECONNRESET"]);
+/** Time limit for the head of a request, and for each write of a response. */
+const TIMEOUT_MS = 10_000;
+/** Time limit for the client to close its side after the response. */
+const LINGER_MS = 1000;
+/** Pause after a failed accept. */
+const ACCEPT_PAUSE_MS = 100;
+/** Errors of `accept` that concern one client, which has already gone. */
+const CLIENT_GONE = new Set(["ENOTCONN", "ECONNABORTED", "ECONNRESET"]);
 
-/** The listening socket, and the connections that came through it. */
+/** The listening socket and its connections. */
 export class HttpServer {
   readonly address: Deno.NetAddr;
   readonly #options: HttpServerOptions;
   readonly #listener: Deno.TcpListener;
-  /** The eldest first. */
+  /** The oldest first. */
   readonly #connections = new Set<Connection>();
   #stopping = false;
 
@@ -48,11 +50,11 @@ export class HttpServer {
     void this.#accept();
   }
 
-  /** Accepts no more and ends when all that has been asked is answered. */
+  /** Stops accepting, closes idle connections, and resolves when the last request is answered. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#listener.close();
-    for (const each of this.#connections) if (!each.hasAsked) each[Symbol.dispose]();
+    for (const each of this.#connections) if (!each.hasRequest) each[Symbol.dispose]();
     await Promise.all([...this.#connections].map(({ closed }) => closed));
   }
 
@@ -62,11 +64,11 @@ export class HttpServer {
         this.#admit(await this.#listener.accept());
       } catch (error) {
         if (this.#stopping) return;
-        if (GONE.has(errorCode(error) ?? "")) continue;
+        if (CLIENT_GONE.has(errorCode(error) ?? "")) continue;
         const address = formatHostPort(this.address.hostname, this.address.port);
         this.#options.observe({ kind: "socket error", transport: "tcp", address, error });
-        if (isShortage(error)) this.#makeRoom();
-        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+        if (isShortage(error)) this.#closeIdle();
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       }
     }
   }
@@ -75,7 +77,7 @@ export class HttpServer {
     if (this.#stopping) return socket.close();
     const { handler, observe, maxConnections } = this.#options;
     const { hostname: address } = socket.remoteAddr;
-    if (this.#connections.size >= maxConnections && !this.#makeRoom()) {
+    if (this.#connections.size >= maxConnections && !this.#closeIdle()) {
       socket.close();
       const reason = `the admin address has ${maxConnections} connections already`;
       return observe({ kind: "connection rejected", address, reason });
@@ -85,9 +87,9 @@ export class HttpServer {
     void connection.closed.then(() => this.#connections.delete(connection));
   }
 
-  /** Closes the eldest connection that has asked nothing yet, if there is one. */
-  #makeRoom(): boolean {
-    const idle = this.#connections.values().find(({ hasAsked }) => !hasAsked);
+  /** Closes the oldest connection without a request; returns whether there was one. */
+  #closeIdle(): boolean {
+    const idle = this.#connections.values().find(({ hasRequest }) => !hasRequest);
     if (!idle) return false;
     this.#connections.delete(idle);
     idle[Symbol.dispose]();
@@ -95,9 +97,9 @@ export class HttpServer {
   }
 }
 
-/** One request and its response. Whoever waits on the client's side has a time limit, and its end closes the socket. */
+/** One request and its response. Each wait for the client has a time limit, after which the socket is closed. */
 class Connection implements Disposable {
-  hasAsked = false;
+  hasRequest = false;
   /** Resolves when the connection has been closed. */
   readonly closed: Promise<void>;
   readonly #socket: Deno.TcpConn;
@@ -120,36 +122,36 @@ class Connection implements Disposable {
     this.#socket.close();
   }
 
-  /** Never rejects: an error of the socket is the client's end, and one of ours is a response. */
+  /** Never rejects: a socket error ends the connection, and an exception of the handler becomes status 500. */
   async #serve(): Promise<void> {
     try {
-      const head = await this.#within(TIMEOUT, this.#readHead());
+      const head = await this.#within(TIMEOUT_MS, this.#readHead());
       if (!head) return;
-      this.hasAsked = true;
+      this.hasRequest = true;
       const request = this.#parse(head);
       const response = request instanceof Response ? request : await this.#respond(request);
       await this.#send(response, request instanceof Request && request.method === "HEAD");
-      await this.#within(LINGER, this.#part());
+      await this.#within(LINGER_MS, this.#drain());
     } catch {
-      // The client has gone, or has let its time pass.
+      // The client closed the connection, or exceeded a time limit.
     } finally {
       this[Symbol.dispose]();
     }
   }
 
-  /** Settles as the promise does; when the time is up, the socket is closed, and so the promise rejects. */
-  async #within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+  /** Awaits the promise. After the time limit it closes the socket, so that the promise rejects. */
+  async #within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this[Symbol.dispose](), milliseconds);
+    this.#timer = setTimeout(() => this[Symbol.dispose](), limitMs);
     const result = await promise;
     clearTimeout(this.#timer);
     return result;
   }
 
-  /** Undefined where the client ends before it has asked; cut at `MAX_HEAD` where it goes on for longer. */
+  /** Resolves with undefined if the client closes first. A longer head is cut at `MAX_HEAD_BYTES`. */
   async #readHead(): Promise<Uint8Array | undefined> {
-    const bytes = new Uint8Array(MAX_HEAD);
-    for (let length = 0; length < MAX_HEAD;) {
+    const bytes = new Uint8Array(MAX_HEAD_BYTES);
+    for (let length = 0; length < MAX_HEAD_BYTES;) {
       const count = await this.#socket.read(bytes.subarray(length));
       if (count === null) return undefined;
       const end = endOfHead(bytes.subarray(0, length + count), Math.max(0, length - 2));
@@ -160,12 +162,12 @@ class Connection implements Disposable {
   }
 
   #parse(head: Uint8Array): Request | Response {
-    if (head.length === MAX_HEAD) return refusal(431, "the header fields are too long");
+    if (head.length === MAX_HEAD_BYTES) return refuse(431, "the header fields are too long");
     try {
       const { hostname, port } = this.#socket.localAddr;
       return parseHead(head, formatHostPort(hostname, port));
     } catch (error) {
-      if (error instanceof HeadError) return refusal(error.status, error.message);
+      if (error instanceof HeadError) return refuse(error.status, error.message);
       throw error;
     }
   }
@@ -175,7 +177,7 @@ class Connection implements Disposable {
       return await this.#handler(request, this.#socket.remoteAddr.hostname);
     } catch (error) {
       this.#observe({ kind: "internal error", error });
-      return refusal(500, "this is a defect, see the log");
+      return refuse(500, "internal error, see the log");
     }
   }
 
@@ -194,20 +196,20 @@ class Connection implements Disposable {
   }
 
   async #sendEach(body: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const piece of body) await this.#write(piece); // leaving the loop cancels the stream
+    for await (const piece of body) await this.#write(piece); // an exception cancels the stream
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.length > 0;) {
-      rest = rest.subarray(await this.#within(TIMEOUT, this.#socket.write(rest)));
+      rest = rest.subarray(await this.#within(TIMEOUT_MS, this.#socket.write(rest)));
     }
   }
 
-  /** Takes what else has been sent: to close with bytes unread is a RST, which takes the response along (RFC 2525 §2.17). */
-  async #part(): Promise<void> {
+  /** Reads the remaining bytes. Closing with unread bytes sends a RST, which can destroy the response (RFC 2525 §2.17). */
+  async #drain(): Promise<void> {
     await this.#socket.closeWrite();
     const rest = new Uint8Array(1024);
-    for (let total = 0; total < MAX_HEAD;) {
+    for (let total = 0; total < MAX_HEAD_BYTES;) {
       const count = await this.#socket.read(rest);
       if (count === null) return;
       total += count;
@@ -215,7 +217,7 @@ class Connection implements Disposable {
   }
 }
 
-function refusal(status: number, reason: string): Response {
+function refuse(status: number, reason: string): Response {
   return new Response(`${reason}\n`, { status, headers: { "cache-control": "no-store" } });
 }
 

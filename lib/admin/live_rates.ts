@@ -1,69 +1,73 @@
+/** Rates and quantiles of the time since the previous report, computed from counters that only grow. */
+
 import { type Counters, RCODES, SOURCES, TRANSPORTS } from "../observe/counters.ts";
 import { quantile } from "../observe/histogram.ts";
 
-/** How it went since the look before. Times are in ms, and undefined where nothing was answered. */
+/** Rates between two reports. Times are in ms. */
 export interface RateWindow {
   readonly queriesPerSecond: number;
   readonly failuresPerSecond: number;
-  /** Share of the answers that took no upstream; undefined where there were none. */
+  /** Share of the answers that needed no upstream; undefined without answers. */
   readonly ownShare: number | undefined;
+  /** Median response time; undefined without answers. */
   readonly p50: number | undefined;
   readonly p95: number | undefined;
 }
 
 const SERVFAIL = 2;
 
-/** Turns counts that only grow into what happened between two looks. */
 export class LiveRates {
   readonly #counters: Counters;
   readonly #now: () => number;
-  #before: Totals;
+  #previous: Totals;
 
   constructor(counters: Counters, now: () => number) {
     this.#counters = counters;
     this.#now = now;
-    this.#before = totals(counters, now());
+    this.#previous = sumUp(counters, now());
   }
 
-  look(): RateWindow {
-    const before = this.#before;
-    const after = this.#before = totals(this.#counters, this.#now());
-    const seconds = Math.max(after.time - before.time, 1) / 1000;
-    const answers = after.answers - before.answers;
-    const times = after.times.map((count, i) => count - before.times[i]!);
+  /** Returns the rates since the previous call, and starts the next window. */
+  next(): RateWindow {
+    const from = this.#previous;
+    const to = this.#previous = sumUp(this.#counters, this.#now());
+    const seconds = Math.max(to.time - from.time, 1) / 1000;
+    const answers = to.answers - from.answers;
+    const durations = to.durations.map((count, i) => count - from.durations[i]!);
     return {
       queriesPerSecond: answers / seconds,
-      failuresPerSecond: (after.failures - before.failures) / seconds,
-      ownShare: answers > 0 ? 1 - (after.upstream - before.upstream) / answers : undefined,
-      p50: quantile(times, 0.5),
-      p95: quantile(times, 0.95),
+      failuresPerSecond: (to.failures - from.failures) / seconds,
+      ownShare: answers > 0 ? 1 - (to.fromUpstream - from.fromUpstream) / answers : undefined,
+      p50: quantile(durations, 0.5),
+      p95: quantile(durations, 0.95),
     };
   }
 }
 
 interface Totals {
+  /** Time of the sum, in ms. */
   readonly time: number;
   readonly answers: number;
-  readonly upstream: number;
+  readonly fromUpstream: number;
   readonly failures: number;
-  /** By bound: see `Histogram`. */
-  readonly times: Float64Array;
+  /** Counts of all sources by bucket, as in `Histogram`. */
+  readonly durations: Float64Array;
 }
 
-function totals(counters: Counters, time: number): Totals {
-  const { durations } = counters;
-  const times = new Float64Array(durations[0]!.counts.length);
-  for (const { counts } of durations) counts.forEach((count, i) => times[i]! += count);
+function sumUp(counters: Counters, time: number): Totals {
+  const { durations: bySource } = counters;
+  const durations = new Float64Array(bySource[0]!.counts.length);
+  for (const { counts } of bySource) counts.forEach((count, i) => durations[i]! += count);
   return {
     time,
     answers: counters.answers.reduce((sum, each) => sum + each, 0),
-    upstream: durations[SOURCES.indexOf("upstream")]!.count,
+    fromUpstream: bySource[SOURCES.indexOf("upstream")]!.count,
     failures: byRcode(counters)[SERVFAIL]!,
-    times,
+    durations,
   };
 }
 
-/** Answers by RCODE, over all transports and sources. */
+/** Number of answers by RCODE, over all transports and sources. */
 export function byRcode(counters: Counters): number[] {
   const sums = Array<number>(RCODES).fill(0);
   for (const t of TRANSPORTS.keys()) {

@@ -1,105 +1,105 @@
+/** The dashboard's live data as server-sent events. While no dashboard is open, it collects nothing. */
+
 import type { Redaction } from "../observe/redaction.ts";
 import type { Subscribers } from "../observe/subscribers.ts";
 import { RecentQueries } from "./recent_queries.ts";
 import { LiveRates } from "./live_rates.ts";
-import { type Reported, statusReport } from "./status_report.ts";
+import { statusReport, type StatusSources } from "./status_report.ts";
 
-/** How often those who look are told, in ms. */
-const PERIOD = 1000;
-/** Looks between two fadings of what was most frequent: each name and client halves in this many seconds. */
-const FADE_EVERY = 60;
-const MAX_LOOKING = 16;
-/** Names and clients that are shown. */
-const TOP = 10;
+/** Time between two reports. */
+const PERIOD_MS = 1000;
+/** Reports between two decays of the most frequent names and clients, which halve their counts. */
+const DECAY_REPORTS = 60;
+const MAX_STREAMS = 16;
+/** Names and clients in a report. */
+const TOP_ROWS = 10;
 
-export interface EventStreamOptions extends Reported {
-  readonly detail: Redaction;
-  readonly observers: Subscribers;
-  /** Brings up to date what a report is made of. */
+export interface EventStreamOptions extends StatusSources {
+  readonly redaction: Redaction;
+  readonly subscribers: Subscribers;
+  /** Updates the sources of a report. */
   readonly refresh: () => Promise<void>;
   readonly now: () => number;
 }
 
-type Look = ReadableStreamDefaultController<Uint8Array>;
+type Stream = ReadableStreamDefaultController<Uint8Array>;
 
-/** Server-sent events: a report each second to everybody who looks, made once for all, and not at all for nobody. */
+/** Server-sent events: one report per second, encoded once for all open streams. */
 export class EventStream implements Disposable {
   readonly #options: EventStreamOptions;
-  /** Each with the client's address, the eldest first. */
-  readonly #looking = new Map<Look, string>();
+  /** Open streams with the addresses of their clients, the oldest first. */
+  readonly #streams = new Map<Stream, string>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #pace: LiveRates | undefined;
-  #activity: RecentQueries | undefined;
-  #looks = 0;
+  #rates: LiveRates | undefined;
+  #recentQueries: RecentQueries | undefined;
+  #reports = 0;
 
   constructor(options: EventStreamOptions) {
     this.#options = options;
   }
 
-  /** Reports for a client, until it has enough or `MAX_LOOKING` others have come since and it gives way to the last. */
-  stream(address: string): ReadableStream<Uint8Array> {
-    if (this.#looking.size >= MAX_LOOKING) this.#end(this.#mostDispensable());
-    let look: Look | undefined;
+  /** Opens a stream for a client. At `MAX_STREAMS` it closes the oldest stream of the client with the most. */
+  open(address: string): ReadableStream<Uint8Array> {
+    if (this.#streams.size >= MAX_STREAMS) this.#close(this.#findEvictable());
+    let stream: Stream | undefined;
     return new ReadableStream({
       start: (controller) => {
-        look = controller;
-        this.#looking.set(controller, address);
-        if (this.#looking.size === 1) this.#begin();
-        controller.enqueue(this.#message());
+        stream = controller;
+        this.#streams.set(controller, address);
+        if (this.#streams.size === 1) this.#startReports();
+        controller.enqueue(this.#encodeReport());
       },
-      cancel: () => this.#leave(look!),
+      cancel: () => this.#remove(stream!),
     });
   }
 
   [Symbol.dispose](): void {
-    for (const look of [...this.#looking.keys()]) this.#end(look);
+    for (const stream of [...this.#streams.keys()]) this.#close(stream);
   }
 
-  #end(look: Look): void {
-    this.#leave(look);
-    look.close();
+  #close(stream: Stream): void {
+    this.#remove(stream);
+    stream.close();
   }
 
-  /** The eldest of the client that has the most: so that no client keeps the others out. */
-  #mostDispensable(): Look {
-    const byClient = Map.groupBy(this.#looking, ([, address]) => address);
-    const [[look]] = [...byClient.values()].reduce((most, each) =>
+  /** The oldest stream of the client with the most streams, so that no client displaces the others. */
+  #findEvictable(): Stream {
+    const byClient = Map.groupBy(this.#streams, ([, address]) => address);
+    const [[stream]] = [...byClient.values()].reduce((most, each) =>
       each.length > most.length ? each : most
-    ) as [
-      [Look, string],
-    ];
-    return look;
+    ) as [[Stream, string]];
+    return stream;
   }
 
-  #begin(): void {
-    const { counters, observers, detail, now } = this.#options;
-    this.#pace = new LiveRates(counters, now);
-    this.#activity = new RecentQueries(detail, Date.now);
-    observers.addPerQuery(this.#activity.observe);
-    this.#timer = setInterval(() => void this.#tell(), PERIOD);
+  #startReports(): void {
+    const { counters, subscribers, redaction, now } = this.#options;
+    this.#rates = new LiveRates(counters, now);
+    this.#recentQueries = new RecentQueries(redaction, Date.now);
+    subscribers.addPerQuery(this.#recentQueries.observe);
+    this.#timer = setInterval(() => void this.#sendReport(), PERIOD_MS);
   }
 
-  #leave(look: Look): void {
-    this.#looking.delete(look);
-    if (this.#looking.size > 0 || !this.#activity) return;
+  #remove(stream: Stream): void {
+    this.#streams.delete(stream);
+    if (this.#streams.size > 0 || !this.#recentQueries) return;
     clearInterval(this.#timer);
-    this.#options.observers.remove(this.#activity.observe);
-    this.#pace = this.#activity = undefined;
+    this.#options.subscribers.remove(this.#recentQueries.observe);
+    this.#rates = this.#recentQueries = undefined;
   }
 
-  async #tell(): Promise<void> {
+  async #sendReport(): Promise<void> {
     await this.#options.refresh();
-    if (!this.#activity) return; // nobody looks any more
-    if (++this.#looks % FADE_EVERY === 0) this.#activity.decay();
-    const message = this.#message();
-    // Who cannot follow misses one: the next is as good.
-    for (const look of this.#looking.keys()) if (look.desiredSize! > 0) look.enqueue(message);
+    if (!this.#recentQueries) return; // the last stream was closed meanwhile
+    if (++this.#reports % DECAY_REPORTS === 0) this.#recentQueries.decay();
+    const report = this.#encodeReport();
+    // A client that reads too slowly skips reports.
+    for (const stream of this.#streams.keys()) if (stream.desiredSize! > 0) stream.enqueue(report);
   }
 
-  #message(): Uint8Array {
-    const activity = this.#activity!;
-    const lists = { top: activity.top(TOP) ?? null, latest: activity.latest ?? null };
-    const data = { ...statusReport(this.#options), now: this.#pace!.look(), ...lists };
+  #encodeReport(): Uint8Array {
+    const recentQueries = this.#recentQueries!;
+    const lists = { top: recentQueries.top(TOP_ROWS) ?? null, latest: recentQueries.latest ?? null };
+    const data = { ...statusReport(this.#options), now: this.#rates!.next(), ...lists };
     return utf8.encode(`data: ${JSON.stringify(data)}\n\n`);
   }
 }

@@ -1,20 +1,22 @@
+/** The latest answers and the most frequent names and clients, for the dashboard. Memory is bounded. */
+
 import { rcodeName, typeName } from "../dns/codes.ts";
 import { clientText, nameText, type Redaction } from "../observe/redaction.ts";
 import type { Answered, Event } from "../core/event.ts";
 
-/** Different names or clients that are told apart at a time; an attacker can make up any number. */
+/** Maximum number of counted names, and of counted clients. An attacker can make up any number of names. */
 const MAX_KEYS = 5000;
 
-/** The last answers that are kept. */
-const LATEST = 10;
+/** Number of latest answers. */
+const MAX_LATEST = 10;
 
 export interface Count {
   readonly text: string;
   readonly count: number;
 }
 
-/** One answer, as far as it is to be told. */
-export interface Latest {
+/** One answer, redacted. */
+export interface RecentAnswer {
   /** In ms since 1970. */
   readonly time: number;
   readonly client: string;
@@ -23,57 +25,56 @@ export interface Latest {
   readonly type: string;
   readonly rcode: string;
   readonly source: string;
-  /** The block list that kept it back. */
+  /** Label of the block list that blocked the name. */
   readonly list: string | undefined;
   readonly milliseconds: number;
 }
 
-/** Who asks and what for, of late: it listens only while somebody looks. */
 export class RecentQueries {
   readonly #names = new TopCounts();
   readonly #clients = new TopCounts();
   /** The oldest first. */
-  readonly #latest: Latest[] = [];
-  readonly #detail: Redaction;
+  readonly #latest: RecentAnswer[] = [];
+  readonly #redaction: Redaction;
   readonly #wallClock: () => number;
 
-  constructor(detail: Redaction, wallClock: () => number) {
-    this.#detail = detail;
+  constructor(redaction: Redaction, wallClock: () => number) {
+    this.#redaction = redaction;
     this.#wallClock = wallClock;
   }
 
   readonly observe = (event: Event): void => {
-    if (event.kind !== "answered" || this.#detail === "none") return;
-    const latest = this.#describe(event);
-    this.#names.add(latest.name);
-    this.#clients.add(latest.client);
-    if (this.#latest.push(latest) > LATEST) this.#latest.shift();
+    if (event.kind !== "answered" || this.#redaction === "none") return;
+    const answer = this.#redact(event);
+    this.#names.add(answer.name);
+    this.#clients.add(answer.client);
+    if (this.#latest.push(answer) > MAX_LATEST) this.#latest.shift();
   };
 
-  /** The last answers, the newest first; undefined where they are not to be told. */
-  get latest(): Latest[] | undefined {
-    return this.#detail === "none" ? undefined : this.#latest.toReversed();
+  /** The latest answers, the newest first; undefined if redaction hides them. */
+  get latest(): RecentAnswer[] | undefined {
+    return this.#redaction === "none" ? undefined : this.#latest.toReversed();
   }
 
-  /** The most frequent ones; undefined where they are not to be told. */
-  top(count: number): { names: Count[]; clients: Count[] } | undefined {
-    if (this.#detail === "none") return undefined;
-    return { names: this.#names.top(count), clients: this.#clients.top(count) };
+  /** The most frequent names and clients; undefined if redaction hides them. */
+  top(rows: number): { names: Count[]; clients: Count[] } | undefined {
+    if (this.#redaction === "none") return undefined;
+    return { names: this.#names.top(rows), clients: this.#clients.top(rows) };
   }
 
-  /** Forgets half of everything, so that what is long ago fades. */
+  /** Halves all counts, so that old queries lose their weight. */
   decay(): void {
-    this.#names.fade();
-    this.#clients.fade();
+    this.#names.decay();
+    this.#clients.decay();
   }
 
-  #describe({ query, rcode, milliseconds }: Answered): Latest {
+  #redact({ query, rcode, milliseconds }: Answered): RecentAnswer {
     const { client: { transport }, message, trace: { source, list } } = query;
     return {
       time: this.#wallClock(),
-      client: clientText(query, this.#detail),
+      client: clientText(query, this.#redaction),
       transport,
-      name: nameText(query, this.#detail),
+      name: nameText(query, this.#redaction),
       type: typeName(message.type),
       rcode: rcodeName(rcode),
       source,
@@ -86,20 +87,20 @@ export class RecentQueries {
 class TopCounts {
   #counts = new Map<string, number>();
 
+  /** Counts a key. A new key is dropped if the map stays full after a decay. */
   add(key: string): void {
     const count = this.#counts.get(key);
-    if (count === undefined && this.#counts.size >= MAX_KEYS) this.fade();
-    // Still full where all are frequent: then this one is not.
+    if (count === undefined && this.#counts.size >= MAX_KEYS) this.decay();
     if (count === undefined && this.#counts.size >= MAX_KEYS) return;
     this.#counts.set(key, (count ?? 0) + 1);
   }
 
-  top(count: number): Count[] {
-    return [...this.#counts].sort(([, a], [, b]) => b - a).slice(0, count)
+  top(rows: number): Count[] {
+    return [...this.#counts].sort(([, a], [, b]) => b - a).slice(0, rows)
       .map(([text, count]) => ({ text, count }));
   }
 
-  fade(): void {
+  decay(): void {
     const halves = [...this.#counts].map(([key, count]) => [key, count >> 1] as const);
     this.#counts = new Map(halves.filter(([, count]) => count > 0));
   }

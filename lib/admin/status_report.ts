@@ -1,47 +1,47 @@
+/** The state of the proxy as JSON, for programs (`/api/status`) and for the dashboard. Times are in ms. */
+
 import { rcodeName } from "../dns/codes.ts";
 import { type Counters, SOURCES, UpstreamCounters } from "../observe/counters.ts";
 import { quantile } from "../observe/histogram.ts";
 import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 import { byRcode } from "./live_rates.ts";
 
-/** What a report is made from. */
-export interface Reported {
+/** The sources of a report. */
+export interface StatusSources {
   readonly counters: Counters;
   readonly upstreams: () => readonly UpstreamStatus[];
   readonly cache: () => CacheStatus | undefined;
-  readonly residentOctets: () => number;
+  readonly residentBytes: () => number;
   readonly queryLogDropped: () => number;
   readonly version: string;
 }
 
-/** How things stand, for programs at `/api/status` and for the dashboard. Times are in ms. */
-export function statusReport(of: Reported) {
-  const { counters } = of;
+export function statusReport(from: StatusSources) {
+  const { counters } = from;
   const rcodes = byRcode(counters).map((count, rcode) => [rcodeName(rcode), count] as const);
   return {
-    version: of.version,
+    version: from.version,
     time: Date.now(),
     startedAt: Math.round(performance.timeOrigin),
-    residentOctets: of.residentOctets(),
+    residentBytes: from.residentBytes(),
     answers: {
       byRcode: Object.fromEntries(rcodes.filter(([, count]) => count > 0)),
       bySource: Object.fromEntries(SOURCES.map((source, i) => [source, counters.durations[i]!.count])),
     },
-    /** Clients that may not ask, or ask too much; what was no query to resolve, by what its senders were told. */
-    denied: counters.denials,
-    turnedAway: turnedAway(counters),
+    deniedQueries: counters.denials,
+    rejectedMessages: rejectionsByRcode(counters),
+    rejectedConnections: counters.rejectedConnections,
     retries: counters.retries,
-    tcpClientsRefused: counters.clientsRefused,
-    queryLogDropped: of.queryLogDropped(),
-    defects: counters.defects,
-    cache: of.cache() ?? null,
-    upstreams: of.upstreams().map((status) => upstream(status, counters.upstreams.get(status.label))),
+    queryLogDropped: from.queryLogDropped(),
+    internalErrors: counters.internalErrors,
+    cache: from.cache() ?? null,
+    upstreams: from.upstreams().map((status) => reportUpstream(status, counters.upstreams.get(status.label))),
   };
 }
 
 export type StatusReport = ReturnType<typeof statusReport>;
 
-function upstream(status: UpstreamStatus, counters = new UpstreamCounters()) {
+function reportUpstream(status: UpstreamStatus, counters = new UpstreamCounters()) {
   const { exchanges, handshakes, closed, failures } = counters;
   return {
     ...status,
@@ -57,10 +57,10 @@ function upstream(status: UpstreamStatus, counters = new UpstreamCounters()) {
   };
 }
 
-/** Over all transports, by RCODE, or "none" for silence. */
-function turnedAway({ turnedAway }: Counters): Record<string, number> {
+/** Rejected messages of all transports by RCODE, or "none" without a response. */
+function rejectionsByRcode({ rejections }: Counters): Record<string, number> {
   const sums: Record<string, number> = {};
-  for (const { rcode, count } of turnedAway) sums[rcode] = (sums[rcode] ?? 0) + count;
+  for (const { rcode, count } of rejections) sums[rcode] = (sums[rcode] ?? 0) + count;
   return sums;
 }
 

@@ -54,7 +54,7 @@ export async function run(args: string[], { version, module }: Program): Promise
   // 4. Telemetry: before everything that reports events.
   const descriptors = descriptorLimit();
   const telemetry = new Telemetry({ config, environment, version, token, descriptors });
-  const { observe, relay } = telemetry;
+  const { observe, observeWorkers: relay } = telemetry;
   surviveUncaughtErrors(observe);
   for (const name of ignored) log.debug(`${name} is ignored: only options such as --ca decide about trust`);
   if (restartReason !== undefined) log.error(`restarted by the watchdog: ${restartReason}`);
@@ -65,7 +65,7 @@ export async function run(args: string[], { version, module }: Program): Promise
   const needsPerQueryEvents = () => telemetry.needsPerQueryEvents;
   const threads = { observe, relay, needsPerQueryEvents, module, beats, descriptors };
   const proxy = new WorkerPool({ config, caCerts, ...threads });
-  telemetry.onWantsEach(() => proxy.updatePerQueryEvents());
+  telemetry.onPerQueryChange(() => proxy.updatePerQueryEvents());
 
   // 6. Signals stop the proxy in order from here on. The heartbeat starts once this thread's event loop is free.
   const stopSignal = new Promise(onStop);
@@ -76,14 +76,13 @@ export async function run(args: string[], { version, module }: Program): Promise
   revokeWrite(config, environment);
   Deno.permissions.revokeSync({ name: "ffi" }); // The functions in use are already loaded.
 
-  // 8. Messages, and the admin server.
+  // 8. Messages.
   if (config.workers > 1 && !proxy.hasBatches) log.info(UNSHARED_UDP);
   const suffix = config.upstreamsByDefault ? " (the default; choose with --upstream)" : "";
   for (const { label } of config.upstreams) log.info(`forwarding over TLS to ${label}${suffix}`);
   const warn = (config: Config) =>
     configWarnings(config, proxy.addresses, descriptors).forEach((warning) => log.warning(warning));
   warn(config);
-  startAdmin(telemetry, proxy, config);
 
   // 9. Reload: on SIGHUP, by the control socket, and when a certificate file changes.
   using reloader = new Reloader({
@@ -103,16 +102,16 @@ export async function run(args: string[], { version, module }: Program): Promise
         reason: String(error),
       }),
   });
-  telemetry.ready(proxy);
 
-  // 10. Stop: no reload any more, queries under way get a response, telemetry is last. A second signal stops at once.
+  // 10. The admin server, and READY to systemd: the proxy answers and can be reloaded.
+  startTelemetry(telemetry, proxy, config);
+
+  // 11. Stop: no reload any more, queries under way get a response, telemetry is last. A second signal stops at once.
   log.info(`stopping on ${await stopSignal}: no new queries, answering those under way`);
   watchdog?.stopping();
   reloader[Symbol.dispose]();
-  await telemetry.stopping();
   onStop(() => proxy[Symbol.dispose]());
-  await proxy.stop(STOP_LIMIT_MS);
-  await telemetry.stop();
+  await telemetry.stop(() => proxy.stop(STOP_LIMIT_MS));
   log.info("stopped");
   return EXIT.ok;
 }
@@ -133,9 +132,9 @@ function revokeWrite(
   if (!writesFiles) Deno.permissions.revokeSync({ name: "write" });
 }
 
-function startAdmin(telemetry: Telemetry, proxy: WorkerPool, { admin }: Config): void {
+function startTelemetry(telemetry: Telemetry, proxy: WorkerPool, { admin }: Config): void {
   try {
-    const address = telemetry.show(proxy);
+    const address = telemetry.start(proxy);
     if (address) {
       log.info(`metrics and dashboard on http://${formatHostPort(address.hostname, address.port)}/`);
     }

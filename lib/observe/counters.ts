@@ -1,11 +1,16 @@
+/**
+ * Counters of this thread's events. `observe` runs for every query, so an answer costs a few additions into typed arrays
+ * and no label strings. Metrics and status reports read the counters later.
+ */
+
 import { rcodeName } from "../dns/codes.ts";
 import type { Source, Trace } from "../core/resolver.ts";
 import type { Answered, ConnectionClosed, Denied, Event, Hits, RejectedMessage } from "../core/event.ts";
 import { Histogram } from "./histogram.ts";
 
 export const TRANSPORTS = ["udp", "tcp"] as const;
-/** Where answers come from, each with its place in the counts. */
-const PLACES: Readonly<Record<Source, number>> = {
+/** Sources of answers, each with its index in the counts. */
+const SOURCE_INDEX: Readonly<Record<Source, number>> = {
   upstream: 0,
   cache: 1,
   stale: 2,
@@ -13,110 +18,108 @@ const PLACES: Readonly<Record<Source, number>> = {
   blocked: 4,
   filtered: 5,
 };
-export const SOURCES = Object.keys(PLACES) as Source[];
-/** RCODEs with a count of their own: all that are assigned for DNS itself (RFC 6895 §2.3), and the last for others. */
+export const SOURCES = Object.keys(SOURCE_INDEX) as Source[];
+/** Number of RCODE counts: one for each RCODE assigned to DNS itself (RFC 6895 §2.3), and the last for all others. */
 export const RCODES = 24;
 
-/** A histogram, as far as it can be posted to another thread. */
-type Times = Pick<Histogram, "counts" | "sum">;
+/** A histogram as plain data that can be posted to another thread. */
+type PlainHistogram = Pick<Histogram, "counts" | "sum">;
 
-/** All that `Counters` has counted, as plain things that can be posted to another thread. */
+/** The contents of `Counters` as plain data that can be posted to another thread. */
 export interface Counts {
   readonly answers: Float64Array;
-  readonly durations: readonly Times[];
-  readonly turnedAway: ReadonlyMap<string, number>;
+  readonly durations: readonly PlainHistogram[];
+  readonly rejections: ReadonlyMap<string, number>;
   readonly denials: ReadonlyMap<string, number>;
   readonly upstreams: ReadonlyMap<string, UpstreamCounts>;
   readonly retries: number;
   readonly hedges: number;
-  readonly clientsRefused: number;
-  readonly socketTrouble: { readonly udp: number; readonly tcp: number };
-  readonly defects: number;
+  readonly rejectedConnections: number;
+  readonly socketErrors: { readonly udp: number; readonly tcp: number };
+  readonly internalErrors: number;
   readonly fileErrors: ReadonlyMap<string, number>;
   readonly reloads: ReadonlyMap<string, number>;
   readonly validations: ReadonlyMap<string, number>;
 }
 
 interface UpstreamCounts {
-  readonly exchanges: Times;
-  readonly handshakes: Times;
+  readonly exchanges: PlainHistogram;
+  readonly handshakes: PlainHistogram;
   readonly closed: ReadonlyMap<string, number>;
   readonly failures: ReadonlyMap<string, number>;
 }
 
-/** What one upstream has come to. */
+/** Counters of one upstream. */
 export class UpstreamCounters {
   readonly exchanges = new Histogram();
   readonly handshakes = new Histogram();
-  /** By the word for the failure, or "done" where nothing was lost. */
+  /** Closed connections by the word of the failure, or "done" if no query was lost. */
   readonly closed = new Map<string, number>();
-  /** Queries that failed here for good, by phase and failure. */
+  /** Queries that finally failed at this upstream, by `phase/failure`. */
   readonly failures = new Map<string, number>();
 }
 
-/** How often `Denied` came with this transport, reason and answer. */
-export interface Denials {
+/** Number of `Denied` events with these properties. */
+export interface DenialCount {
   readonly transport: string;
   readonly reason: string;
-  /** "told" or "silence". */
-  readonly answer: string;
+  /** The response of the client: "refused", "truncated" or "none". */
+  readonly response: string;
   readonly count: number;
 }
 
-/** How often `TurnedAway` came with this transport and RCODE. */
-export interface TurnedAways {
+/** Number of `RejectedMessage` events with these properties. */
+export interface RejectionCount {
   readonly transport: string;
-  /** Its name; "none" for silence. */
+  /** Name of the RCODE; "none" if there was no response. */
   readonly rcode: string;
   readonly count: number;
 }
 
-/**
- * Counts what happens, for whoever asks later. It runs for every query, so that an answer costs a few additions: numbers
- * at known places, and no labels put together.
- */
 export class Counters {
-  /** By transport, source and RCODE: see `answersAt`. */
+  /** By transport, source and RCODE, see `answersAt`. */
   readonly answers = new Float64Array(TRANSPORTS.length * SOURCES.length * RCODES);
+  /** By source. */
   readonly durations: readonly Histogram[] = SOURCES.map(() => new Histogram());
-  readonly #turnedAwayCounts = new Map<string, number>();
+  readonly #rejectionCounts = new Map<string, number>();
   readonly #denialCounts = new Map<string, number>();
   readonly upstreams = new Map<string, UpstreamCounters>();
-  /** Second and later attempts of answered queries: because one had failed, or because one took long. */
+  /** Attempts of answered queries after a failed attempt. */
   retries = 0;
+  /** Attempts of answered queries beside a slow attempt. */
   hedges = 0;
-  clientsRefused = 0;
-  readonly socketTrouble = { udp: 0, tcp: 0 };
-  defects = 0;
-  /** Files that could not be read or written, by what they are for. */
+  rejectedConnections = 0;
+  readonly socketErrors = { udp: 0, tcp: 0 };
+  internalErrors = 0;
+  /** Files that could not be read or written, by use. */
   readonly fileErrors = new Map<string, number>();
   /** By "success" and "failure". */
   readonly reloads = new Map<string, number>();
-  /** By status and the code of its extended error, as "bogus/7". */
+  /** DNSSEC validations by `status/code`, where the code is that of the extended error, as in "bogus/7". */
   readonly validations = new Map<string, number>();
 
   readonly observe = (event: Event): void => {
     switch (event.kind) {
       case "answered":
-        return this.#answered(event);
+        return this.#countAnswer(event);
       case "hits":
-        return this.#hits(event);
+        return this.#countHits(event);
       case "exchanged":
         return this.#of(event.upstream).exchanges.add(event.milliseconds);
       case "rejected":
-        return this.#turnedAway(event);
+        return this.#countRejection(event);
       case "denied":
-        return this.#denied(event);
+        return this.#countDenial(event);
       case "connection opened":
         return this.#of(event.upstream).handshakes.add(event.milliseconds);
       case "connection closed":
-        return this.#closed(event);
+        return this.#countClosed(event);
       case "connection rejected":
-        return void this.clientsRefused++;
+        return void this.rejectedConnections++;
       case "socket error":
-        return void this.socketTrouble[event.transport]++;
+        return void this.socketErrors[event.transport]++;
       case "internal error":
-        return void this.defects++;
+        return void this.internalErrors++;
       case "list reload failed":
         return increase(this.fileErrors, "list");
       case "cache file error":
@@ -130,69 +133,63 @@ export class Counters {
     }
   };
 
+  /** Number of answers for indices into `TRANSPORTS` and `SOURCES` and an RCODE. */
   answersAt(transport: number, source: number, rcode: number): number {
-    return this.answers[place(transport, source, rcode)]!;
+    return this.answers[answerIndex(transport, source, rcode)]!;
   }
 
-  /** One for each kind that has occurred. */
-  get turnedAway(): TurnedAways[] {
-    return [...this.#turnedAwayCounts].map(([key, count]) => {
+  /** One element for each combination that has occurred. */
+  get rejections(): RejectionCount[] {
+    return [...this.#rejectionCounts].map(([key, count]) => {
       const [transport = "", rcode = ""] = key.split("/");
       return { transport, rcode, count };
     });
   }
 
-  /** Likewise. */
-  get denials(): Denials[] {
+  /** One element for each combination that has occurred. */
+  get denials(): DenialCount[] {
     return [...this.#denialCounts].map(([key, count]) => {
-      const [transport = "", reason = "", answer = ""] = key.split("/");
-      return { transport, reason, answer, count };
+      const [transport = "", reason = "", response = ""] = key.split("/");
+      return { transport, reason, response, count };
     });
   }
 
   get counts(): Counts {
-    const { answers, durations, upstreams, retries, hedges, clientsRefused, socketTrouble, defects } = this;
-    const { fileErrors, reloads, validations } = this;
-    const [turnedAway, denials] = [this.#turnedAwayCounts, this.#denialCounts];
-    const numbers = { retries, hedges, clientsRefused, socketTrouble, defects };
     return {
-      answers,
-      durations,
-      turnedAway,
-      denials,
-      upstreams,
-      fileErrors,
-      reloads,
-      validations,
-      ...numbers,
+      answers: this.answers,
+      durations: this.durations,
+      rejections: this.#rejectionCounts,
+      denials: this.#denialCounts,
+      upstreams: this.upstreams,
+      retries: this.retries,
+      hedges: this.hedges,
+      rejectedConnections: this.rejectedConnections,
+      socketErrors: this.socketErrors,
+      internalErrors: this.internalErrors,
+      fileErrors: this.fileErrors,
+      reloads: this.reloads,
+      validations: this.validations,
     };
   }
 
-  /** Forgets what it has counted for what several threads have. */
+  /** Replaces its contents with the sum of the counts of several threads. */
   replaceWithSum(threads: readonly Counts[]): void {
     this.answers.fill(0);
     for (const each of this.durations) each.clear();
-    const maps = [
-      this.#turnedAwayCounts,
-      this.#denialCounts,
-      this.fileErrors,
-      this.reloads,
-      this.validations,
-    ];
+    const maps = [this.#rejectionCounts, this.#denialCounts, this.fileErrors, this.reloads, this.validations];
     for (const each of [...maps, this.upstreams]) each.clear();
-    this.retries =
-      this.hedges =
-      this.clientsRefused =
-      this.defects =
-        0;
-    this.socketTrouble.udp = this.socketTrouble.tcp = 0;
+    this.retries = 0;
+    this.hedges = 0;
+    this.rejectedConnections = 0;
+    this.internalErrors = 0;
+    for (const transport of TRANSPORTS) this.socketErrors[transport] = 0;
     for (const each of threads) this.#add(each);
   }
 
   #add(counts: Counts): void {
     counts.answers.forEach((count, i) => this.answers[i]! += count);
-    counts.durations.forEach((times, i) => this.durations[i]!.addAll(times));
-    addAll(this.#turnedAwayCounts, counts.turnedAway);
+    counts.durations.forEach((duration, i) => this.durations[i]!.addAll(duration));
+    addAll(this.#rejectionCounts, counts.rejections);
     addAll(this.#denialCounts, counts.denials);
     addAll(this.fileErrors, counts.fileErrors);
     addAll(this.reloads, counts.reloads);
@@ -206,42 +203,47 @@ export class Counters {
     }
     this.retries += counts.retries;
     this.hedges += counts.hedges;
-    this.clientsRefused += counts.clientsRefused;
-    for (const transport of TRANSPORTS) this.socketTrouble[transport] += counts.socketTrouble[transport];
-    this.defects += counts.defects;
+    this.rejectedConnections += counts.rejectedConnections;
+    for (const transport of TRANSPORTS) this.socketErrors[transport] += counts.socketErrors[transport];
+    this.internalErrors += counts.internalErrors;
   }
 
-  #answered({ query, rcode, milliseconds, error }: Answered): void {
+  #countAnswer({ query, rcode, milliseconds, error }: Answered): void {
     const { client, trace } = query;
-    const source = PLACES[trace.source];
-    this.answers[place(client.transport === "udp" ? 0 : 1, source, rcode)]!++;
+    const source = SOURCE_INDEX[trace.source];
+    this.answers[answerIndex(client.transport === "udp" ? 0 : 1, source, rcode)]!++;
     this.durations[source]!.add(milliseconds);
-    if (trace.attempts > 1) this.#again(trace);
+    if (trace.attempts > 1) this.#countAttempts(trace);
     if (error) increase(this.#of(error.upstream).failures, `${error.phase}/${error.failure}`);
   }
 
-  #hits({ transport, rcode, count, milliseconds }: Hits): void {
-    this.answers[place(transport === "udp" ? 0 : 1, PLACES.cache, rcode)]! += count;
-    this.durations[PLACES.cache]!.add(milliseconds, count);
+  #countHits({ transport, rcode, count, milliseconds }: Hits): void {
+    this.answers[answerIndex(transport === "udp" ? 0 : 1, SOURCE_INDEX.cache, rcode)]! += count;
+    this.durations[SOURCE_INDEX.cache]!.add(milliseconds, count);
   }
 
-  #again({ attempts, hedges = 0 }: Trace): void {
+  #countAttempts({ attempts, hedges = 0 }: Trace): void {
     this.hedges += hedges;
-    this.retries += Math.max(0, attempts - 1 - hedges); // a hedge that found no connection was no attempt
+    // A hedge without a connection counts as a hedge, but not as an attempt.
+    this.retries += Math.max(0, attempts - 1 - hedges);
   }
 
-  #turnedAway({ client, rcode }: RejectedMessage): void {
-    increase(
-      this.#turnedAwayCounts,
-      `${client.transport}/${rcode === undefined ? "none" : rcodeName(rcode)}`,
-    );
+  #countRejection({ client, rcode }: RejectedMessage): void {
+    const response = rcode === undefined ? "none" : rcodeName(rcode);
+    increase(this.#rejectionCounts, `${client.transport}/${response}`);
   }
 
-  #denied({ client, reason, answered: told }: Denied): void {
-    increase(this.#denialCounts, `${client.transport}/${reason}/${told ? "told" : "silence"}`);
+  #countDenial({ client: { transport }, reason, answered }: Denied): void {
+    // The rate limit answers a UDP query with a truncated response, so that the client retries over TCP.
+    const response = !answered
+      ? "none"
+      : reason === "rate limit" && transport === "udp"
+      ? "truncated"
+      : "refused";
+    increase(this.#denialCounts, `${transport}/${reason}/${response}`);
   }
 
-  #closed({ upstream, error }: ConnectionClosed): void {
+  #countClosed({ upstream, error }: ConnectionClosed): void {
     increase(this.#of(upstream).closed, error?.failure ?? "done");
   }
 
@@ -252,7 +254,7 @@ export class Counters {
   }
 }
 
-function place(transport: number, source: number, rcode: number): number {
+function answerIndex(transport: number, source: number, rcode: number): number {
   return (transport * SOURCES.length + source) * RCODES + Math.min(rcode, RCODES - 1);
 }
 

@@ -1,4 +1,6 @@
-/** Upper bounds in ms, from a cache's answer to the longest that anybody waits. */
+/** Histograms of durations: counts in fixed buckets, so that adding a value costs a few comparisons. */
+
+/** Upper bounds of the buckets in ms, from a cache hit to the longest timeout. */
 export const BOUNDS: readonly number[] = [
   0.05,
   0.1,
@@ -19,21 +21,21 @@ export const BOUNDS: readonly number[] = [
   10_000,
 ];
 
-/** How long things took: counts between fixed bounds, which cost a few comparisons each. */
 export class Histogram {
-  /** One for each bound, and the last for what is beyond them all. */
+  /** One count for each bound, and the last for values above all bounds. */
   readonly counts = new Float64Array(BOUNDS.length + 1);
-  /** Of all that was added, in ms. */
+  /** Sum of all values, in ms. */
   sum = 0;
 
+  /** Adds a value `times` times. */
   add(milliseconds: number, times = 1): void {
     let i = 0;
-    while (milliseconds > BOUNDS[i]!) i++; // false against undefined, too
+    while (milliseconds > BOUNDS[i]!) i++; // a comparison with undefined is false and ends the loop
     this.counts[i]! += times;
     this.sum += times * milliseconds;
   }
 
-  /** Adds what another one has counted; of one that comes from another thread only the numbers are left. */
+  /** Adds the counts of another histogram, which may be plain data from another thread. */
   addAll({ counts, sum }: Pick<Histogram, "counts" | "sum">): void {
     counts.forEach((count, i) => this.counts[i]! += count);
     this.sum += sum;
@@ -50,8 +52,8 @@ export class Histogram {
 }
 
 /**
- * What a share of the counted did not exceed, in ms, taken as evenly spread between two bounds; undefined where nothing
- * was counted.
+ * Returns the value in ms that a share of the counted values does not exceed, or undefined without values. Interpolates
+ * within a bucket; values above all bounds count as the last bound.
  */
 export function quantile(counts: ArrayLike<number>, share: number): number | undefined {
   const all = Array.from(counts);

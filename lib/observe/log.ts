@@ -1,3 +1,5 @@
+/** The log on standard error: turns events into lines, one per event. The core itself does not log. */
+
 import {
   configureSync,
   getLogger,
@@ -15,22 +17,22 @@ import { stderr } from "./stderr.ts";
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: "text" | "json";
-  /** Whether systemd's journal reads it, which takes the time itself and the level as a prefix (sd-daemon(3)). */
+  /** Whether systemd's journal reads it: the journal adds the time, and takes the level from a prefix (sd-daemon(3)). */
   readonly journal?: boolean;
 }
 
-/** Starts logging to standard error and returns the subscriber that says in one line what an event tells. */
+/** Starts logging to standard error and returns the subscriber that writes one line per event. */
 export function startLog(options: LogOptions): Observe {
   configureLog(options);
   stderr.onDropped = (count) => log.warning(DROPPED, { count });
-  const repeats = new LogThrottle(() => performance.now());
+  const throttle = new LogThrottle(() => performance.now());
   return (event) => {
-    const kind = repeatable(event);
-    if (!kind || repeats.isNews(kind, (more) => log.warning(REPEATED, { kind, more }))) say(event);
+    const kind = throttledKind(event);
+    if (!kind || throttle.admit(kind, (more) => log.warning(REPEATED, { kind, more }))) logEvent(event);
   };
 }
 
-/** From now on all lines are like this. */
+/** Sets level and format of all further lines. */
 export function configureLog({ level, format, journal = false }: LogOptions): void {
   const plain = format === "json" ? jsonLine : journal ? textOf : textLine;
   const line = journal ? (record: LogRecord) => PRIORITY[record.level] + plain(record) : plain;
@@ -44,15 +46,15 @@ export function configureLog({ level, format, journal = false }: LogOptions): vo
   });
 }
 
-/** Whether standard error leads to the journal: systemd says so in the environment, which shells of the user inherit. */
+/** Whether standard error leads to the journal. A shell inherits systemd's variable, but has a terminal. */
 export function isReadByJournal(environment: Record<string, string>): boolean {
   return environment.JOURNAL_STREAM !== undefined && !Deno.stderr.isTerminal();
 }
 
-/** For the few lines that are not events. */
+/** Logger for the few lines that are not events. */
 export const log = getLogger("dot-proxy");
 
-/** As syslog numbers them. */
+/** Prefixes with syslog's numbers. */
 const PRIORITY: Record<LogLevel, string> = {
   trace: "<7>",
   debug: "<7>",
@@ -62,36 +64,36 @@ const PRIORITY: Record<LogLevel, string> = {
   fatal: "<2>",
 };
 
-const DROPPED = "{count} lines of this log were lost here: what reads it did not keep up";
+const DROPPED = "{count} log lines dropped here: standard error was not read fast enough";
 const REPEATED = "{kind}: {more} more in the last minute";
 
-/** What a stranger or a broken disk can bring about any number of times, in words. */
-function repeatable(event: Event): string | undefined {
+/** Returns the name of a kind of events that a client or a broken disk can repeat without limit. */
+function throttledKind(event: Event): string | undefined {
   switch (event.kind) {
     case "connection rejected":
-      return "refused TCP clients";
+      return "rejected TCP connections";
     case "socket error":
-      return `trouble with the ${event.transport} socket on ${event.address}`;
+      return `errors of the ${event.transport} socket on ${event.address}`;
     case "unauthenticated":
-      return `connections to ${event.upstream} without authentication`;
+      return `unauthenticated connections to ${event.upstream}`;
     case "validated":
       return event.status === "bogus" ? "bogus DNSSEC answers" : undefined;
     case "query log error":
-      return "losses of the query log";
+      return "query log errors";
     case "internal error":
-      return "defects";
+      return "internal errors";
   }
 }
 
-function say(event: Event): void {
+function logEvent(event: Event): void {
   switch (event.kind) {
     case "listening":
       return log.info("listening on {address} ({transport})", { ...event });
     case "skipped":
       return log.warning("not listening on {address}: {reason}", { ...event });
     case "answered":
-      // There is one for every query: not a word is made of it unless somebody reads it.
-      return log.isEnabledFor("debug") ? log.debug(ANSWERED, answerFacts(event)) : undefined;
+      // There may be one per query, so no text is composed below the level debug.
+      return log.isEnabledFor("debug") ? log.debug(ANSWERED, answerProperties(event)) : undefined;
     case "upstream":
       if (event.state === "up") return log.info("upstream {upstream} is up", { upstream: event.upstream });
       return log.error("upstream is down: {reason}", {
@@ -102,14 +104,14 @@ function say(event: Event): void {
       if (event.state === "up") return log.info("thread {thread} answers again", { ...event });
       return log.error("thread {thread} does not answer: {reason}", { ...event });
     case "network changed":
-      return log.info("connecting anew: {reason}", { ...event });
+      return log.info("reconnecting to all upstreams: {reason}", { ...event });
     case "connection opened":
       return log.debug("connection to {upstream} opened in {milliseconds} ms", {
         upstream: event.upstream,
         milliseconds: tenths(event.milliseconds),
       });
     case "unauthenticated":
-      return log.warning("used all the same, as --opportunistic says: {reason}", {
+      return log.warning("using an unauthenticated upstream because of --opportunistic: {reason}", {
         upstream: event.upstream,
         reason: event.error.message,
       });
@@ -117,19 +119,19 @@ function say(event: Event): void {
       return log.debug("connection to {upstream} closed after {answered} answers: {reason}", {
         upstream: event.upstream,
         answered: event.answered,
-        reason: event.error?.message ?? "nothing was lost",
+        reason: event.error?.message ?? "no query lost",
       });
     case "rejected":
-      return log.isEnabledFor("debug") ? log.debug(TURNED_AWAY, turnedAwayFacts(event)) : undefined;
+      return log.isEnabledFor("debug") ? log.debug(REJECTED, rejectionProperties(event)) : undefined;
     case "validated":
       if (event.status !== "bogus") return;
       return log.warning("DNSSEC: the answer for {name} is bogus: {reason}", { ...event });
     case "denied":
-      return log.isEnabledFor("debug") ? log.debug(DENIED, deniedFacts(event)) : undefined;
+      return log.isEnabledFor("debug") ? log.debug(DENIED, denialProperties(event)) : undefined;
     case "connection rejected":
-      return log.warning("refused the TCP client {address}: {reason}", { ...event });
+      return log.warning("rejected TCP connection from {address}: {reason}", { ...event });
     case "socket error":
-      return log.warning("trouble with the {transport} socket on {address}: {reason}", {
+      return log.warning("error of the {transport} socket on {address}: {reason}", {
         transport: event.transport,
         address: event.address,
         reason: hostReason(event.error),
@@ -137,15 +139,15 @@ function say(event: Event): void {
     case "host error":
       return log.warning("{problem}: {reason}", { problem: event.problem, reason: hostReason(event.error) });
     case "query log error":
-      return log.warning("lines of the query log are lost: {reason}", { ...event });
+      return log.warning("query log lines dropped: {reason}", { ...event });
     case "cache file error":
       return log.warning("{reason}", { ...event });
     case "list loaded":
       return log.info("{label}: {names} names, {ignored} lines not understood", { ...event });
     case "list reload failed":
-      return log.error("lists stay as they are: {reason}", { ...event });
+      return log.error("list reload failed, keeping the current lists: {reason}", { ...event });
     case "internal error":
-      return log.error("this is a defect, please report it: {reason}", {
+      return log.error("internal error, please report it: {reason}", {
         reason: event.error instanceof Error ? event.error.stack : String(event.error),
       });
   }
@@ -153,7 +155,7 @@ function say(event: Event): void {
 
 const ANSWERED = "{client} {transport} {name} type {type}: {rcode} in {milliseconds} ms";
 
-function answerFacts({ query, rcode, milliseconds, error }: Answered): Record<string, unknown> {
+function answerProperties({ query, rcode, milliseconds, error }: Answered): Record<string, unknown> {
   const { message, client } = query;
   return {
     client: client.address,
@@ -166,18 +168,18 @@ function answerFacts({ query, rcode, milliseconds, error }: Answered): Record<st
   };
 }
 
-const TURNED_AWAY = "{client} {transport} sent what is no query to resolve: {rcode}";
+const REJECTED = "rejected message from {client} {transport}: {rcode}";
 
-function turnedAwayFacts({ client, rcode }: RejectedMessage): Record<string, unknown> {
+function rejectionProperties({ client, rcode }: RejectedMessage): Record<string, unknown> {
   const { address, transport } = client;
-  return { client: address, transport, rcode: rcode === undefined ? "no answer" : rcodeName(rcode) };
+  return { client: address, transport, rcode: rcode === undefined ? "no response" : rcodeName(rcode) };
 }
 
-const DENIED = "{client} {transport} was not answered, {reason}: {told}";
+const DENIED = "denied query from {client} {transport}, {reason}: {response}";
 
-function deniedFacts({ client, reason, answered: told }: Denied): Record<string, unknown> {
+function denialProperties({ client, reason, answered }: Denied): Record<string, unknown> {
   const { address, transport } = client;
-  return { client: address, transport, reason, told: told ? "it was told" : "in silence" };
+  return { client: address, transport, reason, response: answered ? "with a response" : "no response" };
 }
 
 function tenths(milliseconds: number): number {
@@ -192,7 +194,7 @@ function jsonLine(record: LogRecord): string {
   return escapeJson(jsonLinesFormatter(record));
 }
 
-/** One line, whatever strangers have put into it. */
+/** Returns one line: control characters of untrusted text are escaped. */
 function textOf({ message }: LogRecord): string {
   return escapeText(message.map((part) => typeof part === "string" ? part : String(part)).join("")) + "\n";
 }

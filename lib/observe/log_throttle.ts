@@ -1,37 +1,38 @@
-/** How long what has been said once is only counted, in ms. */
-const WINDOW = 60_000;
+/**
+ * Limits log lines that a client or a broken disk can repeat: the first line of a kind is logged at once, and further ones
+ * within a minute are only counted.
+ */
 
-interface Said {
-  readonly at: number;
+/** Time for which repeated lines of a kind are counted. */
+const WINDOW_MS = 60_000;
+
+interface Repetition {
+  readonly loggedAt: number;
   more: number;
 }
 
-/**
- * Keeps what goes wrong again and again from filling the log: the first of a kind is said at once, and of those that
- * follow within a minute only how many there were.
- */
 export class LogThrottle {
-  readonly #said = new Map<string, Said>();
+  readonly #repetitions = new Map<string, Repetition>();
   readonly #now: () => number;
 
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** Whether to say it now; if not, `summarise` is called with the count of its kind when the minute is over. */
-  isNews(kind: string, summarise: (more: number) => void): boolean {
+  /** Returns whether to log now. Otherwise counts, and calls `summarize` with the count at the end of the minute. */
+  admit(kind: string, summarize: (more: number) => void): boolean {
     const now = this.#now();
-    const said = this.#said.get(kind);
-    if (!said || said.more === 0 && now - said.at >= WINDOW) {
-      this.#said.set(kind, { at: now, more: 0 });
+    const repetition = this.#repetitions.get(kind);
+    if (!repetition || repetition.more === 0 && now - repetition.loggedAt >= WINDOW_MS) {
+      this.#repetitions.set(kind, { loggedAt: now, more: 0 });
       return true;
     }
-    if (said.more++ > 0) return false;
+    if (repetition.more++ > 0) return false;
     const timer = setTimeout(() => {
-      this.#said.delete(kind);
-      summarise(said.more);
-    }, said.at + WINDOW - now);
-    Deno.unrefTimer(timer); // a summary is no reason to stay
+      this.#repetitions.delete(kind);
+      summarize(repetition.more);
+    }, repetition.loggedAt + WINDOW_MS - now);
+    Deno.unrefTimer(timer); // a summary does not keep the process running
     return false;
   }
 }

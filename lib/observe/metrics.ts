@@ -1,101 +1,109 @@
+/** All metrics of the proxy itself: name, help text, and the source of the values. Names follow Prometheus conventions. */
+
 import { rcodeName } from "../dns/codes.ts";
 import {
   type Counters,
-  type Denials,
+  type DenialCount,
   RCODES,
+  type RejectionCount,
   SOURCES,
   TRANSPORTS,
-  type TurnedAways,
   type UpstreamCounters,
 } from "./counters.ts";
-import { Exposition, type Sample, type TimedSample, unlabelled } from "./prometheus.ts";
+import { Exposition, type HistogramSample, type Sample, unlabelled } from "./prometheus.ts";
 import type { Histogram } from "./histogram.ts";
 import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 
 export interface ObservedState {
   readonly counters: Counters;
   readonly upstreams: () => readonly UpstreamStatus[];
-  /** Undefined where there is no cache. */
+  /** Returns undefined without a cache. */
   readonly cache: () => CacheStatus | undefined;
-  /** Lines that the query log had to leave out. */
+  /** Number of lines that the query log dropped. */
   readonly queryLogDropped: () => number;
   readonly version: string;
 }
 
-/** Every metric of the proxy itself: name, meaning, and where its numbers are. */
-export function metrics(watched: ObservedState): Exposition {
+export function metrics(state: ObservedState): Exposition {
   const exposition = new Exposition();
-  exposeAnswers(exposition, watched);
-  exposeUpstreamCounters(exposition, watched.counters);
-  exposeUpstreams(exposition, watched);
-  exposeCache(exposition, watched);
+  exposeQueries(exposition, state.counters);
+  exposeProcess(exposition, state);
+  exposeUpstreamCounters(exposition, state.counters);
+  exposeUpstreamStatus(exposition, state);
+  exposeCache(exposition, state);
   return exposition;
 }
 
-function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: ObservedState): void {
-  to.gauge("dot_proxy_build_info", "Always 1; the labels tell what is running.", () => [
-    { labels: { version, deno: Deno.version.deno }, value: 1 },
-  ]);
-  to.counter("dot_proxy_queries_total", "Queries answered.", () => answers(counters));
+function exposeQueries(to: Exposition, counters: Counters): void {
+  to.counter(
+    "dot_proxy_queries_total",
+    "Queries answered, by transport, source and RCODE.",
+    () => answers(counters),
+  );
   to.histogram(
     "dot_proxy_query_duration_seconds",
-    "Time from a query to its answer.",
+    "Time from a query to its response, by source.",
     () => SOURCES.map((source, i) => ({ labels: { source }, histogram: counters.durations[i]! })),
   );
   to.counter(
     "dot_proxy_rejected_messages_total",
-    "Messages that were no queries to resolve, by what their senders were told.",
-    () => counters.turnedAway.map(counted),
+    "Messages rejected without forwarding, by RCODE of the response.",
+    () => counters.rejections.map(countSample),
   );
   to.counter(
     "dot_proxy_denied_queries_total",
-    "Queries that were not looked at, by why, and by whether the client was told.",
-    () => counters.denials.map(counted),
-  );
-  to.counter(
-    "dot_proxy_query_retries_total",
-    "Attempts of queries after one that failed.",
-    () => unlabelled(counters.retries),
-  );
-  to.counter(
-    "dot_proxy_query_hedges_total",
-    "Attempts of queries at another upstream, because one took long to answer.",
-    () => unlabelled(counters.hedges),
-  );
-  to.counter(
-    "dot_proxy_tcp_clients_refused_total",
-    "TCP clients that were one too many.",
-    () => unlabelled(counters.clientsRefused),
-  );
-  to.counter(
-    "dot_proxy_socket_errors_total",
-    "Failures of listening sockets.",
-    () =>
-      TRANSPORTS.map((transport) => ({ labels: { transport }, value: counters.socketTrouble[transport] })),
-  );
-  to.counter("dot_proxy_defects_total", "Exceptions that should not be.", () => unlabelled(counters.defects));
-  to.counter(
-    "dot_proxy_file_errors_total",
-    "Files that could not be read or written, by what they are for.",
-    () => [...counters.fileErrors].map(([use, value]) => ({ labels: { use }, value })),
+    "Queries denied by client rules or the rate limit, by reason and response.",
+    () => counters.denials.map(countSample),
   );
   to.counter(
     "dot_proxy_dnssec_validations_total",
     "Responses validated, by status and by the code of the extended DNS error (RFC 8914).",
-    () =>
-      [...counters.validations].map(([key, value]) => {
-        const [status = "", code = ""] = key.split("/");
-        return { labels: { status, code }, value };
-      }),
+    () => splitKeys(counters.validations, (status, code) => ({ status, code })),
+  );
+  to.counter(
+    "dot_proxy_query_retries_total",
+    "Attempts made because an attempt of the same query had failed.",
+    () => unlabelled(counters.retries),
+  );
+  to.counter(
+    "dot_proxy_query_hedges_total",
+    "Attempts at another upstream because the first was slow.",
+    () => unlabelled(counters.hedges),
+  );
+}
+
+function exposeProcess(to: Exposition, { counters, queryLogDropped, version }: ObservedState): void {
+  to.gauge("dot_proxy_build_info", "Versions of the program and of Deno; the value is always 1.", () => [
+    { labels: { version, deno: Deno.version.deno }, value: 1 },
+  ]);
+  to.counter(
+    "dot_proxy_rejected_connections_total",
+    "TCP connections rejected because a connection limit was reached.",
+    () => unlabelled(counters.rejectedConnections),
+  );
+  to.counter(
+    "dot_proxy_socket_errors_total",
+    "Errors of listening sockets.",
+    () => TRANSPORTS.map((transport) => ({ labels: { transport }, value: counters.socketErrors[transport] })),
+  );
+  to.counter(
+    "dot_proxy_internal_errors_total",
+    "Exceptions caused by bugs in the program; the log has the details.",
+    () => unlabelled(counters.internalErrors),
+  );
+  to.counter(
+    "dot_proxy_file_errors_total",
+    "Files that could not be read or written, by use.",
+    () => [...counters.fileErrors].map(([use, value]) => ({ labels: { use }, value })),
   );
   to.counter(
     "dot_proxy_reloads_total",
-    "Reloads of the configuration; after a failure the one before stays in force.",
+    "Reloads of the configuration, by result.",
     () => [...counters.reloads].map(([result, value]) => ({ labels: { result }, value })),
   );
   to.counter(
-    "dot_proxy_query_log_dropped_total",
-    "Lines left out of the query log because writing was too slow or failed.",
+    "dot_proxy_query_log_dropped_lines_total",
+    "Query log lines dropped because writing was too slow or failed.",
     () => unlabelled(queryLogDropped()),
   );
 }
@@ -103,49 +111,54 @@ function exposeAnswers(to: Exposition, { counters, queryLogDropped, version }: O
 function exposeUpstreamCounters(to: Exposition, { upstreams }: Counters): void {
   to.counter(
     "dot_proxy_query_failures_total",
-    "Queries without a better answer than SERVFAIL, by how far they came and why.",
-    () => ofEach(upstreams, ({ failures }) => byPair(failures, (phase, failure) => ({ phase, failure }))),
+    "Queries that no upstream answered, by upstream, phase and failure.",
+    () =>
+      labelEach(upstreams, ({ failures }) => splitKeys(failures, (phase, failure) => ({ phase, failure }))),
   );
   to.histogram(
     "dot_proxy_upstream_exchange_duration_seconds",
-    "Time from sending a query upstream to its answer.",
+    "Time from sending a query to an upstream to its response.",
     () => histograms(upstreams, ({ exchanges }) => exchanges),
   );
   to.histogram(
     "dot_proxy_upstream_handshake_duration_seconds",
-    "Time for TCP and TLS of connections that came about.",
+    "Duration of the TCP and TLS handshakes of established connections.",
     () => histograms(upstreams, ({ handshakes }) => handshakes),
   );
   to.counter(
     "dot_proxy_upstream_connections_opened_total",
-    "Connections that came about.",
-    () => ofEach(upstreams, ({ handshakes }) => unlabelled(handshakes.count)),
+    "TLS connections established.",
+    () => labelEach(upstreams, ({ handshakes }) => unlabelled(handshakes.count)),
   );
   to.counter(
     "dot_proxy_upstream_connections_closed_total",
-    'Connections and tries to connect that ended, by why; "done" where nothing was lost.',
-    () => ofEach(upstreams, ({ closed }) => byPair(closed, (reason) => ({ reason }))),
+    'Connections closed and connection attempts failed, by reason; "done" if no query was lost.',
+    () => labelEach(upstreams, ({ closed }) => splitKeys(closed, (reason) => ({ reason }))),
   );
 }
 
-function exposeUpstreams(to: Exposition, { upstreams }: ObservedState): void {
+function exposeUpstreamStatus(to: Exposition, { upstreams }: ObservedState): void {
   const gauges: [string, string, (status: UpstreamStatus) => number | undefined][] = [
-    ["up", "Whether it was reached the last time.", ({ state }) => state === "up" ? 1 : 0],
+    [
+      "up",
+      "1 if the upstream was reachable at the last attempt, else 0.",
+      ({ state }) => state === "up" ? 1 : 0,
+    ],
     [
       "pin_mismatch",
-      "Whether it was ruled out because none of its keys is pinned.",
+      "1 if the upstream is not used because its certificate matches no pin, else 0.",
       ({ isRuledOut }) => isRuledOut === undefined ? undefined : Number(isRuledOut),
     ],
-    ["in_flight", "Queries that wait for it.", ({ inFlight }) => inFlight],
-    ["connections", "Connections open or opening.", ({ connections }) => connections],
+    ["in_flight_queries", "Queries that wait for a response of the upstream.", ({ inFlight }) => inFlight],
+    ["connections", "Connections that are open or being opened.", ({ connections }) => connections],
     [
       "latency_seconds",
-      "Smoothed time of its answers, by which it is chosen.",
+      "Smoothed response time, by which upstreams are selected.",
       ({ latencyMs }) => latencyMs === undefined ? undefined : latencyMs / 1000,
     ],
     [
       "certificate_expiry_timestamp_seconds",
-      "When its certificate expires, since 1970.",
+      "Expiry of the server certificate, in seconds since 1970.",
       ({ certificateExpires }) => certificateExpires === undefined ? undefined : certificateExpires / 1000,
     ],
   ];
@@ -159,60 +172,67 @@ function exposeUpstreams(to: Exposition, { upstreams }: ObservedState): void {
 }
 
 function exposeCache(to: Exposition, { cache }: ObservedState): void {
-  const ofCache = (read: (status: CacheStatus) => number) => () => {
+  const sample = (read: (status: CacheStatus) => number) => () => {
     const status = cache();
     return status ? unlabelled(read(status)) : [];
   };
-  to.gauge("dot_proxy_cache_entries", "Answers kept.", ofCache(({ entries }) => entries));
-  to.gauge("dot_proxy_cache_bytes", "Memory of the answers kept.", ofCache(({ bytes }) => bytes));
-  to.gauge("dot_proxy_cache_limit_bytes", "Memory they may take.", ofCache(({ maxBytes }) => maxBytes));
+  to.gauge("dot_proxy_cache_entries", "Entries in the cache.", sample(({ entries }) => entries));
+  to.gauge("dot_proxy_cache_bytes", "Memory used by cache entries.", sample(({ bytes }) => bytes));
+  to.gauge(
+    "dot_proxy_cache_limit_bytes",
+    "Maximum memory for cache entries.",
+    sample(({ maxBytes }) => maxBytes),
+  );
   to.counter(
     "dot_proxy_cache_evictions_total",
-    "Answers that had to make room before their time.",
-    ofCache(({ evictions }) => evictions),
+    "Entries evicted before they expired.",
+    sample(({ evictions }) => evictions),
   );
 }
 
-/** One for each combination that has occurred: most never do. */
+/** Yields a sample for each combination that has occurred; most never occur. */
 function* answers(counters: Counters): Iterable<Sample> {
   for (const [t, transport] of TRANSPORTS.entries()) {
     for (const [s, source] of SOURCES.entries()) {
       for (let rcode = 0; rcode < RCODES; rcode++) {
         const value = counters.answersAt(t, s, rcode);
-        if (value > 0) yield { labels: { transport, source, rcode: label(rcode) }, value };
+        if (value > 0) yield { labels: { transport, source, rcode: rcodeLabel(rcode) }, value };
       }
     }
   }
 }
 
-function counted({ count, ...labels }: Denials | TurnedAways): Sample {
+function countSample({ count, ...labels }: DenialCount | RejectionCount): Sample {
   return { labels, value: count };
 }
 
-function label(rcode: number): string {
+function rcodeLabel(rcode: number): string {
   return rcode === RCODES - 1 ? "other" : rcodeName(rcode);
 }
 
-/** Samples of counts whose keys are one or two words with a slash between. */
-function byPair(
+/** Returns samples of counts whose keys are one or two words, separated by a slash. */
+function splitKeys(
   counts: ReadonlyMap<string, number>,
-  labels: (one: string, other: string) => Record<string, string>,
+  labels: (first: string, second: string) => Record<string, string>,
 ): Sample[] {
   return [...counts].map(([key, value]) => {
-    const [one = "", other = ""] = key.split("/");
-    return { labels: labels(one, other), value };
+    const [first = "", second = ""] = key.split("/");
+    return { labels: labels(first, second), value };
   });
 }
 
-type All = ReadonlyMap<string, UpstreamCounters>;
+type UpstreamMap = ReadonlyMap<string, UpstreamCounters>;
 
-/** The samples of each upstream, with its label among theirs. */
-function ofEach(upstreams: All, samples: (of: UpstreamCounters) => Sample[]): Sample[] {
+/** Returns the samples of all upstreams, each with the upstream's label added. */
+function labelEach(upstreams: UpstreamMap, samples: (of: UpstreamCounters) => Sample[]): Sample[] {
   return [...upstreams].flatMap(([upstream, of]) =>
     samples(of).map(({ labels, value }) => ({ labels: { upstream, ...labels }, value }))
   );
 }
 
-function histograms(upstreams: All, histogram: (of: UpstreamCounters) => Histogram): TimedSample[] {
+function histograms(
+  upstreams: UpstreamMap,
+  histogram: (of: UpstreamCounters) => Histogram,
+): HistogramSample[] {
   return [...upstreams].map(([upstream, of]) => ({ labels: { upstream }, histogram: histogram(of) }));
 }

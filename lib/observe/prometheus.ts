@@ -1,3 +1,5 @@
+/** Metric families in the text format of Prometheus. prom-client writes the format, and runs only during a scrape. */
+
 import { type Histogram as PromHistogram, Registry } from "prom-client";
 import { BOUNDS, type Histogram } from "./histogram.ts";
 
@@ -6,13 +8,13 @@ export interface Sample {
   readonly value: number;
 }
 
-export interface TimedSample {
+export interface HistogramSample {
   readonly labels: Readonly<Record<string, string>>;
   readonly histogram: Histogram;
 }
 
-/** What prom-client asks of a metric when somebody scrapes. */
-interface Scraped {
+/** The part of a prom-client metric that a scrape uses. */
+interface ScrapedMetric {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
@@ -20,27 +22,24 @@ interface Scraped {
   get(): Promise<unknown>;
 }
 
-/**
- * Metric families for Prometheus. prom-client knows the format; the numbers are ours and are read when somebody scrapes,
- * so that nothing of the library runs for a query.
- */
+/** A registry of metric families whose samples are read at each scrape. */
 export class Exposition {
   readonly #registry = new Registry();
 
-  /** What only ever grows. */
+  /** Adds a family of values that only grow. */
   counter(name: string, help: string, samples: () => Iterable<Sample>): void {
     this.#add({ name, help, type: "counter" }, samples);
   }
 
-  /** What goes up and down. */
+  /** Adds a family of values that rise and fall. */
   gauge(name: string, help: string, samples: () => Iterable<Sample>): void {
     this.#add({ name, help, type: "gauge" }, samples);
   }
 
-  /** Times, in seconds as Prometheus wants them. */
-  histogram(name: string, help: string, samples: () => Iterable<TimedSample>): void {
+  /** Adds a family of durations, converted to seconds. */
+  histogram(name: string, help: string, samples: () => Iterable<HistogramSample>): void {
     this.#add({ name, help, type: "histogram" }, function* () {
-      for (const each of samples()) yield* seconds(name, each);
+      for (const each of samples()) yield* histogramSamples(name, each);
     });
   }
 
@@ -52,28 +51,28 @@ export class Exposition {
     return this.#registry.metrics();
   }
 
-  #add(family: Pick<Scraped, "name" | "help" | "type">, samples: () => Iterable<Sample>): void {
-    const scraped: Scraped = {
+  #add(family: Pick<ScrapedMetric, "name" | "help" | "type">, samples: () => Iterable<Sample>): void {
+    const scraped: ScrapedMetric = {
       ...family,
       aggregator: "sum",
       get: () => Promise.resolve({ ...family, aggregator: "sum", values: [...samples()] }),
     };
-    // The registry asks its metrics for nothing else; its types want one of the library's own classes.
+    // The registry uses nothing else of a metric, but its types require a class of the library.
     this.#registry.registerMetric(scraped as unknown as PromHistogram);
   }
 }
 
-/** One sample without labels. */
+/** Returns one sample without labels. */
 export function unlabelled(value: number): Sample[] {
   return [{ labels: {}, value }];
 }
 
-interface PartOfHistogram extends Sample {
+interface HistogramPart extends Sample {
   readonly metricName: string;
 }
 
-/** The library's samples of a histogram: cumulative counts, the sum and the count. */
-function* seconds(name: string, { labels, histogram }: TimedSample): Iterable<PartOfHistogram> {
+/** Yields the samples of a histogram in the library's form: cumulative counts, the sum and the count. */
+function* histogramSamples(name: string, { labels, histogram }: HistogramSample): Iterable<HistogramPart> {
   let count = 0;
   for (const [i, each] of histogram.counts.entries()) {
     count += each;

@@ -1,24 +1,25 @@
+/** The query log: one line per answer. Writing never delays an answer; a slow disk costs lines instead. */
+
 import { rcodeName, typeName } from "../dns/codes.ts";
 import { clientText, nameText, type Redaction } from "./redaction.ts";
 import type { Answered, Event, Observe } from "../core/event.ts";
 import type { Sink } from "./rotating_file.ts";
 
-/** Lines that may wait to be written: some seconds of many queries, and a few MB. */
-const MAX_WAITING = 20_000;
-/** How long lines are gathered, in ms, so that many are one write. */
-const GATHER = 50;
+/** Maximum number of lines that wait to be written: seconds of heavy load, and a few MB. */
+const MAX_WAITING_LINES = 20_000;
+/** Delay of a write, so that many lines share it. */
+const WRITE_DELAY_MS = 50;
 
 export interface QueryLogOptions {
   readonly sink: Sink;
   readonly format: QueryFormat;
-  readonly detail: Redaction;
-  /** Told when lines get lost. */
+  readonly redaction: Redaction;
+  /** Called when lines are dropped. */
   readonly observe: Observe;
 }
 
-/** One line for each answer. Writing happens behind the queries' backs: what a slow disk cannot take is left out. */
 export class QueryLog {
-  /** Lines that were left out. */
+  /** Number of dropped lines. */
   dropped = 0;
   readonly #options: QueryLogOptions;
   #lines: string[] = [];
@@ -31,13 +32,13 @@ export class QueryLog {
 
   readonly observe = (event: Event): void => {
     if (event.kind !== "answered") return;
-    if (this.#lines.length >= MAX_WAITING) return this.#drop(1, "writing it is too slow");
-    const { format, detail } = this.#options;
-    this.#lines.push(queryLine(event, new Date(), format, detail));
-    if (!this.#writing) this.#timer ??= setTimeout(() => this.#start(), GATHER);
+    if (this.#lines.length >= MAX_WAITING_LINES) return this.#drop(1, "writing it is too slow");
+    const { format, redaction } = this.#options;
+    this.#lines.push(queryLine(event, new Date(), format, redaction));
+    if (!this.#writing) this.#timer ??= setTimeout(() => this.#startWrite(), WRITE_DELAY_MS);
   };
 
-  /** Writes what waits, and closes. */
+  /** Writes the waiting lines, and closes the sink. */
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#writing;
@@ -45,7 +46,7 @@ export class QueryLog {
     this.#options.sink.close();
   }
 
-  #start(): void {
+  #startWrite(): void {
     this.#timer = undefined;
     this.#writing = this.#write().finally(() => this.#writing = undefined);
   }
@@ -70,15 +71,15 @@ export class QueryLog {
 
 export type QueryFormat = "text" | "json";
 
-/** One answer as one line. No octet of a name can begin a new one: `Message.name` escapes all that is no plain letter. */
-export function queryLine(event: Answered, time: Date, format: QueryFormat, detail: Redaction): string {
+/** Returns an answer as one line. Names cannot break lines: `Message.name` escapes all unusual characters. */
+export function queryLine(event: Answered, time: Date, format: QueryFormat, redaction: Redaction): string {
   const { query, rcode, milliseconds, error } = event;
   const { client, message, trace } = query;
-  const facts = {
+  const fields = {
     time: time.toISOString(),
-    client: clientText(query, detail),
+    client: clientText(query, redaction),
     transport: client.transport,
-    name: nameText(query, detail),
+    name: nameText(query, redaction),
     type: typeName(message.type),
     rcode: rcodeName(rcode),
     source: trace.source,
@@ -89,18 +90,18 @@ export function queryLine(event: Answered, time: Date, format: QueryFormat, deta
   const { list, dnssec } = trace;
   if (format === "json") {
     return JSON.stringify({
-      ...facts,
+      ...fields,
       ...list && { list },
       ...dnssec && { dnssec },
       ...error && { error: error.message },
     }) + "\n";
   }
-  const why = error
-    ? ` ${error.phase}: ${error.failure}`
-    : list
-    ? ` list: ${list}`
-    : dnssec
-    ? ` dnssec: ${dnssec}`
-    : "";
-  return Object.values(facts).join(" ") + why + "\n";
+  return Object.values(fields).join(" ") + reasonText(event) + "\n";
+}
+
+/** Returns the reason of a failure, the block list or the DNSSEC status; empty without any. */
+function reasonText({ query: { trace: { list, dnssec } }, error }: Answered): string {
+  if (error) return ` ${error.phase}: ${error.failure}`;
+  if (list) return ` list: ${list}`;
+  return dnssec ? ` dnssec: ${dnssec}` : "";
 }

@@ -1,21 +1,22 @@
-/** Bytes of lines that may wait until the reader of standard error takes them. */
-const MAX_WAITING = 1 << 20;
-
 /**
- * Standard error, which never makes a caller wait: a pipe whose reader stands still blocks each write to it, and so would
- * stop all answers. Lines wait here, and beyond a bound they are counted instead.
+ * Standard error without blocking. A pipe whose reader is stuck blocks each write, and so would stop all answers. Lines
+ * wait here instead; beyond a limit they are dropped and counted.
  */
+
+/** Maximum length of the waiting lines, in UTF-16 units. */
+const MAX_WAITING_UNITS = 1 << 20;
+
 class Stderr {
   #waiting: string[] = [];
   #size = 0;
   #dropped = 0;
   #writing: Promise<void> | undefined;
-  /** Called with the number of lines that were lost, once lines are taken again. */
+  /** Called with the number of dropped lines once the reader accepts lines again. */
   onDropped: (count: number) => void = () => {};
 
-  /** Takes a line with its line feed. */
+  /** Queues a line, which includes its line feed. */
   write(line: string): void {
-    if (this.#size + line.length > MAX_WAITING) {
+    if (this.#size + line.length > MAX_WAITING_UNITS) {
       this.#dropped++;
       return;
     }
@@ -24,35 +25,35 @@ class Stderr {
     this.#writing ??= this.#writeAll();
   }
 
-  /** Resolves when all lines have been written, or after so many ms. */
-  async flush(limit: number): Promise<void> {
+  /** Resolves when all lines are written, or after the time limit. */
+  async flush(limitMs: number): Promise<void> {
     if (!this.#writing) return;
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, limit);
-    await Promise.race([this.#writing, late]);
+    const { promise: timeout, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, limitMs);
+    await Promise.race([this.#writing, timeout]);
     clearTimeout(timer);
   }
 
   async #writeAll(): Promise<void> {
-    await Promise.resolve(); // the lines of one turn go together
+    await Promise.resolve(); // the lines of one turn share a write
     while (this.#size > 0) {
       const [bytes, dropped] = [utf8.encode(this.#waiting.join("")), this.#dropped];
       this.#waiting = [];
       this.#size = this.#dropped = 0;
-      if (dropped > 0) this.onDropped(dropped); // which writes a line, where the gap is
+      if (dropped > 0) this.onDropped(dropped); // logs a line at the gap
       await write(bytes);
     }
     this.#writing = undefined;
   }
 }
 
-/** The one of this process. */
+/** The only instance of the process. */
 export const stderr = new Stderr();
 
 async function write(bytes: Uint8Array): Promise<void> {
   try {
     for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await Deno.stderr.write(rest));
-  } catch { /* whoever read the log has gone, or its disk is full: answering goes on */ }
+  } catch { /* the reader is gone or its disk is full; the proxy goes on */ }
 }
 
 const utf8 = new TextEncoder();

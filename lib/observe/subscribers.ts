@@ -1,43 +1,51 @@
+/** The subscribers to events, and which of them need one event per query. */
+
 import type { Event, Observe } from "../core/event.ts";
 
-/** Passes each event on to everybody who watches; who looks only now and then costs nothing in between. */
 export class Subscribers {
-  #watching: readonly Observe[];
-  /** Those of them who want to know of each answer. */
+  #all: readonly Observe[];
+  /** Subscribers that need one event per query. Without any, cache hits are reported in batches. */
   readonly #perQuery = new Set<Observe>();
-  #onCuriosity = () => {};
+  #onPerQueryChange = () => {};
 
-  constructor(...watching: Observe[]) {
-    this.#watching = watching;
+  constructor(...subscribers: Observe[]) {
+    this.#all = subscribers;
   }
 
-  /** Whether each answer is to be told of; else some may be told of together. */
+  /** Whether a subscriber needs one event per query. */
   get needPerQueryEvents(): boolean {
     return this.#perQuery.size > 0;
   }
 
+  /** Passes an event to all subscribers. */
   readonly observe = (event: Event): void => {
-    for (const each of this.#watching) each(event);
+    for (const each of this.#all) each(event);
   };
 
   add(observe: Observe): void {
-    this.#watching = [...this.#watching, observe];
+    this.#all = [...this.#all, observe];
   }
 
-  /** Adds somebody who wants to know of each answer. */
+  /** Adds a subscriber that needs one event per query. */
   addPerQuery(observe: Observe): void {
-    this.#perQuery.add(observe);
     this.add(observe);
-    this.#onCuriosity();
+    this.setPerQuery(observe, true);
+  }
+
+  /** Sets whether a subscriber needs one event per query. */
+  setPerQuery(observe: Observe, isNeeded: boolean): void {
+    if (isNeeded) this.#perQuery.add(observe);
+    else this.#perQuery.delete(observe);
+    this.#onPerQueryChange();
   }
 
   remove(observe: Observe): void {
-    this.#watching = this.#watching.filter((each) => each !== observe);
-    if (this.#perQuery.delete(observe)) this.#onCuriosity();
+    this.#all = this.#all.filter((each) => each !== observe);
+    this.setPerQuery(observe, false);
   }
 
-  /** Calls `listener` whenever `wantEach` may have changed. */
-  onCuriosity(listener: () => void): void {
-    this.#onCuriosity = listener;
+  /** Sets the listener that is called whenever `needPerQueryEvents` may have changed. */
+  onPerQueryChange(listener: () => void): void {
+    this.#onPerQueryChange = listener;
   }
 }

@@ -1,28 +1,42 @@
-import { Counters } from "./counters.ts";
-import type { ThreadStatus } from "./thread_status.ts";
+/** Counters of all threads together: the first thread counts its own events and collects the counts of the others. */
 
-/** What all threads together have come to: this one is counted here, the others are asked now and then. */
+import { Counters, type Counts } from "./counters.ts";
+import type { Histogram } from "./histogram.ts";
+
+/** State of another thread, as the first thread collects it. */
+export interface ThreadStatus {
+  readonly counts: Counts;
+  /** Memory used by the thread's JavaScript heap. */
+  readonly heapBytes: number;
+  /** Delay of the thread's event loop. */
+  readonly lag: Pick<Histogram, "counts" | "sum">;
+  /** Answers that did not reach the query log. */
+  readonly lost: number;
+}
+
+/** Sum of the counters of all threads, as of the last `refresh`. */
 export class ThreadTotals {
-  /** Of this thread alone. */
+  /** Counters of this thread alone. */
   readonly own = new Counters();
-  /** Of all threads, as of the last refresh; where there is only this one, up to date at any time. */
+  /** Counters of all threads. With a single thread they are the thread's own, and always current. */
   readonly counters: Counters;
-  readonly #ask: (() => Promise<readonly ThreadStatus[]>) | undefined;
+  readonly #collect: (() => Promise<readonly ThreadStatus[]>) | undefined;
   #others: readonly ThreadStatus[] = [];
 
-  /** @param ask what the other threads have come to; undefined where there are none */
-  constructor(ask: (() => Promise<readonly ThreadStatus[]>) | undefined) {
-    this.#ask = ask;
-    this.counters = ask ? new Counters() : this.own;
+  /** @param collect requests the state of the other threads; undefined if there are none */
+  constructor(collect: (() => Promise<readonly ThreadStatus[]>) | undefined) {
+    this.#collect = collect;
+    this.counters = collect ? new Counters() : this.own;
   }
 
+  /** State of the other threads as of the last `refresh`. */
   get others(): readonly ThreadStatus[] {
     return this.#others;
   }
 
   readonly refresh = async (): Promise<void> => {
-    if (!this.#ask) return;
-    this.#others = await this.#ask();
+    if (!this.#collect) return;
+    this.#others = await this.#collect();
     this.counters.replaceWithSum([this.own, ...this.#others].map(({ counts }) => counts));
   };
 }

@@ -2,7 +2,7 @@
 
 import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
-import type { ThreadStatus } from "../observe/thread_status.ts";
+import type { ThreadStatus } from "../observe/thread_totals.ts";
 import type { ProxyInputs } from "../proxy.ts";
 import type { CachedAnswer, FlushSelection } from "../resolver/cache/inspection.ts";
 import type { FlatEvent } from "./event_codec.ts";

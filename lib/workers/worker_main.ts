@@ -112,7 +112,7 @@ class WorkerProxy {
   #stats(): WorkerStatus {
     return {
       counts: this.#counters.counts,
-      heapOctets: this.#runtime?.heapOctets ?? 0,
+      heapBytes: this.#runtime?.heapBytes ?? 0,
       lag: this.#runtime?.lag ?? new Histogram(),
       lost: this.#events.lost,
       upstreams: this.#proxy?.upstreams ?? [],

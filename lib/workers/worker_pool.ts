@@ -8,7 +8,7 @@ import { settlesWithin } from "../async/deadline.ts";
 import type { Event, Observe } from "../core/event.ts";
 import type { CacheStatus, UpstreamStatus } from "../core/status.ts";
 import type { ListenAddress } from "../frontend/listeners.ts";
-import type { ThreadStatus } from "../observe/thread_status.ts";
+import type { ThreadStatus } from "../observe/thread_totals.ts";
 import { withinDescriptors } from "../platform/descriptors.ts";
 import { Proxy, type ProxyInputs } from "../proxy.ts";
 import { restore } from "./event_codec.ts";

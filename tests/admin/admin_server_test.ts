@@ -15,18 +15,18 @@ const TOKEN = "correct-horse-battery";
 
 class Rig implements AsyncDisposable {
   readonly counters = new Counters();
-  readonly observers = new Subscribers(this.counters.observe);
+  readonly subscribers = new Subscribers(this.counters.observe);
   readonly flushed: unknown[] = [];
   readonly events: Event[] = [];
   answers = true;
   readonly server: AdminServer;
 
   constructor(options: { token?: string; cacheControl?: CacheControl } = {}) {
-    const watched = {
+    const state = {
       counters: this.counters,
       upstreams: () => [],
       cache: () => undefined,
-      residentOctets: () => 1,
+      residentBytes: () => 1,
       queryLogDropped: () => 0,
       version: "1.2.3",
     };
@@ -35,11 +35,17 @@ class Rig implements AsyncDisposable {
     this.server = new AdminServer({
       hostname: "127.0.0.1",
       port: 0,
-      guard: new AccessControl(options.token),
-      metrics: metrics(watched),
-      health: new ReadinessCheck({ ...watched, probe: () => this.#probe(), now }),
-      live: new EventStream({ ...watched, observers: this.observers, detail: "full", refresh, now }),
-      report: () => statusReport(watched),
+      accessControl: new AccessControl(options.token),
+      metrics: metrics(state),
+      readinessCheck: new ReadinessCheck({ ...state, probe: () => this.#probe(), now }),
+      eventStream: new EventStream({
+        ...state,
+        subscribers: this.subscribers,
+        redaction: "full",
+        refresh,
+        now,
+      }),
+      statusReport: () => statusReport(state),
       refresh,
       cacheControl: () => options.cacheControl,
       maxConnections: 100,
@@ -79,12 +85,12 @@ Deno.test("every address answers what it is for, and nothing else", async () => 
     ["GET", "/readyz", 200, /^\{"ready":true,"reasons":\["an upstream answers"\]\}$/],
     ["GET", "/api/status", 200, /^\{"version":"1\.2\.3"/],
     ["HEAD", "/metrics", 200, /^$/],
-    ["GET", "/api/cache?name=a", 404, /^there is no cache$/m],
-    ["POST", "/api/cache/flush?all", 404, /^there is no cache$/m],
+    ["GET", "/api/cache?name=a", 404, /^the cache is off$/m],
+    ["POST", "/api/cache/flush?all", 404, /^the cache is off$/m],
     ["GET", "/api/cache/flush?all", 405, /^use POST$/m],
     ["POST", "/metrics", 405, /^use GET$/m],
-    ["GET", "/..%2f..%2fetc/passwd", 404, /^there is nothing here$/m],
-    ["GET", "/__proto__", 404, /^there is nothing here$/m],
+    ["GET", "/..%2f..%2fetc/passwd", 404, /^no such path$/m],
+    ["GET", "/__proto__", 404, /^no such path$/m],
   ];
   for (const [method, path, status, body] of cases) {
     const [actual, text] = await rig.ask(path, { method });
@@ -136,7 +142,7 @@ Deno.test("events are reports, told to all who look, and nothing listens while n
   await using rig = new Rig();
   const [one, other] = await Promise.all([rig.fetch("/api/events"), rig.fetch("/api/events")]);
   assertEquals(one.headers.get("content-type"), "text/event-stream");
-  rig.observers.observe(answered({ name: "seen.test" }));
+  rig.subscribers.observe(answered({ name: "seen.test" }));
   const readers = [one, other].map((response) =>
     response.body!.pipeThrough(new TextDecoderStream()).getReader()
   );

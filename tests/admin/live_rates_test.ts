@@ -7,12 +7,12 @@ Deno.test("a look tells what happened since the one before", () => {
   const counters = new Counters();
   let time = 0;
   for (let i = 0; i < 100; i++) counters.observe(answered());
-  const pace = new LiveRates(counters, () => time);
+  const rates = new LiveRates(counters, () => time);
   time += 2000;
   for (let i = 0; i < 6; i++) counters.observe(answered({ source: "cache", milliseconds: 0.03 }));
   counters.observe(answered({ rcode: 2, milliseconds: 4000 }));
   counters.observe(answered({ milliseconds: 20 }));
-  const { p95, ...rest } = pace.look();
+  const { p95, ...rest } = rates.next();
   assertEquals(Math.round(p95!), 4000, "6/10 of the way from 2500 to 5000");
   assertEquals(rest, {
     queriesPerSecond: 4,
@@ -24,8 +24,8 @@ Deno.test("a look tells what happened since the one before", () => {
 
 Deno.test("where nothing happened there are no times and no shares", () => {
   let time = 0;
-  const pace = new LiveRates(new Counters(), () => time);
+  const rates = new LiveRates(new Counters(), () => time);
   time += 1000;
   const nothing = { queriesPerSecond: 0, failuresPerSecond: 0 };
-  assertEquals(pace.look(), { ...nothing, ownShare: undefined, p50: undefined, p95: undefined });
+  assertEquals(rates.next(), { ...nothing, ownShare: undefined, p50: undefined, p95: undefined });
 });

@@ -8,11 +8,11 @@ function live(): EventStream {
     counters: new Counters(),
     upstreams: () => [],
     cache: () => undefined,
-    residentOctets: () => 1,
+    residentBytes: () => 1,
     queryLogDropped: () => 0,
     version: "1.2.3",
-    detail: "full",
-    observers: new Subscribers(),
+    redaction: "full",
+    subscribers: new Subscribers(),
     refresh: () => Promise.resolve(),
     now: () => 0,
   });
@@ -27,9 +27,9 @@ async function hasEnded(reader: ReadableStreamDefaultReader<Uint8Array>): Promis
 
 Deno.test("a client with many unread streams gives way to others, and they do not give way to it", async () => {
   using streams = live();
-  const greedy = Array.from({ length: 20 }, () => streams.stream("192.0.2.1").getReader());
-  const modest = ["192.0.2.2", "192.0.2.3"].map((address) => streams.stream(address).getReader());
-  const more = streams.stream("192.0.2.1").getReader();
+  const greedy = Array.from({ length: 20 }, () => streams.open("192.0.2.1").getReader());
+  const modest = ["192.0.2.2", "192.0.2.3"].map((address) => streams.open(address).getReader());
+  const more = streams.open("192.0.2.1").getReader();
   assertEquals(await Promise.all(modest.map(hasEnded)), [false, false]);
   assertEquals(await hasEnded(more), false);
   assertEquals((await Promise.all(greedy.map(hasEnded))).filter(Boolean).length, 7);

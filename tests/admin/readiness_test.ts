@@ -71,7 +71,7 @@ Deno.test("with something in the cache it is ready though no upstream answers, a
   rig.answers = false;
   rig.cache = { entries: 7, bytes: 1, maxBytes: 2, evictions: 0 };
   const { ready, reasons } = await rig.health.readiness();
-  assertEquals([ready, reasons[0]], [true, "no upstream answers, 7 answers are cached"]);
+  assertEquals([ready, reasons[0]], [true, "no upstream answers; the cache has 7 entries"]);
 });
 
 Deno.test("any number of askers wait for one probe", async () => {

@@ -11,7 +11,7 @@ function reportOf(counters: Counters) {
     counters,
     upstreams: () => [],
     cache: () => undefined,
-    residentOctets: () => 1,
+    residentBytes: () => 1,
     queryLogDropped: () => 0,
     version: "1.2.3",
   });
@@ -41,11 +41,11 @@ Deno.test("whom policy does not answer is told by why, and by whether he was tol
   }
   counters.observe({ kind: "rejected", client: from("udp"), rcode: undefined });
   counters.observe({ kind: "connection rejected", address: "192.0.2.7", reason: "too many" });
-  const { denied, turnedAway, tcpClientsRefused } = reportOf(counters);
-  assertEquals(denied, [
-    { transport: "udp", reason: "not allowed", answer: "told", count: 2 },
-    { transport: "udp", reason: "not allowed", answer: "silence", count: 1 },
-    { transport: "tcp", reason: "rate limit", answer: "told", count: 1 },
+  const { deniedQueries, rejectedMessages, rejectedConnections } = reportOf(counters);
+  assertEquals(deniedQueries, [
+    { transport: "udp", reason: "not allowed", response: "refused", count: 2 },
+    { transport: "udp", reason: "not allowed", response: "none", count: 1 },
+    { transport: "tcp", reason: "rate limit", response: "refused", count: 1 },
   ]);
-  assertEquals([turnedAway, tcpClientsRefused], [{ FORMERR: 2, none: 1 }, 1]);
+  assertEquals([rejectedMessages, rejectedConnections], [{ FORMERR: 2, none: 1 }, 1]);
 });

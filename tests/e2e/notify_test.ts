@@ -32,5 +32,5 @@ Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare
   let last = await systemd.told();
   while (last === "WATCHDOG=1") last = await systemd.told();
   assertEquals([last, await stopped], ["STOPPING=1", 0]);
-  assert(!/cannot tell systemd/.test(child.log), child.log);
+  assert(!/cannot notify systemd/.test(child.log), child.log);
 });

@@ -107,7 +107,7 @@ for (const [error, number, words] of ERRORS) {
       );
     }
     const { log } = proxy.child;
-    assert(!/panicked|defect/.test(log), proxy.child.explain(`met with ${error}`));
+    assert(!/panicked|internal error/.test(log), proxy.child.explain(`met with ${error}`));
     if (words) assert(words.test(log), proxy.child.explain(`has no words for ${error}`));
     assertEquals(await proxy.child.stop(), 0);
   });
@@ -126,7 +126,7 @@ for (const call of ["socket", "bind", "interfaces"] as const) {
         assertEquals(await running.child.stop(), 0);
         return running.child.log;
       }, (reason: Error) => reason.message);
-      assert(!/panicked|defect|Uncaught|\.ts:\d/.test(outcome), `${error}: ${outcome}`);
+      assert(!/panicked|internal error|Uncaught|\.ts:\d/.test(outcome), `${error}: ${outcome}`);
       assert(/Cannot listen|cannot be listed|Cannot list/.test(outcome), `${error}: ${outcome}`);
     }
   });

@@ -52,11 +52,11 @@ const LINES: [Event, string][] = [
   ],
   [
     { kind: "rejected", client: asked.client, rcode: 4 },
-    "debug 192.0.2.7 udp sent what is no query to resolve: NOTIMP",
+    "debug rejected message from 192.0.2.7 udp: NOTIMP",
   ],
   [
     { kind: "rejected", client: asked.client, rcode: undefined },
-    "debug 192.0.2.7 udp sent what is no query to resolve: no answer",
+    "debug rejected message from 192.0.2.7 udp: no response",
   ],
   [{ kind: "upstream", upstream, state: "up" }, `info upstream ${upstream} is up`],
   [
@@ -69,15 +69,15 @@ const LINES: [Event, string][] = [
   ],
   [
     { kind: "connection closed", upstream, answered: 7 },
-    `debug connection to ${upstream} closed after 7 answers: nothing was lost`,
+    `debug connection to ${upstream} closed after 7 answers: no query lost`,
   ],
   [
     { kind: "connection rejected", address: "192.0.2.7", reason: "it has 100 TCP connections already" },
-    "warning refused the TCP client 192.0.2.7: it has 100 TCP connections already",
+    "warning rejected TCP connection from 192.0.2.7: it has 100 TCP connections already",
   ],
   [
     { kind: "socket error", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
-    "warning trouble with the tcp socket on 127.0.0.1: so it is",
+    "warning error of the tcp socket on 127.0.0.1: so it is",
   ],
   [
     {
@@ -90,9 +90,9 @@ const LINES: [Event, string][] = [
   ],
   [
     { kind: "query log error", reason: "no space left" },
-    "warning lines of the query log are lost: no space left",
+    "warning query log lines dropped: no space left",
   ],
-  [{ kind: "internal error", error: "a slip" }, "error this is a defect, please report it: a slip"],
+  [{ kind: "internal error", error: "a slip" }, "error internal error, please report it: a slip"],
 ];
 
 Deno.test("every event is one line that says what happened", async () => {
@@ -193,8 +193,8 @@ Deno.test("trouble that comes again and again is said once, and then once a minu
     Deno.stderr.write = write;
   }
   assertEquals(lines, [
-    "warning refused the TCP client 192.0.2.7: too many\n",
-    "warning refused TCP clients: 999 more in the last minute\n",
+    "warning rejected TCP connection from 192.0.2.7: too many\n",
+    "warning rejected TCP connections: 999 more in the last minute\n",
   ]);
 });
 
@@ -222,7 +222,7 @@ Deno.test("a reader that stands still keeps nobody waiting, and is told afterwar
     Deno.stderr.write = write;
   }
   const lines = written.join("").split("\n").slice(0, -1);
-  const [, count] = /warning (\d+) lines of this log were lost here/.exec(lines.at(-1)!) ?? [];
+  const [, count] = /warning (\d+) log lines dropped here/.exec(lines.at(-1)!) ?? [];
   assertEquals(lines.length - 2 + Number(count), 20_000);
   assert(Number(count) > 10_000 && lines.length > 5_000);
 });

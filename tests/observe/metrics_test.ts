@@ -72,11 +72,11 @@ Deno.test("failures, retries, refusals and trouble are counted, each with its re
     "dot_proxy_query_hedges_total 2",
     'dot_proxy_rejected_messages_total{transport="tcp",rcode="NOTIMP"} 1',
     'dot_proxy_rejected_messages_total{transport="tcp",rcode="none"} 1',
-    "dot_proxy_tcp_clients_refused_total 1",
+    "dot_proxy_rejected_connections_total 1",
     'dot_proxy_socket_errors_total{transport="udp"} 1',
     'dot_proxy_socket_errors_total{transport="tcp"} 0',
-    "dot_proxy_defects_total 1",
-    "dot_proxy_query_log_dropped_total 4",
+    "dot_proxy_internal_errors_total 1",
+    "dot_proxy_query_log_dropped_lines_total 4",
     `dot_proxy_build_info{version="1.2.3",deno="${Deno.version.deno}"} 1`,
   ];
   const lines = await samples(counters, /./);
@@ -90,7 +90,7 @@ Deno.test("connections are counted with their handshakes and the reasons of thei
   counters.observe({ kind: "exchanged", upstream: label, milliseconds: 5 });
   counters.observe({ kind: "connection closed", upstream: label, answered: 1 });
   counters.observe({ kind: "connection closed", upstream: label, answered: 0, error });
-  assertEquals(await samples(counters, /_connections_|_duration_seconds_(sum|count)\{upstream/), [
+  assertEquals(await samples(counters, /_upstream_connections_|_duration_seconds_(sum|count)\{upstream/), [
     `dot_proxy_upstream_exchange_duration_seconds_sum{upstream="${label}"} 0.005`,
     `dot_proxy_upstream_exchange_duration_seconds_count{upstream="${label}"} 1`,
     `dot_proxy_upstream_handshake_duration_seconds_sum{upstream="${label}"} 0.02`,
@@ -113,8 +113,8 @@ Deno.test("upstreams and cache are told as they stand, without what is not known
   assertEquals(await samples(new Counters(), /_upstream_|_cache_/, { upstreams: [up, down], cache }), [
     `dot_proxy_upstream_up{upstream="${label}"} 1`,
     'dot_proxy_upstream_up{upstream="b"} 0',
-    `dot_proxy_upstream_in_flight{upstream="${label}"} 3`,
-    'dot_proxy_upstream_in_flight{upstream="b"} 3',
+    `dot_proxy_upstream_in_flight_queries{upstream="${label}"} 3`,
+    'dot_proxy_upstream_in_flight_queries{upstream="b"} 3',
     `dot_proxy_upstream_connections{upstream="${label}"} 1`,
     'dot_proxy_upstream_connections{upstream="b"} 1',
     `dot_proxy_upstream_latency_seconds{upstream="${label}"} 0.0125`,

@@ -38,7 +38,7 @@ class SlowSink implements Sink {
 function logOn(sink: Sink) {
   const events: Event[] = [];
   const observe = (event: Event) => void events.push(event);
-  return { events, log: new QueryLog({ sink, format: "text", detail: "full", observe }) };
+  return { events, log: new QueryLog({ sink, format: "text", redaction: "full", observe }) };
 }
 
 Deno.test("lines of a moment are one write, and only answers make lines", async () => {

@@ -67,8 +67,8 @@ Deno.test("clients that may not ask are counted by transport, and as told where 
   assertEquals(await askUdp(proxy, MESSAGES, 5), Array(5).fill("5"));
   assertEquals(await askTcp(proxy, MESSAGES.slice(2), 3), Array(3).fill("5"));
   assertEquals(await samples(proxy, "denied", 8), [
-    '{transport="tcp",reason="not allowed",answer="told"} 3',
-    '{transport="udp",reason="not allowed",answer="told"} 5',
+    '{transport="tcp",reason="not allowed",response="refused"} 3',
+    '{transport="udp",reason="not allowed",response="refused"} 5',
   ]);
   assertEquals(proxy.count("answered"), 0);
 });
@@ -79,8 +79,8 @@ Deno.test("and as met with silence where --deny-answer says so", async () => {
   await using client = await TcpClient.connect(proxy.address);
   await client.closed(); // before it costs a place
   assertEquals(await samples(proxy, "denied", 6), [
-    '{transport="tcp",reason="not allowed",answer="silence"} 1',
-    '{transport="udp",reason="not allowed",answer="silence"} 5',
+    '{transport="tcp",reason="not allowed",response="none"} 1',
+    '{transport="udp",reason="not allowed",response="none"} 5',
   ]);
   assertEquals(proxy.count("answered"), 0);
 });
@@ -95,8 +95,8 @@ Deno.test("clients that may not ask get a place and a refusal only while no othe
   await first.send(MESSAGES[1]!);
   assertEquals(told((await first.receive())!), "5", "it was not pushed out");
   assertEquals(await samples(proxy, "denied", 3), [
-    '{transport="tcp",reason="not allowed",answer="silence"} 1',
-    '{transport="tcp",reason="not allowed",answer="told"} 2',
+    '{transport="tcp",reason="not allowed",response="none"} 1',
+    '{transport="tcp",reason="not allowed",response="refused"} 2',
   ]);
 });
 
@@ -105,10 +105,10 @@ Deno.test("a client that asks too much is counted by transport, while it is told
   assertEquals(await askUdp(proxy, MESSAGES, 4), ["0", "0", "0 truncated", "0 truncated"]);
   assertEquals(await askTcp(proxy, MESSAGES, 4), ["0", "0", "5", "5"]);
   assertEquals(await samples(proxy, "denied", 6), [
-    '{transport="tcp",reason="rate limit",answer="silence"} 1',
-    '{transport="tcp",reason="rate limit",answer="told"} 2',
-    '{transport="udp",reason="rate limit",answer="silence"} 1',
-    '{transport="udp",reason="rate limit",answer="told"} 2',
+    '{transport="tcp",reason="rate limit",response="none"} 1',
+    '{transport="tcp",reason="rate limit",response="refused"} 2',
+    '{transport="udp",reason="rate limit",response="none"} 1',
+    '{transport="udp",reason="rate limit",response="truncated"} 2',
   ]);
   assertEquals(proxy.count("answered"), 4);
 });

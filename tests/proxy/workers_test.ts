@@ -1,7 +1,7 @@
 /** Several threads on the same ports: who answers, and that all of them do as they are told. */
 import { withTicks } from "../frontend/fixture.ts";
 import { ListenError } from "../../lib/frontend/listeners.ts";
-import type { ThreadStatus } from "../../lib/observe/thread_status.ts";
+import type { ThreadStatus } from "../../lib/observe/thread_totals.ts";
 import { assertRight, names, question } from "../support/clients/query_client.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";

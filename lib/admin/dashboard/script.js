@@ -1,23 +1,23 @@
-// The dashboard. Names, clients and reasons come from strangers: they become text, never markup.
+// The dashboard. Names, clients and reasons are untrusted: they are inserted as text, never as markup.
 "use strict";
 
-/** Seconds that the lines show. */
-const SPAN = 60;
+/** Number of points of a line chart, one per second. */
+const CHART_POINTS = 60;
 const SVG = "http://www.w3.org/2000/svg";
 const NOT_SHOWN = "not shown: --query-detail none";
-const HEALTHY = { up: "answers", down: "is down", untried: "not asked yet" };
+const STATES = { up: "up", down: "down", untried: "not used yet" };
 
 const byId = (id) => document.getElementById(id);
 const series = { rate: [], p50: [], own: [], failures: [] };
-/** The counts of a list in the report before, and when that was. */
-const earlier = new Map();
+/** For each list: the counts in the previous report, and its time. */
+const previous = new Map();
 const numbers = new Intl.NumberFormat("en");
 const times = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 let paused = false;
 
 const source = new EventSource("api/events");
-source.onopen = () => say("link", "live");
-source.onerror = () => say("link", "connection lost, trying again …");
+source.onopen = () => setText("link", "live");
+source.onerror = () => setText("link", "connection lost, reconnecting …");
 source.onmessage = ({ data }) => {
   if (!paused) show(JSON.parse(data));
 };
@@ -25,8 +25,8 @@ source.onmessage = ({ data }) => {
 byId("pause").onclick = () => {
   paused = !paused;
   byId("pause").setAttribute("aria-pressed", `${paused}`);
-  say("pause", paused ? "Go on" : "Pause");
-  say("link", paused ? "paused" : "live");
+  setText("pause", paused ? "Resume" : "Pause");
+  setText("link", paused ? "paused" : "live");
 };
 
 byId("flush").onsubmit = async (event) => {
@@ -34,21 +34,21 @@ byId("flush").onsubmit = async (event) => {
   const how = event.submitter?.value ?? "name";
   const query = new URLSearchParams({ [how]: byId("flush-name").value });
   const response = await fetch(`api/cache/flush?${query}`, { method: "POST" });
-  say("flushed", response.ok ? `${(await response.json()).flushed} forgotten` : await response.text());
+  setText("flushed", response.ok ? `${(await response.json()).flushed} removed` : await response.text());
 };
 
 function show(report) {
   const { now, answers, upstreams, cache, top, time } = report;
-  say("version", report.version);
-  say("uptime", `up ${span(time - report.startedAt)} · ${octets(report.residentOctets)}`);
-  say("rate", number(now.queriesPerSecond));
-  say("total", `${number(sum(answers.byRcode))} answers in all`);
-  say("p50", milliseconds(now.p50));
-  say("p95", now.p95 === undefined ? "" : `95 % within ${milliseconds(now.p95)}`);
-  say("own", now.ownShare === undefined ? "–" : `${(now.ownShare * 100).toFixed(0)} %`);
-  say("cache", cache ? `${number(cache.entries)} cached, ${octets(cache.bytes)}` : "no cache");
-  say("failures", number(now.failuresPerSecond));
-  say("trouble", trouble(report));
+  setText("version", report.version);
+  setText("uptime", `up ${span(time - report.startedAt)} · ${bytes(report.residentBytes)}`);
+  setText("rate", number(now.queriesPerSecond));
+  setText("total", `${number(sum(answers.byRcode))} answers in total`);
+  setText("p50", milliseconds(now.p50));
+  setText("p95", now.p95 === undefined ? "" : `95 % within ${milliseconds(now.p95)}`);
+  setText("own", now.ownShare === undefined ? "–" : `${(now.ownShare * 100).toFixed(0)} %`);
+  setText("cache", cache ? `${number(cache.entries)} cached, ${bytes(cache.bytes)}` : "no cache");
+  setText("failures", number(now.failuresPerSecond));
+  setText("trouble", `${number(report.retries)} retries, ${number(sum(rejected(report)))} rejected`);
   draw("rate", now.queriesPerSecond);
   draw("p50", now.p50 ?? 0);
   draw("own", now.ownShare ?? 0, 1);
@@ -56,34 +56,29 @@ function show(report) {
   showUpstreams(upstreams);
   bars("sources", withRates("sources", entries(answers.bySource), time), "no answers yet");
   bars("rcodes", withRates("rcodes", entries(answers.byRcode), time), "no answers yet");
-  bars("turned-away", withRates("turned-away", entries(turnedAway(report)), time), "nobody yet");
+  bars("rejected", withRates("rejected", entries(rejected(report)), time), "none yet");
   showLatest(report.latest);
-  bars("names", counts(top?.names), top ? "nobody asks" : NOT_SHOWN);
-  bars("clients", counts(top?.clients), top ? "nobody asks" : NOT_SHOWN);
+  bars("names", counts(top?.names), top ? "no queries" : NOT_SHOWN);
+  bars("clients", counts(top?.clients), top ? "no queries" : NOT_SHOWN);
   byId("cache-section").hidden = !cache;
 }
 
-function trouble(report) {
-  return `${number(report.retries)} retries, ${number(sum(turnedAway(report)))} turned away`;
-}
-
-/** Whoever got no answer by policy, by why and what was said instead. */
-function turnedAway({ denied, turnedAway, tcpClientsRefused }) {
-  const counts = { "TCP client too many: closed": tcpClientsRefused };
-  for (const { transport, reason, answer, count } of denied) {
-    const told = reason === "rate limit" && transport === "udp" ? "truncated" : "refused";
-    const text = `${reason}: ${answer === "told" ? told : "silence"}`;
+/** Returns the numbers of rejected connections, queries and messages, by reason and response. */
+function rejected({ deniedQueries, rejectedMessages, rejectedConnections }) {
+  const counts = { "connection limit: closed": rejectedConnections };
+  for (const { reason, response, count } of deniedQueries) {
+    const text = `${reason}: ${response === "none" ? "no response" : response}`;
     counts[text] = (counts[text] ?? 0) + count;
   }
-  for (const [told, count] of Object.entries(turnedAway)) {
-    counts[`nothing to resolve: ${told === "none" ? "silence" : told}`] = count;
+  for (const [rcode, count] of Object.entries(rejectedMessages)) {
+    counts[`not resolvable: ${rcode === "none" ? "no response" : rcode}`] = count;
   }
   return counts;
 }
 
 function showLatest(latest) {
   if (!latest?.length) {
-    const cell = element("td", latest ? "nobody asks" : NOT_SHOWN, "none");
+    const cell = element("td", latest ? "no queries" : NOT_SHOWN, "none");
     cell.colSpan = 7;
     const row = element("tr", "");
     row.append(cell);
@@ -122,15 +117,15 @@ function upstreamItem(upstream) {
   item.append(
     element("span", "", "dot"),
     element("strong", label),
-    element("span", HEALTHY[state], "state"),
+    element("span", STATES[state], "state"),
   );
   if (lastError) item.append(element("p", lastError, "reason"));
   const facts = [
-    `${milliseconds(latencyMs)} now`,
+    `latency ${milliseconds(latencyMs)}`,
     `95 % within ${milliseconds(p95)}`,
     `${number(upstream.exchanges)} answers`,
-    `${inFlight} waiting`,
-    `${connections} open of ${number(upstream.opened)} connections`,
+    `${inFlight} in flight`,
+    `${connections} of ${number(upstream.opened)} connections open`,
     `handshake ${milliseconds(upstream.handshake)}`,
     `certificate ${expiry(upstream.certificateExpires)}`,
   ];
@@ -139,20 +134,22 @@ function upstreamItem(upstream) {
 }
 
 function expiry(time) {
-  if (time === null) return "not known";
+  if (time === null) return "expiry unknown";
   const hours = Math.floor((time - Date.now()) / 3_600_000);
   if (hours < 0) return "expired";
-  return hours < 48 ? `for ${hours} more hours` : `for ${Math.floor(hours / 24)} more days`;
+  return hours < 48 ? `expires in ${hours} hours` : `expires in ${Math.floor(hours / 24)} days`;
 }
 
-/** A line over the last moments; its top is the greatest value, or `most`. */
-function draw(name, value, most) {
+/** Adds a value to a line chart and draws it. The top is `max`, or the greatest value. */
+function draw(name, value, max) {
   const values = series[name];
   values.push(value);
-  if (values.length > SPAN) values.shift();
-  const top = most ?? Math.max(...values, 1e-9);
+  if (values.length > CHART_POINTS) values.shift();
+  const top = max ?? Math.max(...values, 1e-9);
   const points = values.map((each, i) =>
-    `${(120 * (SPAN - values.length + i) / (SPAN - 1)).toFixed(2)},${(31 - 30 * each / top).toFixed(2)}`
+    `${(120 * (CHART_POINTS - values.length + i) / (CHART_POINTS - 1)).toFixed(2)},${
+      (31 - 30 * each / top).toFixed(2)
+    }`
   );
   const left = points[0].split(",")[0];
   byId(`${name}-line`).replaceChildren(
@@ -167,23 +164,23 @@ function shape(kind, points) {
   return made;
 }
 
-/** Rows of counts that only grow, each with how many a second there were since the report before. */
+/** Adds to each row its rate per second since the previous report. */
 function withRates(id, rows, time) {
-  const { counts, at } = earlier.get(id) ?? { counts: new Map(rows), at: 0 };
-  earlier.set(id, { counts: new Map(rows), at: time });
+  const { counts, at } = previous.get(id) ?? { counts: new Map(rows), at: 0 };
+  previous.set(id, { counts: new Map(rows), at: time });
   const seconds = Math.max(time - at, 1) / 1000;
-  // Fewer than before: the proxy has been started anew.
+  // The count is smaller after a restart of the proxy.
   return rows.map(([text, count]) => [text, count, Math.max(0, count - (counts.get(text) ?? 0)) / seconds]);
 }
 
-/** Each text with its count, its rate where it has one, and a bar as long as its part of the greatest. */
-function bars(id, rows, otherwise) {
-  if (rows.length === 0) return byId(id).replaceChildren(element("li", otherwise, "none"));
-  const most = Math.max(...rows.map(([, count]) => count), 1);
+/** Shows rows of text, count and optional rate, with bars relative to the greatest count. */
+function bars(id, rows, textIfEmpty) {
+  if (rows.length === 0) return byId(id).replaceChildren(element("li", textIfEmpty, "none"));
+  const greatest = Math.max(...rows.map(([, count]) => count), 1);
   byId(id).replaceChildren(...rows.map(([text, count, rate = 0]) => {
     const item = element("li", "");
     const bar = element("span", "", "bar");
-    bar.style.width = `${100 * count / most}%`;
+    bar.style.width = `${100 * count / greatest}%`;
     const name = element("span", text, "text");
     name.title = text;
     const perSecond = element("span", rate > 0 ? `${number(rate)}/s` : "", "rate");
@@ -199,7 +196,7 @@ function element(kind, text, name = "") {
   return made;
 }
 
-function say(id, text) {
+function setText(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
@@ -225,7 +222,7 @@ function milliseconds(value) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
-function octets(value) {
+function bytes(value) {
   return value < 1e6 ? `${Math.round(value / 1e3)} kB` : `${Math.round(value / 1e6)} MB`;
 }
 
