@@ -227,7 +227,7 @@ function openFile(path: string, maxBytes: number): RotatingFile {
     return new RotatingFile(path, maxBytes);
   } catch (cause) {
     const reason = cause instanceof Deno.errors.NotCapable
-      ? "the program may not write there; use - for standard output"
+      ? "it is not writable for the program; use - for standard output"
       : (cause as Error).message.replace(/: (open|stat) '.*'$/s, ""); // Deno appends the path
     throw new UsageError(`--query-log: cannot write "${path}": ${reason}`, { cause });
   }

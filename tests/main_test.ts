@@ -186,7 +186,7 @@ Deno.test("a query log that cannot be a file is an error that says where it can 
     const { code, complaint } = await run(["--listen", "127.0.0.1:0", "--query-log", path]);
     assertEquals(code, 2);
     assertStringIncludes(complaint, `--query-log: cannot write "${path}": it is`);
-    assertStringIncludes(complaint, "write - for standard output");
+    assertStringIncludes(complaint, "use - for standard output");
   }
 });
 
