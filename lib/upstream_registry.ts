@@ -1,3 +1,5 @@
+/** All upstreams of one configuration, and the lookup of their addresses. */
+
 import { Upstream } from "./upstream/upstream.ts";
 import { isIP } from "node:net";
 import type { Config } from "./config/config.ts";
@@ -12,42 +14,43 @@ import { type HostLookup, systemLookup } from "./upstream/dial/host_lookup.ts";
 import { NetworkWatch } from "./platform/network_watch.ts";
 import { plainExchange } from "./upstream/bootstrap/plain_dns.ts";
 
-/** For all phases together, in ms; longer than a query may take, so that a slow handshake is of use to later ones. */
-const DIAL_TIMEOUT = 5000;
-/** An idle connection is closed after this long, in ms, where the server does not say how long it keeps one. */
-const IDLE_TIMEOUT = 30_000;
-/** How long a server may take to answer our own query, in ms; longer than clients wait, so that slow is not away. */
-const PROBE_TIMEOUT = 5000;
+/** Time limit of a dial. It is longer than a query's, so that later queries can use a slow connection. */
+const DIAL_TIMEOUT_MS = 5000;
+/** An idle connection is closed after this time, unless the server announces another (RFC 7828). */
+const IDLE_TIMEOUT_MS = 30_000;
+/** Time limit of a probe. It is longer than clients wait, so that a slow server does not count as down. */
+const PROBE_TIMEOUT_MS = 5000;
 
-/** Connections to upstreams then outlive a move to another network until they are found dead. */
+/** Without this list, connections from before a change of network stay in use until they are found dead. */
 const ADDRESSES_UNKNOWN =
   "the addresses of this host cannot be listed, so a change of network goes unnoticed";
 
 export interface UpstreamRegistryOptions {
   readonly config: Config;
-  /** PEM certificates trusted beside the built-in roots. */
+  /** PEM certificates trusted beside the public roots. */
   readonly caCerts: readonly string[];
   readonly observe: Observe;
-  /** Called when this host is short of descriptors or memory; returns whether something was given up. */
+  /** Called when this host is short of descriptors or memory. Returns whether it freed some. */
   readonly makeRoom: () => boolean;
   readonly now: () => number;
 }
 
-/** One upstream for each server, however many routes lead to it, and what they all have in common. */
+/** One `Upstream` per server, however many routes use it. Owns the bootstrap lookup and the network watch. */
 export class UpstreamRegistry implements Disposable {
   readonly #options: UpstreamRegistryOptions;
   readonly #pool: UpstreamPool;
-  /** What was taken from the pool. */
+  /** Keys of the upstreams that were taken from the pool. */
   readonly #keys: string[] = [];
   readonly #byLabel = new Map<string, Upstream>();
-  /** Those that are only asked where others are. */
+  /** Upstreams that only look up the addresses of others. */
   readonly #bootstraps: Upstream[] = [];
   readonly #lookup: HostLookup;
   readonly #watch: NetworkWatch;
 
   /**
-   * @param previous those before a change of the configuration: which of them are as they should be stay, with their
-   * connections. Throws `UsageError` for a client certificate that cannot be used.
+   * Throws `UsageError` for a client certificate that cannot be used.
+   *
+   * @param previous the registry of the configuration before a reload. Unchanged upstreams keep their connections.
    */
   constructor(options: UpstreamRegistryOptions, previous?: UpstreamRegistry) {
     this.#options = options;
@@ -62,7 +65,7 @@ export class UpstreamRegistry implements Disposable {
     });
     try {
       const servers = bootstrap.map((address) => this.#bootstrapServer(address));
-      // Once somebody has said whom to ask, the system's resolver is never asked: it may lead back here.
+      // With bootstrap servers, the system's resolver is never used, because it may use this proxy.
       this.#lookup = servers.length > 0 ? new Bootstrap(servers, now).lookup : systemLookup;
     } catch (error) {
       this[Symbol.dispose]();
@@ -70,12 +73,12 @@ export class UpstreamRegistry implements Disposable {
     }
   }
 
-  /** All that queries are forwarded to. */
+  /** The upstreams to which queries are forwarded. */
   get all(): Upstream[] {
     return [...this.#byLabel.values()];
   }
 
-  /** Throws `UsageError` for a client certificate that cannot be used. */
+  /** The upstream at this address. Throws `UsageError` for a client certificate that cannot be used. */
   getOrCreate(address: UpstreamAddress): Upstream {
     const known = this.#byLabel.get(address.label);
     if (known) return known;
@@ -91,9 +94,9 @@ export class UpstreamRegistry implements Disposable {
 
   #take(address: UpstreamAddress): Upstream {
     const { config: { opportunistic, maxInFlight, bootstrap, clientSubnet }, caCerts } = this.#options;
-    const wayThere = isIP(address.host) > 0 ? [] : bootstrap;
-    const way = [opportunistic, maxInFlight, clientSubnet, wayThere];
-    const identity = [address, readClientCertificate(address), caCerts, ...way];
+    const lookup = isIP(address.host) > 0 ? [] : bootstrap;
+    const settings = [opportunistic, maxInFlight, clientSubnet, lookup];
+    const identity = [address, readClientCertificate(address), caCerts, ...settings];
     const key = JSON.stringify(identity);
     const upstream = this.#pool.take(key, () => this.#create(address));
     upstream.retryPins();
@@ -106,14 +109,14 @@ export class UpstreamRegistry implements Disposable {
     const { label, weight } = address;
     const dial = dialer(address, {
       caCerts,
-      timeoutMs: DIAL_TIMEOUT,
-      lookup: (host, anew) => this.#lookup(host, anew),
+      timeoutMs: DIAL_TIMEOUT_MS,
+      lookup: (host, refresh) => this.#lookup(host, refresh),
       profile: config.opportunistic ? "opportunistic" : "strict",
       onUnauthenticated: (error) => observe({ kind: "unauthenticated", upstream: label, error }),
       makeRoom,
     });
     const { maxInFlight, clientSubnet } = config;
-    const times = { idleTimeoutMs: IDLE_TIMEOUT, probeTimeoutMs: PROBE_TIMEOUT, now };
+    const times = { idleTimeoutMs: IDLE_TIMEOUT_MS, probeTimeoutMs: PROBE_TIMEOUT_MS, now };
     return new Upstream({ label, weight, dial, maxInFlight, clientSubnet, observe, ...times });
   }
 
@@ -131,11 +134,11 @@ export class UpstreamRegistry implements Disposable {
   }
 }
 
-/** What one configuration has in common with the next: an upstream ends when the last one that uses it lets it go. */
+/** Upstreams shared by the configurations before and after a reload. An upstream ends when its last user releases it. */
 class UpstreamPool {
   readonly #leases = new Map<string, { readonly upstream: Upstream; users: number }>();
 
-  /** @param key all that matters to the upstream: where it is, and how it is asked */
+  /** @param key all settings on which the upstream depends */
   take(key: string, create: () => Upstream): Upstream {
     const lease = this.#leases.get(key) ?? { upstream: create(), users: 0 };
     lease.users++;

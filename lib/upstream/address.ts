@@ -1,7 +1,8 @@
 /**
- * Where an upstream is and how it proves who it is: a preset, or
+ * Parses the addresses of upstreams, routes and bootstrap servers. An upstream is a preset, or
  * `[tls://]HOST[:PORT][#AUTHNAME][?pin=sha256/BASE64&cert=FILE&key=FILE&weight=N]`.
  */
+
 import { isIP } from "node:net";
 import { formatHostPort, type HostPort, parseHost, parseHostPort } from "../net/host_port.ts";
 import { parsePin } from "./pins.ts";
@@ -10,16 +11,16 @@ export interface UpstreamAddress {
   /** An IP literal without brackets, or a host name. */
   readonly host: string;
   readonly port: number;
-  /** What the certificate must name, in its subjectAltName only (RFC 8310 §8.1). */
+  /** The name that the certificate's subjectAltName must contain (RFC 8310 §8.1). */
   readonly authName: string;
-  /** Whether somebody wrote that name, and not only a host: then it is asked for beside a pin (RFC 8310 §6.4). */
+  /** Whether that name was given explicitly. If so, it is required beside a pin (RFC 8310 §6.4). */
   readonly hasAuthName: boolean;
-  /** Base64 of SHA-256 over keys, one of which must be in the validated chain (RFC 7858 §4.2); none: any will do. */
+  /** Base64 of SHA-256 over keys, one of which must be in the chain (RFC 7858 §4.2). Without pins any key is accepted. */
   readonly pins: readonly string[];
   readonly clientCertificate: CertificateFiles | undefined;
-  /** Its share of the queries in relation to others, where they are shared out. */
+  /** Its share of the queries in weighted strategies, in proportion to the weights of the others. */
   readonly weight: number;
-  /** For messages, and as the upstream's identity: `1.1.1.1:853#cloudflare-dns.com`, `[::1]:853`. */
+  /** The upstream's identity, also in messages: `1.1.1.1:853#cloudflare-dns.com`, `[::1]:853`. */
   readonly label: string;
 }
 
@@ -27,17 +28,17 @@ export interface UpstreamAddress {
 export interface CertificateFiles {
   readonly certificate: string;
   readonly key: string;
-  /** What they hold, once they have been read. */
+  /** Their contents, once they were read. */
   readonly pem?: ClientCertificate;
 }
 
-/** PEM: what we show to a server that asks for it (RFC 8446 §4.4.2), our own certificate first. */
+/** PEM texts for a server that requests a client certificate (RFC 8446 §4.4.2), our own certificate first. */
 export interface ClientCertificate {
   readonly cert: string;
   readonly key: string;
 }
 
-/** What to look up the names of upstreams with: a DNS-over-TLS server, or plain DNS. */
+/** A server that looks up the names of upstreams, over DNS over TLS or plain DNS. */
 export type BootstrapAddress =
   | { readonly kind: "tls"; readonly upstream: UpstreamAddress }
   | { readonly kind: "plain"; readonly host: string; readonly port: number };
@@ -47,7 +48,7 @@ const DOT_PORT = 853;
 const MAX_WEIGHT = 100;
 const SYNTAX = "HOST[:PORT][#AUTHNAME][?pin=…&cert=…&key=…&weight=…]";
 
-/** The addresses and authentication names that the operators publish. */
+/** The addresses and authentication names that the services publish. */
 const PRESETS: ReadonlyMap<string, { readonly authName: string; readonly hosts: readonly string[] }> =
   new Map([
     ["cloudflare", {
@@ -64,18 +65,18 @@ const PRESETS: ReadonlyMap<string, { readonly authName: string; readonly hosts: 
     }],
   ]);
 
-/** One address, or all of a preset's. Throws a `TypeError` that names the value, the reason and the remedy. */
+/** One upstream, or all of a preset. Throws a `TypeError` that names the value, the reason and the remedy. */
 export function parseUpstream(text: string): UpstreamAddress[] {
   const preset = PRESETS.get(text);
   if (!preset) return [parseAddress(text)];
   const { authName } = preset;
   return preset.hosts.map((host) => ({
-    ...place({ host, port: DOT_PORT }, authName),
+    ...location({ host, port: DOT_PORT }, authName),
     ...parseParameters(undefined, text),
   }));
 }
 
-/** `ADDR[:PORT]` for plain DNS, or `tls://` and an upstream at an IP address. Throws a `TypeError` likewise. */
+/** `ADDR[:PORT]` for plain DNS, or `tls://` and an upstream at an IP address. Throws like `parseUpstream`. */
 export function parseBootstrap(text: string): BootstrapAddress[] {
   const [bootstrap, host]: [BootstrapAddress, string] = text.startsWith("tls://")
     ? tlsBootstrap(parseAddress(text))
@@ -99,23 +100,23 @@ function parseAddress(text: string): UpstreamAddress {
   const [hostPort = "", ...names] = withoutScheme(written).split("#");
   if (names.length > 1) throw new TypeError(`"${text}" has more than one "#"; write ${SYNTAX}`);
   const { host, port } = parseHostPort(hostPort, DOT_PORT);
-  // RFC 7858 §3.1 lets the two ends agree on another port than 853, but on any save 53.
+  // RFC 7858 §3.1 allows any port by agreement, except 53.
   if (port === 0 || port === 53) {
     throw new TypeError(
       `"${text}" has the port ${port}, which DNS over TLS cannot use (RFC 7858 §3.1); leave it out for 853`,
     );
   }
   const name = names[0] === undefined ? undefined : parseHost(names[0], "the name after #");
-  return { ...place({ host, port }, name), ...parseParameters(parameters, text) };
+  return { ...location({ host, port }, name), ...parseParameters(parameters, text) };
 }
 
-function place({ host, port }: HostPort, name: string | undefined) {
+function location({ host, port }: HostPort, name: string | undefined) {
   const written = formatHostPort(host, port);
   const label = name === undefined || name === host ? written : `${written}#${name}`;
   return { host, port, authName: name ?? host, hasAuthName: name !== undefined, label };
 }
 
-/** What follows `?`. Nothing is decoded: base64 and paths mean what they say, a path just cannot have an `&`. */
+/** The parameters after `?`. They are not percent-decoded, so a path cannot contain `&`. */
 function parseParameters(text: string | undefined, whole: string) {
   const given = new Map<string, string[]>();
   for (const pair of text?.split("&") ?? []) {
@@ -155,24 +156,26 @@ function withoutScheme(text: string): string {
   const scheme = /^([^:/[]*):\/\//.exec(text)?.[1];
   if (scheme === undefined) return text;
   if (scheme !== "tls") {
-    throw new TypeError(`"${text}": only DNS over TLS is spoken; write tls://HOST or HOST, not ${scheme}://`);
+    throw new TypeError(
+      `"${text}": only DNS over TLS is supported; write tls://HOST or HOST, not ${scheme}://`,
+    );
   }
   return text.slice("tls://".length);
 }
 
-/** The names under a domain go to upstreams of their own. */
+/** The upstreams for one domain and all names below it. */
 export interface Route {
   /** In lower case, without the final dot. */
   readonly domain: string;
   readonly upstreams: readonly UpstreamAddress[];
 }
 
-/** Names that are looked up have labels which host names do not: `_tcp`, `10.in-addr.arpa`. */
+/** Unlike a host name, a domain may have labels such as `_tcp`, or only digits as in `10.in-addr.arpa`. */
 const DOMAIN = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 
 /**
- * `DOMAIN=UPSTREAM`: one upstream, or a preset; the same domain again adds to it. So there is no separator, which would
- * be a second one beside the comma of the environment.
+ * `DOMAIN=UPSTREAM`, with one upstream or a preset. A further route for the same domain adds upstreams. There is no separator
+ * between upstreams, because environment variables already separate routes with a comma.
  */
 export function parseRoute(text: string): Route[] {
   const [, written, upstream] = /^([^=?]*)=(.*)$/s.exec(text) ?? [];
@@ -184,7 +187,7 @@ export function parseRoute(text: string): Route[] {
   return [{ domain, upstreams: parseUpstream(upstream) }];
 }
 
-/** One route for each domain, with all of its upstreams, in order. */
+/** Merges the routes of each domain into one, with their upstreams in order. */
 export function mergeRoutes(routes: readonly Route[]): Route[] {
   return [...Map.groupBy(routes, ({ domain }) => domain)].map(([domain, same]) => ({
     domain,

@@ -1,4 +1,5 @@
-/** Plain DNS, for the one purpose that has no other way: where an upstream is that was given by name (RFC 8310 §7.2). */
+/** Plain DNS over UDP and TCP. Only for the addresses of upstreams, which need no secrecy (RFC 8310 §7.2). */
+
 import { isIPv6 } from "node:net";
 import { Flag } from "../../dns/header.ts";
 import { writeUint16 } from "../../dns/bytes.ts";
@@ -7,13 +8,13 @@ import { FrameReader, LENGTH_PREFIX_BYTES } from "../../dns/framing.ts";
 import { Message } from "../../dns/message.ts";
 import type { HostPort } from "../../net/host_port.ts";
 
-/** Longer than any answer over UDP to a query without EDNS (RFC 1035 §4.2.1), in octets. */
-const MAX_PLAIN = 4096;
+/** More than any response over UDP to a query without EDNS (RFC 1035 §4.2.1). */
+const MAX_RESPONSE_BYTES = 4096;
 
-/** Asks one server: resolves with an answer to the query, or rejects by the deadline, in ms on the one clock. */
+/** Sends a query to one server. Resolves with the response, or rejects at the deadline, in ms of the monotonic clock. */
 export type Exchange = (query: Message, deadline: number) => Promise<Message>;
 
-/** Over UDP, and again over TCP where the answer does not fit (RFC 7766 §5). The server is an IP address. */
+/** Exchanges over UDP, and over TCP if the response is truncated (RFC 7766 §5). The server's host is an IP address. */
 export function plainExchange(server: HostPort, now: () => number): Exchange {
   return async (query, deadline) => {
     const bytes = withRandomId(query);
@@ -30,18 +31,18 @@ function withRandomId({ bytes }: Message): Uint8Array {
 }
 
 /**
- * With a socket of its own for each query, whose port the kernel draws at random from its range for that (RFC 5452 §9.2).
- * What the wrong sender says, or what answers another question, is dropped: the right answer may follow (§9.1).
+ * Each query has its own socket, whose port the kernel chooses at random (RFC 5452 §9.2). Datagrams of other senders, or to
+ * other questions, are ignored, because the right response may follow (§9.1).
  */
 async function overUdp(server: HostPort, query: Uint8Array, limit: number): Promise<Message> {
   const hostname = isIPv6(server.host) ? "::" : "0.0.0.0";
   const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
   return await within(limit, () => socket.close(), async () => {
     await socket.send(query, { transport: "udp", hostname: server.host, port: server.port });
-    const buffer = new Uint8Array(MAX_PLAIN);
+    const buffer = new Uint8Array(MAX_RESPONSE_BYTES);
     for (;;) {
-      const [octets, from] = await socket.receive(buffer);
-      const answer = isFrom(from as Deno.NetAddr, server) ? parseAnswer(octets, query) : undefined;
+      const [bytes, from] = await socket.receive(buffer);
+      const answer = isFrom(from as Deno.NetAddr, server) ? parseAnswer(bytes, query) : undefined;
       if (answer) return answer;
     }
   });
@@ -55,7 +56,7 @@ async function overTcp({ host, port }: HostPort, query: Uint8Array, limit: numbe
     const frame = new Uint8Array(LENGTH_PREFIX_BYTES + query.length);
     writeUint16(frame, 0, query.length);
     frame.set(query, LENGTH_PREFIX_BYTES);
-    await connection.write(frame); // so few octets always fit
+    await connection.write(frame); // one write is enough for so few bytes
     const answer = parseAnswer(await readFrame(connection), query);
     if (answer) return answer;
     throw new Error("it answered another question");
@@ -67,19 +68,19 @@ async function readFrame(connection: Deno.TcpConn): Promise<Uint8Array> {
   for (;;) {
     const message = frames.take();
     if (message) return message;
-    const octets = await connection.read(frames.space());
-    if (octets === null) throw new Error("it closed the connection without answering");
-    frames.advance(octets);
+    const count = await connection.read(frames.space());
+    if (count === null) throw new Error("it closed the connection without answering");
+    frames.advance(count);
   }
 }
 
-/** Ends what the body uses, once: when time is up, which makes it fail, or when it is done. */
-async function within<T>(limit: number, end: () => void, body: () => Promise<T>): Promise<T> {
+/** Runs the body, and calls `end` once: at the time limit, which makes the body fail, or when it has settled. */
+async function within<T>(limitMs: number, end: () => void, body: () => Promise<T>): Promise<T> {
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
     end();
-  }, limit);
+  }, limitMs);
   try {
     return await body();
   } catch (cause) {
@@ -90,7 +91,7 @@ async function within<T>(limit: number, end: () => void, body: () => Promise<T>)
   }
 }
 
-/** Port and address; IPv6 can be written in several ways, and `URL` knows one. */
+/** Compares port and address. `URL` normalizes the several notations of IPv6. */
 function isFrom({ hostname, port }: Deno.NetAddr, server: HostPort): boolean {
   return port === server.port && canonical(hostname) === canonical(server.host);
 }
@@ -99,12 +100,12 @@ function canonical(address: string): string {
   return isIPv6(address) ? new URL(`http://[${address}]`).hostname : address;
 }
 
-/** Undefined for what is no answer to this query: ID, QNAME, QTYPE and QCLASS (RFC 5452 §9.1). */
+/** The response, if its ID, QNAME, QTYPE and QCLASS are those of the query (RFC 5452 §9.1). */
 function parseAnswer(bytes: Uint8Array, query: Uint8Array): Message | undefined {
-  const asked = Message.parse(query);
+  const sent = Message.parse(query);
   try {
     const answer = Message.parse(bytes);
-    return answer.isResponse && answer.id === asked.id && answer.sameQuestion(asked) ? answer : undefined;
+    return answer.isResponse && answer.id === sent.id && answer.sameQuestion(sent) ? answer : undefined;
   } catch (error) {
     if (error instanceof FormatError) return undefined;
     throw error;

@@ -1,11 +1,12 @@
 /**
- * The fields of an X.509 certificate (RFC 5280 §4) that decide whether it may stand for a server, read from its DER.
+ * Reads the fields of an X.509 certificate (RFC 5280 §4) that decide whether it may authenticate a server.
  *
- * The platform's own views do not do: `subjectaltname` joins all entries into one text, in which a URI can pose as a
- * dNSName (CVE-2021-44532), `checkHost` of Deno falls back to the subject and knows no wildcards, and neither shows key
- * usage, constraints or critical extensions. `@peculiar/x509`, which the tests use, is 400 kB with its dependencies and
- * would be shipped for this page alone. The reader goes forward only: each step consumes at least two bytes, no element
- * leaves the one around it, and nothing recurses, so that its cost is the length of the certificate.
+ * The platform's views are not sufficient. `subjectaltname` joins all entries into one text, in which a URI can look like a
+ * dNSName (CVE-2021-44532). `checkHost` of Deno falls back to the subject and does not support wildcards. Neither shows key
+ * usage, constraints or critical extensions. `@peculiar/x509`, which the tests use, is 400 kB with its dependencies.
+ *
+ * The reader only moves forward: each step consumes at least two bytes, no element exceeds the one around it, and there is
+ * no recursion. So its cost is bounded by the length of the certificate.
  */
 
 import { isIP } from "node:net";
@@ -23,7 +24,7 @@ const Oid = {
 /** RFC 5280 §4.2.1.12. */
 export const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 
-/** Extensions that the platform processes, so that they may be critical (RFC 5280 §4.2: others "MUST reject"). */
+/** Extensions that the platform processes. With any other critical extension, RFC 5280 §4.2 "MUST reject". */
 const PROCESSED: ReadonlySet<string> = new Set(Object.values(Oid));
 
 const Tag = {
@@ -44,28 +45,28 @@ const Tag = {
 /** keyCertSign is bit 5 of the first byte, counted from the highest (RFC 5280 §4.2.1.3). */
 const KEY_CERT_SIGN = 0x80 >> 5;
 
-/** What a certificate says of itself. */
+/** The fields of one certificate. */
 export interface CertificateFields {
   /** dNSName entries of the subjectAltName, byte for byte. */
   readonly dnsNames: readonly string[];
-  /** iPAddress entries: 4 or 16 bytes where they are well-formed. */
+  /** iPAddress entries, 4 or 16 bytes each if well-formed. */
   readonly ipAddresses: readonly Uint8Array[];
-  /** Whether basicConstraints mark it as an authority's. */
+  /** Whether basicConstraints mark it as an authority (CA:TRUE). */
   readonly isAuthority: boolean;
-  /** How many authorities may stand between it and a server's certificate. */
+  /** Maximum number of authorities between it and a server's certificate. */
   readonly maxPathLength: number;
-  /** Whether its key usage, if it has any, allows it to sign certificates. */
+  /** Whether it has no key usage, or one that allows it to sign certificates. */
   readonly mayIssue: boolean;
-  /** Undefined where it does not limit what its key is for. */
+  /** Undefined if it does not restrict the purposes of its key. */
   readonly extendedKeyUsage: readonly string[] | undefined;
   readonly hasNameConstraints: boolean;
   /** Critical extensions that the platform does not process, by their object identifiers. */
   readonly unknownCritical: readonly string[];
-  /** The object identifier of the algorithm that it is signed with. */
+  /** The object identifier of the algorithm of its signature. */
   readonly signatureAlgorithm: string;
 }
 
-/** Reads the DER of a certificate. Throws `SyntaxError` where it is none. */
+/** Reads the DER of a certificate. Throws `SyntaxError` for other bytes. */
 export function readCertificate(der: Uint8Array): CertificateFields {
   const outer = new DerReader(der).enter(Tag.SEQUENCE);
   const body = outer.enter(Tag.SEQUENCE);
@@ -137,7 +138,7 @@ function readBasicConstraints(
 
 function readMayIssue(extension: DerReader | undefined): boolean {
   if (!extension) return true;
-  const [, bits = 0] = extension.read(Tag.BIT_STRING); // behind the number of unused bits
+  const [, bits = 0] = extension.read(Tag.BIT_STRING); // after the number of unused bits
   return (bits & KEY_CERT_SIGN) !== 0;
 }
 
@@ -150,9 +151,9 @@ function readExtendedKeyUsage(extension: DerReader | undefined): string[] | unde
 }
 
 /**
- * Whether the subjectAltName has the host: "MUST NOT inspect the Subject field" for a name (RFC 8310 §8.1), and an
- * address is found in iPAddress entries only (RFC 9525 §6.2). Of wildcards only `*` as the whole first label counts,
- * and for one label (RFC 9525 §6.3).
+ * Whether the subjectAltName contains the host. A client "MUST NOT inspect the Subject field" (RFC 8310 §8.1). An address
+ * is compared with iPAddress entries only (RFC 9525 §6.2). A wildcard is valid only as the whole first label, and matches
+ * exactly one label (RFC 9525 §6.3).
  */
 export function namesHost({ dnsNames, ipAddresses }: CertificateFields, host: string): boolean {
   if (isIP(host) > 0) return ipAddresses.some((each) => isSameAddress(each, host));
@@ -160,21 +161,21 @@ export function namesHost({ dnsNames, ipAddresses }: CertificateFields, host: st
   const parent = name.replace(/^[^.]+/, "*");
   return dnsNames.some((each) => {
     const entry = each.toLowerCase().replace(/\.$/, "");
-    // "*.test" would stand for a whole top-level domain.
+    // "*.test" would match a whole top-level domain.
     return entry === name || entry === parent && parent.split(".").length > 2;
   });
 }
 
-function isSameAddress(octets: Uint8Array, host: string): boolean {
+function isSameAddress(bytes: Uint8Array, host: string): boolean {
   const length = isIP(host) === 4 ? 4 : 16;
-  if (octets.length !== length) return false;
+  if (bytes.length !== length) return false;
   const wanted = new IpAddress().read(host).words;
-  return new IpAddress().readBytes(octets, 0, length).words.every((word, i) => word === wanted[i]);
+  return new IpAddress().readBytes(bytes, 0, length).words.every((word, i) => word === wanted[i]);
 }
 
 const latin1 = new TextDecoder("latin1");
 
-/** Walks over the elements of one DER value, X.690 §8 and §10. */
+/** A cursor over the elements of one DER value (X.690 §8 and §10). */
 class DerReader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -200,12 +201,12 @@ class DerReader {
     this.read(this.nextTag);
   }
 
-  /** The contents of the next element, without a copy. Throws `SyntaxError` if it has another tag or is cut off. */
+  /** The contents of the next element, not copied. Throws `SyntaxError` if it has another tag or is truncated. */
   read(tag: number): Uint8Array {
     if (this.isAtEnd || this.nextTag !== tag) {
       throw new SyntaxError(`element ${this.nextTag} in place of ${tag} at byte ${this.#at}`);
     }
-    // A tag number of 31 or more takes several bytes, and nothing in a certificate has one.
+    // Tag numbers of 31 and more take several bytes. Certificates have none.
     if ((tag & 0x1f) === 0x1f) throw new SyntaxError(`tag ${tag} is not one of a certificate`);
     const [length, start] = this.#readLength(this.#at + 1);
     const end = start + length;
@@ -231,12 +232,12 @@ class DerReader {
     return [root, first - 40 * root, ...rest].join(".");
   }
 
-  /** The length that is written at `at`, and where the contents start. */
+  /** The length field at `at`: its value, and where the contents start. */
   #readLength(at: number): [length: number, start: number] {
     const first = this.#bytes[at] ?? 0x80;
     if (first < 0x80) return [first, at + 1];
     const bytes = this.#bytes.subarray(at + 1, at + 1 + (first & 0x7f));
-    // DER has no indefinite lengths, and no certificate has 16 MB.
+    // DER has no indefinite lengths. More than three bytes would be a length of 16 MB.
     if (bytes.length !== (first & 0x7f) || bytes.length === 0 || bytes.length > 3) {
       throw new SyntaxError(`bad length at byte ${at}`);
     }
