@@ -1,3 +1,8 @@
+/**
+ * Blocks names by lists of names. The folder reads lists from files (`list_loader`, `list_parser`) and searches them by
+ * hash (`block_index`). It has no rules for types or clients.
+ */
+
 import { HEADER_BYTES } from "../../dns/header.ts";
 import { readUint16 } from "../../dns/bytes.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
@@ -18,19 +23,19 @@ import { OVERLOADED } from "../singleflight.ts";
 import { ALLOWED, BlockIndex, UNLISTED } from "./block_index.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
-/** What is answered for a blocked name: that there is none; an address that leads nowhere; or a refusal. */
+/** The response for a blocked name: NXDOMAIN, the addresses 0.0.0.0 and ::, or REFUSED. */
 export type BlockAnswer = "nxdomain" | "null" | "refused";
 
-/** The lists as they are now. */
+/** All lists after they are read. */
 export interface Lists {
   readonly names: BlockIndex;
-  /** By number. */
+  /** The label of each list, by its number in the index. */
   readonly labels: readonly string[];
 }
 
-/** Questions that may wait for the first lists. */
+/** Maximum number of queries that wait for the lists at the start. */
 const MAX_WAITING = 16_384;
-/** How long a client may keep that answer, in seconds: not much longer than it takes to change a list. */
+/** TTL of responses for blocked names, in seconds. It is short, so that clients soon notice a changed list. */
 const TTL = 60;
 const NULL_ADDRESSES: ReadonlyMap<number, Uint8Array> = new Map([
   [Type.A, composeRecord(QUESTION_NAME, Type.A, TTL, new Uint8Array(4))],
@@ -38,20 +43,19 @@ const NULL_ADDRESSES: ReadonlyMap<number, Uint8Array> = new Map([
 ]);
 
 /**
- * Keeps back names that are on a list, and answers whose chain of aliases leads over one that is, or whose HTTPS or SVCB
- * records lead to one: trackers hide behind names of the sites that use them. What a list lets through is not looked at
- * any further.
+ * Blocks queries for listed names. Also blocks answers with an alias or an HTTPS or SVCB target that is listed, because
+ * trackers hide behind names of the sites that use them. A name on an allow list is not checked further.
  */
 export class BlockFilter implements Resolver {
   readonly #answer: BlockAnswer;
   readonly #next: Resolver;
-  /** Undefined until the lists have been read for the first time. */
+  /** Undefined until the lists are loaded. */
   #names: BlockIndex | undefined;
-  /** Questions that have come before that. */
+  /** Number of queries that wait for the lists. */
   #waiting = 0;
   readonly #loaded = Promise.withResolvers<void>();
   #labels: readonly string[] = [];
-  /** By list. */
+  /** The extended error of each list, by its number. */
   #reasons: Uint8Array[] = [];
 
   constructor(answer: BlockAnswer, next: Resolver) {
@@ -59,7 +63,7 @@ export class BlockFilter implements Resolver {
     this.#next = next;
   }
 
-  /** From now on these count; questions that have come before the first ones waited for them. */
+  /** Replaces the lists. The first call also resumes the waiting queries. */
   set lists({ names, labels }: Lists) {
     this.#names = names;
     this.#labels = labels;
@@ -84,7 +88,7 @@ export class BlockFilter implements Resolver {
     return this.#inspect(query, response);
   }
 
-  /** No more of them than may wait for upstreams, and for the same reason. */
+  /** Delays the query until the lists are loaded. Throws `OVERLOADED` if too many queries wait already. */
   #wait(query: Query): Promise<Message> {
     if (this.#waiting === MAX_WAITING) throw OVERLOADED;
     this.#waiting++;
@@ -92,7 +96,7 @@ export class BlockFilter implements Resolver {
   }
 
   #inspect(query: Query, response: Message): Message {
-    if (!leadsOn(response)) return response;
+    if (!mayHaveTarget(response)) return response;
     const { bytes, questionEnd } = response;
     const cursor = new RecordCursor(bytes, questionEnd);
     while (cursor.next() && cursor.section === "answer") {
@@ -120,7 +124,7 @@ export class BlockFilter implements Resolver {
   }
 }
 
-/** Where the name stands that a record leads to; undefined where it leads to none. */
+/** Offset of the target name of a CNAME, HTTPS or SVCB record; undefined for other records. */
 function targetOf(bytes: Uint8Array, { type, data, end }: RecordCursor): number | undefined {
   if (type === Type.CNAME) return data;
   if (type !== Type.HTTPS && type !== Type.SVCB) return undefined;
@@ -128,7 +132,7 @@ function targetOf(bytes: Uint8Array, { type, data, end }: RecordCursor): number 
   return isPlainName(bytes, target, end) ? target : undefined;
 }
 
-/** Names in the data of later types have not been checked before; those of SVCB are never compressed (RFC 9460 §2.2). */
+/** Checks a target in the data of SVCB, which the parser does not check. It is never compressed (RFC 9460 §2.2). */
 function isPlainName(bytes: Uint8Array, offset: number, end: number): boolean {
   try {
     return skipPlainName(bytes, offset) <= end;
@@ -138,13 +142,13 @@ function isPlainName(bytes: Uint8Array, offset: number, end: number): boolean {
   }
 }
 
-const LEADING: ReadonlySet<number> = new Set([Type.CNAME, Type.HTTPS, Type.SVCB]);
+const TYPES_WITH_TARGET: ReadonlySet<number> = new Set([Type.CNAME, Type.HTTPS, Type.SVCB]);
 
-/** Where the first answer is what was asked for, no alias comes with it (RFC 1034 §3.6.2): a glance is enough mostly. */
-function leadsOn({ bytes, questionEnd }: Message): boolean {
+/** False if the first answer record has the question's name and type: then there is no alias (RFC 1034 §3.6.2). */
+function mayHaveTarget({ bytes, questionEnd }: Message): boolean {
   if (readUint16(bytes, 6) === 0) return false;
-  const isOwn = readUint16(bytes, questionEnd) === (0xc000 | HEADER_BYTES);
-  if (!isOwn) return true;
+  const hasQuestionName = readUint16(bytes, questionEnd) === (0xc000 | HEADER_BYTES);
+  if (!hasQuestionName) return true;
   const type = readUint16(bytes, questionEnd + 2);
-  return LEADING.has(type) || type !== readUint16(bytes, questionEnd - 4);
+  return TYPES_WITH_TARGET.has(type) || type !== readUint16(bytes, questionEnd - 4);
 }

@@ -1,20 +1,23 @@
+/** The names of all lists in one hash table. */
+
 import type { Message } from "../../dns/message.ts";
-import type { LineKind } from "./list_parser.ts";
+import type { ListRule } from "./list_parser.ts";
 import { NOT_FOUND, SuffixHashTable } from "../names/hash_table.ts";
 import { questionSuffixes, SuffixHashes } from "../names/suffix_hashes.ts";
 
-/** What is said of a name, and above these bits the number of the list that blocks it. */
+/** Bits of a table value: the rules for a name. The bits above them are the number of the list that blocks the name. */
 const BLOCKS = 1;
 const BLOCKS_BELOW = 2;
 const ALLOWS = 4;
 const ALLOWS_BELOW = 8;
 const LIST_SHIFT = 4;
+const RULE_MASK = 0xf;
 
-/** What is found: the number of a list, or one of these. */
+/** Results of a search beside the number of the blocking list. */
 export const UNLISTED = -1;
 export const ALLOWED = -2;
 
-/** The names of all lists in one table: what blocks them, and what lets them through all the same. */
+/** Finds the list that blocks a name. Allow rules override block rules. */
 export class BlockIndex {
   readonly #table = new SuffixHashTable();
   readonly #hashes = new SuffixHashes();
@@ -23,29 +26,32 @@ export class BlockIndex {
     return this.#table.size;
   }
 
-  /** Octets in use. */
+  /** Memory in use. */
   get bytes(): number {
     return this.#table.bytes;
   }
 
-  /** Adds a plain name in lower case; of several lists that block it, the first that blocks as much is remembered. */
-  add(name: Uint8Array, { withBelow, allows }: LineKind, list: number): void {
+  /**
+   * Adds a rule for an uncompressed name in lower case. If several lists block the name, the index keeps the number of the
+   * last one that added a new block rule.
+   */
+  add(name: Uint8Array, { withBelow, allows }: ListRule, list: number): void {
     const { low, high, count } = this.#hashes.read(name, 0);
     if (count === 0) return;
     const [l, h] = [low[count - 1]!, high[count - 1]!];
     const before = this.#table.find(l, h);
     const known = before === NOT_FOUND ? 0 : before;
-    const says = allows ? (withBelow ? ALLOWS_BELOW : 0) | ALLOWS : (withBelow ? BLOCKS_BELOW : 0) | BLOCKS;
-    const isNews = !allows && (says & ~known) !== 0;
-    this.#table.put(l, h, isNews ? list << LIST_SHIFT | known & 0xf | says : known | says);
+    const rule = allows ? (withBelow ? ALLOWS_BELOW : 0) | ALLOWS : (withBelow ? BLOCKS_BELOW : 0) | BLOCKS;
+    const blocksMore = !allows && (rule & ~known) !== 0;
+    this.#table.put(l, h, blocksMore ? list << LIST_SHIFT | known & RULE_MASK | rule : known | rule);
   }
 
-  /** The list that blocks the name a message asks for, `UNLISTED` or `ALLOWED`. */
+  /** Finds the number of the list that blocks the question's name, `UNLISTED` or `ALLOWED`. */
   findQuestion(message: Message): number {
     return this.#find(questionSuffixes(message));
   }
 
-  /** The same for a name that has been skipped before, without compression. */
+  /** As `findQuestion`, for an uncompressed name. */
   findName(name: Uint8Array): number {
     return this.#find(this.#hashes.read(name, 0));
   }
@@ -53,11 +59,11 @@ export class BlockIndex {
   #find({ count, low, high }: SuffixHashes): number {
     let found = UNLISTED;
     for (let i = 0; i < count; i++) {
-      const says = this.#table.find(low[i]!, high[i]!);
-      if (says === NOT_FOUND) continue;
+      const value = this.#table.find(low[i]!, high[i]!);
+      if (value === NOT_FOUND) continue;
       const isWhole = i === count - 1;
-      if ((says & (isWhole ? ALLOWS : ALLOWS_BELOW)) !== 0) return ALLOWED;
-      if ((says & (isWhole ? BLOCKS : BLOCKS_BELOW)) !== 0) found = says >> LIST_SHIFT;
+      if ((value & (isWhole ? ALLOWS : ALLOWS_BELOW)) !== 0) return ALLOWED;
+      if ((value & (isWhole ? BLOCKS : BLOCKS_BELOW)) !== 0) found = value >> LIST_SHIFT;
     }
     return found;
   }

@@ -86,13 +86,13 @@ async function readList(
   { path, allows }: ListFile,
   yields: boolean,
 ): Promise<{ count: number; ignored: number }> {
-  const line = new ListParser();
+  const parser = new ListParser();
   let count = 0;
   let ignored = 0;
   await readLines(path, yields, (bytes, start, end) => {
-    const isUnderstood = line.read(bytes, start, end, (kind) => {
+    const isUnderstood = parser.parse(bytes, start, end, (rule) => {
       count++;
-      names.add(line.name, allows ? { ...kind, allows } : kind, list);
+      names.add(parser.name, allows ? { ...rule, allows } : rule, list);
     });
     if (!isUnderstood) ignored++;
   });

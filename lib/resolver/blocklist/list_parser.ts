@@ -1,14 +1,18 @@
+/** The formats of block lists: hosts files, lists of domains, and rules of ad blockers for whole domains. */
+
 import { lowerCase } from "../../dns/name.ts";
 
-/** What a line says of its names: each alone, or with all below; to be blocked, or to be let through. */
-export interface LineKind {
+/** The rule of a line for its names. */
+export interface ListRule {
+  /** Whether the rule includes all names below. */
   readonly withBelow: boolean;
+  /** Whether the rule allows the names instead of blocking them. */
   readonly allows: boolean;
 }
 
-const HOST: LineKind = { withBelow: false, allows: false };
-const DOMAIN: LineKind = { withBelow: true, allows: false };
-const EXCEPTION: LineKind = { withBelow: true, allows: true };
+const HOST: ListRule = { withBelow: false, allows: false };
+const DOMAIN: ListRule = { withBelow: true, allows: false };
+const EXCEPTION: ListRule = { withBelow: true, allows: true };
 
 const [HASH, BANG, BRACKET, PIPE, AT, CARET, STAR, DOT, COLON] = [
   0x23,
@@ -22,40 +26,39 @@ const [HASH, BANG, BRACKET, PIPE, AT, CARET, STAR, DOT, COLON] = [
   0x3a,
 ];
 const IMPORTANT = new TextEncoder().encode("$important");
-/** What is read behind the end of a line. */
-const NOTHING = 0;
+/** Returned when reading beyond the end of the line. */
+const END_OF_LINE = 0;
 
 /**
- * Reads the lines of block lists, octet by octet and without a string, since there are millions. Three kinds of lists
- * are understood: hosts files (`0.0.0.0 name …`), of which each name is meant alone; domains (`name`, `*.name`), and the
- * rules of ad blockers that are about whole domains (`||name^`, `@@||name^`), both meant with all names below.
- * Everything else is passed over: no line is an error.
+ * Parses one line at a time, byte by byte and without strings, because lists have millions of lines. Formats: hosts files
+ * (`0.0.0.0 name …`), whose names stand alone; domains (`name`, `*.name`); rules of ad blockers for whole domains
+ * (`||name^`, `@@||name^`). The last two include all names below. Other lines are ignored: no line is an error.
  */
 export class ListParser {
-  /** The name that `visit` is called for, in wire format and lower case. */
+  /** The current name during a call of `visit`, in wire format and lower case. */
   readonly name = new Uint8Array(256);
   #bytes: Uint8Array = this.name;
   #at = 0;
   #end = 0;
 
   /**
-   * Reads the line from `start` to `end` and calls `visit` for each of its names. Returns whether all of it was
-   * understood, as comments and empty lines are.
+   * Parses the line from `start` to `end` and calls `visit` for each of its names. Returns whether the whole line was
+   * understood, which includes comments and empty lines.
    */
-  read(bytes: Uint8Array, start: number, end: number, visit: (kind: LineKind) => void): boolean {
+  parse(bytes: Uint8Array, start: number, end: number, visit: (rule: ListRule) => void): boolean {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
     this.#trim();
-    const first = this.#octet(0);
-    // "!" begins a comment of ad blockers, "[" the first line of their lists.
-    if (first === NOTHING || first === BANG || first === BRACKET) return true;
-    if (first === PIPE) return this.#takes(PIPE, PIPE) && this.#readRule(DOMAIN, visit);
-    if (first === AT) return this.#takes(AT, AT, PIPE, PIPE) && this.#readRule(EXCEPTION, visit);
-    return this.#takesAddress() ? this.#readHosts(visit) : this.#readDomain(visit);
+    const first = this.#byte(0);
+    // In lists for ad blockers, "!" starts a comment and "[" the first line.
+    if (first === END_OF_LINE || first === BANG || first === BRACKET) return true;
+    if (first === PIPE) return this.#skip(PIPE, PIPE) && this.#readRule(DOMAIN, visit);
+    if (first === AT) return this.#skip(AT, AT, PIPE, PIPE) && this.#readRule(EXCEPTION, visit);
+    return this.#skipAddress() ? this.#readHosts(visit) : this.#readDomain(visit);
   }
 
-  /** To what is neither blank nor comment. That takes a blank before it: `name##.banner` is a rule about pages. */
+  /** Removes blanks and the comment. A comment follows a blank: `name##.banner` is a rule for the content of pages. */
   #trim(): void {
     this.#skipBlanks();
     for (let at = this.#at; at < this.#end; at++) {
@@ -65,54 +68,54 @@ export class ListParser {
     while (this.#end > this.#at && isBlank(this.#bytes[this.#end - 1]!)) this.#end--;
   }
 
-  #readHosts(visit: (kind: LineKind) => void): boolean {
+  #readHosts(visit: (rule: ListRule) => void): boolean {
     let isUnderstood = true;
     while (this.#at < this.#end) {
-      const isName = this.#readName() && (this.#at === this.#end || isBlank(this.#octet(0)));
+      const isName = this.#readName() && (this.#at === this.#end || isBlank(this.#byte(0)));
       if (isName) visit(HOST);
       isUnderstood &&= isName;
-      while (this.#at < this.#end && !isBlank(this.#octet(0))) this.#at++;
+      while (this.#at < this.#end && !isBlank(this.#byte(0))) this.#at++;
       this.#skipBlanks();
     }
     return isUnderstood;
   }
 
-  #readDomain(visit: (kind: LineKind) => void): boolean {
-    this.#takes(STAR, DOT);
+  #readDomain(visit: (rule: ListRule) => void): boolean {
+    this.#skip(STAR, DOT);
     if (!this.#readName() || this.#at < this.#end) return false;
     visit(DOMAIN);
     return true;
   }
 
-  /** Without `^` a rule is about addresses of pages, and modifiers limit it to what is not to be seen here. */
-  #readRule(kind: LineKind, visit: (kind: LineKind) => void): boolean {
-    this.#takes(STAR, DOT);
-    if (!this.#readName() || !this.#takes(CARET)) return false;
-    this.#takes(PIPE);
-    if (this.#octet(0) === IMPORTANT[0]) this.#takes(...IMPORTANT);
+  /** Accepts rules that end in `^`. Others are rules for URLs, or have modifiers that cannot be checked by name. */
+  #readRule(rule: ListRule, visit: (rule: ListRule) => void): boolean {
+    this.#skip(STAR, DOT);
+    if (!this.#readName() || !this.#skip(CARET)) return false;
+    this.#skip(PIPE);
+    if (this.#byte(0) === IMPORTANT[0]) this.#skip(...IMPORTANT);
     if (this.#at < this.#end) return false;
-    visit(kind);
+    visit(rule);
     return true;
   }
 
-  /** Takes a name up to the first octet that can be in none; an address, which ends in a number, is none. */
+  /** Reads a name up to the first byte that names cannot have. Returns false if it ends in a number, as addresses do. */
   #readName(): boolean {
     const { name } = this;
     let label = 0;
     let to = 1;
     let isNumber = true;
     for (;; this.#at++) {
-      const octet = lowerCase(this.#octet(0));
-      if (isNameOctet(octet)) {
+      const byte = lowerCase(this.#byte(0));
+      if (isNameByte(byte)) {
         if (to - label > 63 || to > 253) return false;
-        name[to++] = octet;
-        isNumber &&= isDigit(octet);
+        name[to++] = byte;
+        isNumber &&= isDigit(byte);
         continue;
       }
       if (to === label + 1) return false; // an empty label
       name[label] = to - label - 1;
-      if (octet !== DOT) break;
-      if (!isNameOctet(lowerCase(this.#octet(1)))) {
+      if (byte !== DOT) break;
+      if (!isNameByte(lowerCase(this.#byte(1)))) {
         this.#at++; // the final dot
         break;
       }
@@ -123,19 +126,19 @@ export class ListParser {
     return !isNumber;
   }
 
-  /** Takes an address and the blanks behind it, if that is what stands there. */
-  #takesAddress(): boolean {
+  /** Skips an address and the blanks after it. Returns whether there was one. */
+  #skipAddress(): boolean {
     let at = this.#at;
     let colons = 0;
     let dots = 0;
     let others = 0;
     for (; at < this.#end && !isBlank(this.#bytes[at]!); at++) {
-      const octet = this.#bytes[at]!;
-      if (octet === COLON) colons++;
-      else if (octet === DOT) dots++;
-      else if (!isDigit(octet)) others++;
+      const byte = this.#bytes[at]!;
+      if (byte === COLON) colons++;
+      else if (byte === DOT) dots++;
+      else if (!isDigit(byte)) others++;
     }
-    // No name has a colon.
+    // Names have no colon.
     const isAddress = colons > 0 || dots === 3 && others === 0;
     if (!isAddress || at === this.#end) return false;
     this.#at = at;
@@ -143,8 +146,8 @@ export class ListParser {
     return true;
   }
 
-  #takes(...wanted: number[]): boolean {
-    for (let i = 0; i < wanted.length; i++) if (this.#octet(i) !== wanted[i]) return false;
+  #skip(...wanted: number[]): boolean {
+    for (let i = 0; i < wanted.length; i++) if (this.#byte(i) !== wanted[i]) return false;
     this.#at += wanted.length;
     return true;
   }
@@ -153,21 +156,21 @@ export class ListParser {
     while (this.#at < this.#end && isBlank(this.#bytes[this.#at]!)) this.#at++;
   }
 
-  #octet(ahead: number): number {
+  #byte(ahead: number): number {
     const at = this.#at + ahead;
-    return at < this.#end ? this.#bytes[at]! : NOTHING;
+    return at < this.#end ? this.#bytes[at]! : END_OF_LINE;
   }
 }
 
-function isBlank(octet: number): boolean {
-  return octet === 0x20 || octet === 0x09 || octet === 0x0d;
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d;
 }
 
-function isDigit(octet: number): boolean {
-  return octet >= 0x30 && octet <= 0x39;
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }
 
-/** Small letters, digits, "-" and "_"; what else there is in names is written as xn-- in lists. */
-function isNameOctet(octet: number): boolean {
-  return octet >= 0x61 && octet <= 0x7a || isDigit(octet) || octet === 0x2d || octet === 0x5f;
+/** Lower-case letters, digits, "-" and "_". Lists write other characters of names as xn--. */
+function isNameByte(byte: number): boolean {
+  return byte >= 0x61 && byte <= 0x7a || isDigit(byte) || byte === 0x2d || byte === 0x5f;
 }

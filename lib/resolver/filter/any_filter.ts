@@ -1,9 +1,11 @@
+/** Minimal responses to ANY queries (RFC 8482). */
+
 import { Rcode, Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { composeRecord, composeResponse, QUESTION_NAME } from "../../dns/compose/local_response.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
-/** As long as nobody asks again for no reason; in seconds. */
+/** TTL of the HINFO record, in seconds. It is long, so that clients do not repeat the query. */
 const TTL = 3600;
 /** CPU "RFC8482" and no OS (RFC 8482 §4.2). */
 const HINFO = composeRecord(
@@ -14,8 +16,8 @@ const HINFO = composeRecord(
 );
 
 /**
- * Who asks for ANY over UDP gets one small record, since what there is would be large and may go to whoever had his
- * address forged. Over TCP nobody's is, and it is looked up (RFC 8482 §4.4).
+ * Answers ANY queries over UDP with one small record, because the full answer is large and the client's address may be
+ * forged. Over TCP addresses cannot be forged, so the query is resolved (RFC 8482 §4.4).
  */
 export class AnyFilter implements Resolver {
   readonly #next: Resolver;

@@ -1,3 +1,5 @@
+/** Queries of classes other than IN. Local data and filters apply to class IN only. */
+
 import { Class, ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import type { Message } from "../../dns/message.ts";
 import { RecordCursor } from "../../dns/records.ts";
@@ -10,8 +12,8 @@ const REASON = [
 ];
 
 /**
- * Leads questions of other classes than IN past everything that is answered here, which is of class IN. An answer with
- * records of another class than the one asked for becomes REFUSED.
+ * Sends queries of other classes past the resolvers for class IN. If the response has records of another class than the
+ * question, the client gets REFUSED.
  */
 export class OtherClasses implements Resolver {
   readonly #internet: Resolver;
@@ -25,15 +27,17 @@ export class OtherClasses implements Resolver {
   resolve(query: Query): Message | Promise<Message> {
     if (query.message.class === Class.IN) return this.#internet.resolve(query);
     const response = this.#others.resolve(query);
-    if (response instanceof Promise) return response.then((response) => inOneClass(query.message, response));
-    return inOneClass(query.message, response);
+    if (response instanceof Promise) {
+      return response.then((response) => refuseOtherClasses(query.message, response));
+    }
+    return refuseOtherClasses(query.message, response);
   }
 }
 
-function inOneClass(query: Message, response: Message): Message {
+function refuseOtherClasses(query: Message, response: Message): Message {
   const cursor = new RecordCursor(response.bytes, response.questionEnd);
   while (cursor.next()) {
-    // The class of an OPT record is a size (RFC 6891 §6.1.2).
+    // The class field of an OPT record is a size (RFC 6891 §6.1.2).
     if (cursor.class === query.class || cursor.type === Type.OPT) continue;
     return composeResponse(query, { rcode: Rcode.REFUSED, authoritative: false, extendedErrors: REASON });
   }

@@ -1,3 +1,5 @@
+/** Removes records of some types from all answers (`--filter-type`). */
+
 import { Flag } from "../../dns/header.ts";
 import { readUint16, writeUint16 } from "../../dns/bytes.ts";
 import { ExtendedError, Rcode, Type, typeName } from "../../dns/codes.ts";
@@ -18,20 +20,20 @@ import { SvcParam, visitSvcParams } from "../../dns/svc_params.ts";
 import { UpstreamError } from "../../core/errors.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 
-/** How long a client may take it that there is nothing, in seconds: not much longer than it takes to change one's mind. */
+/** TTL of emptied answers, in seconds. It is short, so that clients soon notice a changed configuration. */
 const TTL = 60;
 
 /**
- * Takes records of some types out of all answers: AAAA, say, where IPv6 does not work. The hints of HTTPS and SVCB
- * records go with the addresses, since browsers connect there. Names that do not exist stay so.
+ * Removes records of some types from all answers, such as AAAA on networks without IPv6. It also removes the matching
+ * address hints of HTTPS and SVCB records, to which browsers connect. NXDOMAIN stays NXDOMAIN.
  *
- * An answer with signatures for a client that asks for them (DO) stays as it is, unless `filtersSigned`: the client may
- * check it, and then fails altogether without what is taken out.
+ * A signed answer for a client that asked for signatures (DO) stays whole, unless `filtersSigned`. The client may validate
+ * it, and validation fails without the removed records.
  */
 export class TypeFilter implements Resolver {
-  /** By type: its reason. */
+  /** The extended error for each removed type. */
   readonly #types: ReadonlyMap<number, Uint8Array>;
-  /** Keys of the parameters that are taken out of SVCB and HTTPS records. */
+  /** Keys of the parameters that are removed from SVCB and HTTPS records. */
   readonly #hints: ReadonlySet<number>;
   readonly #filtersSigned: boolean;
   readonly #next: Resolver;
@@ -60,9 +62,9 @@ export class TypeFilter implements Resolver {
 
   #filter(query: Query, response: Message): Message {
     try {
-      void response.edns; // checks all names, once for each message
+      void response.edns; // checks all names of the message, once
       if (this.#isAffected(query.message, response)) return this.#recompose(query, response);
-      // To a question for a type that nobody gets, the answer is the filter's, whether or not there was something.
+      // NODATA for a removed type counts as the filter's answer, whether or not records existed.
       const isNodata = response.rcode === Rcode.NOERROR && readUint16(response.bytes, 6) === 0;
       if (isNodata && this.#types.has(response.type)) query.trace.source = "filtered";
       return response;
@@ -79,13 +81,13 @@ export class TypeFilter implements Resolver {
     let isAffected = false;
     while (cursor.next()) {
       if (leavesSigned && cursor.type === Type.RRSIG && cursor.section !== "additional") return false;
-      isAffected ||= this.#takesOut(response, cursor, cursor.type) || this.#hasHint(response.bytes, cursor);
+      isAffected ||= this.#removes(response, cursor, cursor.type) || this.#hasHint(response.bytes, cursor);
     }
     return isAffected;
   }
 
-  /** Whether records of this type are taken out where the cursor is. Aliases and denials are left as they are. */
-  #takesOut(response: Message, { section }: RecordCursor, type: number): boolean {
+  /** Whether records of this type are removed at the cursor. Aliases and denials stay. */
+  #removes(response: Message, { section }: RecordCursor, type: number): boolean {
     if (!this.#types.has(type) || section === "authority") return false;
     return section === "additional" || type === response.type || response.type === Type.ANY;
   }
@@ -113,7 +115,7 @@ export class TypeFilter implements Resolver {
       const { type, section, data } = cursor;
       if (type === Type.OPT) continue;
       const covered = type === Type.RRSIG ? readUint16(bytes, data) : type;
-      if (this.#takesOut(response, cursor, covered) || this.#takesOut(response, cursor, type)) {
+      if (this.#removes(response, cursor, covered) || this.#removes(response, cursor, type)) {
         reasons.add(this.#types.get(covered) ?? this.#types.get(type)!);
         isEmptied ||= section === "answer";
         continue;
@@ -141,13 +143,13 @@ export class TypeFilter implements Resolver {
     });
   }
 
-  /** The same record, whole and spelled out, without the hints; what it says is mandatory goes with them. */
+  /** The uncompressed record without the address hints, which are also removed from its list of mandatory keys. */
   #withoutHints(record: Uint8Array, reasons: Set<Uint8Array>): Uint8Array {
-    const data = skipPlainName(record, 0) + RECORD_FIXED;
+    const data = skipPlainName(record, 0) + RECORD_FIXED_BYTES;
     const parts: Uint8Array[] = [];
     let params = record.length;
     visitSvcParams(record, data, record.length, (key, start, end) => {
-      params = Math.min(params, start - PARAM_FIXED);
+      params = Math.min(params, start - PARAM_FIXED_BYTES);
       if (this.#hints.has(key)) {
         reasons.add(this.#types.get(key === SvcParam.IPV4_HINT ? Type.A : Type.AAAA)!);
         return;
@@ -155,7 +157,7 @@ export class TypeFilter implements Resolver {
       parts.push(
         key === SvcParam.MANDATORY
           ? this.#mandatory(record, start, end)
-          : record.subarray(start - PARAM_FIXED, end),
+          : record.subarray(start - PARAM_FIXED_BYTES, end),
       );
     });
     const length = parts.reduce((sum, part) => sum + part.length, params);
@@ -170,7 +172,7 @@ export class TypeFilter implements Resolver {
     return shorter;
   }
 
-  /** Nothing where no key is left (RFC 9460 §8: the list is not empty). */
+  /** The list of mandatory keys without the hints; empty if no key is left (RFC 9460 §8: the list is not empty). */
   #mandatory(record: Uint8Array, start: number, end: number): Uint8Array {
     const keys: number[] = [];
     for (let at = start; at + 2 <= end; at += 2) {
@@ -183,9 +185,10 @@ export class TypeFilter implements Resolver {
   }
 }
 
-/** TYPE, CLASS, TTL and RDLENGTH; key and length of a parameter. In octets. */
-const RECORD_FIXED = 10;
-const PARAM_FIXED = 4;
+/** Size of TYPE, CLASS, TTL and RDLENGTH. */
+const RECORD_FIXED_BYTES = 10;
+/** Size of a parameter's key and length. */
+const PARAM_FIXED_BYTES = 4;
 const DNAME = 39;
 const ALIASES: ReadonlySet<number> = new Set([Type.CNAME, DNAME]);
 

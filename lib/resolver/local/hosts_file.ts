@@ -1,20 +1,23 @@
+/** The format of hosts(5), read as records. */
+
 import { isIP } from "node:net";
 import { IpAddress } from "../../net/ip_address.ts";
 import { Type } from "../../dns/codes.ts";
 import { parseName } from "../../dns/name.ts";
 import { LOCAL_TTL } from "./local_data.ts";
 import type { LocalRecord } from "./zone_data.ts";
-import { addressOctets, reverseName } from "./reverse_name.ts";
+import { addressBytes, reverseName } from "./reverse_name.ts";
 
-/** What a hosts file says, as records; and how many of its lines say nothing that can be understood. */
+/** The content of a hosts file. */
 export interface Hosts {
   readonly records: LocalRecord[];
+  /** Number of lines that are not understood. */
   readonly ignored: number;
 }
 
 /**
- * Reads the format of hosts(5): an address and its names, comments after "#". The first name that an address has is the
- * canonical one, which questions for the address are answered with. No line is an error.
+ * Reads lines of an address and its names, with comments after "#". The first name of an address is its canonical name,
+ * the answer to PTR queries. No line is an error.
  */
 export function parseHosts(text: string): Hosts {
   const records: LocalRecord[] = [];
@@ -36,8 +39,8 @@ export function parseHosts(text: string): Hosts {
 
 function parseLine(address: string, texts: readonly string[]): LocalRecord[] {
   const words = new IpAddress().read(address);
-  const data = addressOctets(words);
-  const names = texts.flatMap(plainName);
+  const data = addressBytes(words);
+  const names = texts.flatMap(parseHostName);
   const records = names.map((name) => ({
     name,
     type: words.isIpv4 ? Type.A : Type.AAAA,
@@ -50,8 +53,8 @@ function parseLine(address: string, texts: readonly string[]): LocalRecord[] {
     : [];
 }
 
-/** Nothing for what is no name, nor for a wildcard, which hosts files do not have. */
-function plainName(text: string): Uint8Array[] {
+/** The name, or nothing for malformed names, the root and wildcards, which hosts files do not support. */
+function parseHostName(text: string): Uint8Array[] {
   try {
     return text.startsWith("*") || text === "." ? [] : [parseName(text)];
   } catch {

@@ -78,7 +78,7 @@ export class ZoneData {
   }
 
   /** Whether the name has records of this type, or is an alias. */
-  owns(name: Uint8Array, type: number): boolean {
+  hasRecords(name: Uint8Array, type: number): boolean {
     const { low, high, count } = this.#hashes.read(name, 0);
     const index = this.#table.find(low[count - 1]!, high[count - 1]!);
     const node = this.#names[index];

@@ -21,7 +21,7 @@ function lineSays(text: string): [understood: boolean, ...names: string[]] {
   const line = new ListParser();
   const names: string[] = [];
   const bytes = utf8.encode(text);
-  const understood = line.read(bytes, 0, bytes.length, ({ withBelow, allows }) => {
+  const understood = line.parse(bytes, 0, bytes.length, ({ withBelow, allows }) => {
     names.push(`${allows ? "+" : ""}${nameToString(line.name, 0)}${withBelow ? "*" : ""}`);
   });
   return [understood, ...names];

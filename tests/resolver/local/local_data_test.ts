@@ -315,9 +315,9 @@ Deno.test("a name that has another answer elsewhere is told with EDE 4 (8914-3)"
 
 Deno.test("what is no record is refused with what its type takes", () => {
   const cases: [string, string][] = [
-    ["", "is no record; write 'NAME TYPE DATA'"],
-    ["nas.lan", "is no record"],
-    ["nas.lan A", "is no record"],
+    ["", "is not a record; write 'NAME TYPE DATA'"],
+    ["nas.lan", "is not a record"],
+    ["nas.lan A", "is not a record"],
     ["nas.lan HTTPS 1 .", "with one of the types A, AAAA"],
     ["nas.lan A 10.0.0", "A takes an IPv4 address"],
     ["nas.lan AAAA 10.0.0.1", "AAAA takes an IPv6 address"],
@@ -329,7 +329,7 @@ Deno.test("what is no record is refused with what its type takes", () => {
     ['nas.lan TXT "a', "TXT takes text"],
     ["nas.lan TXT \\256", "TXT takes text"],
     ["nas.lan TXT \\06", "TXT takes text"],
-    ["nas.lan TXT a\\", "is no record"],
+    ["nas.lan TXT a\\", "is not a record"],
     ["n\\1s.lan A 10.0.0.1", "a backslash without"],
   ];
   for (const [text, reason] of cases) {
