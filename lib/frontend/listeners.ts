@@ -1,3 +1,10 @@
+/**
+ * The listening sockets: a UDP and a TCP socket for each address.
+ *
+ * The folder frontend/ faces the clients. It may import dns/, core/, net/, async/, platform/ and the fast path of the
+ * cache. It knows nothing of upstreams; `Answerer` reaches them through `Resolver`.
+ */
+
 import { hostReason } from "../platform/host_error.ts";
 import { formatHostPort } from "../net/host_port.ts";
 import { ConnectionLimit, type ConnectionLimits, type SharedCount } from "./tcp/connection_limit.ts";
@@ -7,48 +14,48 @@ import { UdpFrontend, type UdpFrontendOptions } from "./udp/udp_frontend.ts";
 
 /** An address to listen on, over UDP and TCP both. */
 export interface ListenAddress {
-  /** An IP literal without brackets. A wildcard stands for every address of its family that this host has. */
+  /** An IP address without brackets. A wildcard means every address of its family that this host has. */
   readonly hostname: string;
   readonly port: number;
-  /** Whether it is an error if the host lacks it. */
+  /** Whether a host without this address is an error. */
   readonly required: boolean;
 }
 
 type PairOptions = Omit<TcpFrontendOptions & UdpFrontendOptions, "hostname" | "port">;
 export interface ListenerOptions
   extends Omit<PairOptions, "connectionLimit" | "loopBudget">, ConnectionLimits {
-  /** Called when the host's addresses have come or gone, and what is listened on with them. */
+  /** Called when sockets were opened or closed because the host's addresses changed. */
   readonly onAddressChange?: () => void;
-  /** TCP clients of other threads; nobody unless told. */
+  /** The TCP clients of other threads; undefined for a single thread. */
   readonly sharedCount?: SharedCount | undefined;
 }
 
-/** How often the host's addresses are looked at where a wildcard is listened on, in ms. */
-const REFRESH = 5000;
-/** How often a pair of sockets is tried for where any port will do. */
+/** Interval between two lookups of the host's addresses, while there is a wildcard. */
+const REFRESH_MS = 5000;
+/** Attempts to open a pair of sockets on any free port. */
 const PORT_TRIES = 10;
 
-/** A port that cannot be bound; the message says what to do. */
+/** A port that cannot be bound. The message names the remedy. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
-/** One address to listen on, with no wildcard. */
-interface Wanted extends ListenAddress {
-  /** Whether it is one of those that a wildcard stands for: another program may have its port. */
-  readonly ofWildcard: boolean;
+/** One address to listen on, after wildcards were expanded. */
+interface ExpandedAddress extends ListenAddress {
+  /** Whether it was expanded from a wildcard. Such an address is skipped if another program has its port. */
+  readonly fromWildcard: boolean;
 }
 
 /** A UDP and a TCP socket on the same address and port. */
 interface Pair {
-  /** Undefined where another thread has the port alone. */
+  /** Undefined if the port cannot be shared and another thread has it. */
   readonly udp: UdpFrontend | undefined;
   readonly tcp: TcpFrontend;
 }
 
 /**
- * All listening sockets. A wildcard address becomes one pair for each local address: a socket bound to the wildcard
- * answers from whatever address the routing table picks, and a client that asked another drops the answer.
+ * A wildcard address becomes one pair of sockets for each local address. A socket that is bound to the wildcard replies
+ * from the address that the routing table selects. A client that sent its query to another address drops the reply.
  */
 export class Listeners {
   #options: ListenerOptions;
@@ -56,24 +63,25 @@ export class Listeners {
   readonly #loopBudget = new LoopBudget();
   #addresses: readonly ListenAddress[] = [];
   readonly #pairs = new Map<string, Pair>();
-  /** Those that answer what they were asked, and are not asked any more. */
-  readonly #leaving = new Set<Pair>();
+  /** Pairs that receive no more queries and still reply to pending ones. */
+  readonly #closing = new Set<Pair>();
+  /** Addresses whose "skipped" event was sent. */
   readonly #skipped = new Set<string>();
-  /** Whether the host's addresses could not be listed at the last refresh. */
-  #isBlind = false;
+  /** Whether the last refresh failed to list the host's addresses. */
+  #listingFailed = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Throws `ListenError`, with nothing left open. */
+  /** Throws `ListenError`, after closing all sockets that it opened. */
   constructor(addresses: readonly ListenAddress[], options: ListenerOptions) {
     this.#options = options;
     this.#connectionLimit = new ConnectionLimit(options, options.sharedCount);
     this.reconfigure(addresses, options);
   }
 
-  /** From now on listens on these and no others; what stays is not disturbed. Throws `ListenError`, with all as it was. */
+  /** Listens on these addresses only. Sockets of unchanged addresses stay open. Throws `ListenError` and changes nothing. */
   reconfigure(addresses: readonly ListenAddress[], options = this.#options): void {
     const known = new Set(this.#pairs.keys());
-    const wanted = wantedAtOnce(addresses);
+    const wanted = expandAtStart(addresses);
     try {
       let taken: ListenError | undefined;
       for (const address of wanted.values()) {
@@ -81,7 +89,7 @@ export class Listeners {
         if (error?.cause instanceof Deno.errors.AddrInUse) taken ??= error;
       }
       if (!wanted.keys().some((key) => this.#pairs.has(key))) {
-        throw taken ?? new ListenError(`This host has none of ${addresses.map(text).join(", ")}`);
+        throw taken ?? new ListenError(`This host has none of ${addresses.map(format).join(", ")}`);
       }
     } catch (error) {
       for (const key of this.#pairs.keys()) if (!known.has(key)) this.#close(key, dispose);
@@ -91,31 +99,31 @@ export class Listeners {
     this.#addresses = addresses;
     this.#connectionLimit.reconfigure(options);
     for (const { tcp } of this.#pairs.values()) tcp.reconfigure({ ...options, ...this.#shared });
-    for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, this.#leave);
+    for (const key of this.#pairs.keys()) if (!wanted.has(key)) this.#close(key, this.#closeGracefully);
     clearInterval(this.#timer);
-    if (addresses.some(isWildcard)) this.#timer = setInterval(() => this.#refresh(), REFRESH);
+    if (addresses.some(isWildcard)) this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
   }
 
-  /** Where it listens, over UDP and TCP alike. */
+  /** The addresses of all pairs. */
   get addresses(): Deno.NetAddr[] {
     return [...this.#pairs.values()].map(({ tcp }) => tcp.address);
   }
 
-  /** Closes so many idle TCP clients, if there are as many; returns how many it closed. */
+  /** Closes up to `count` idle TCP connections, and returns how many it closed. */
   closeIdleConnections(count: number): number {
     return this.#connectionLimit.closeIdle(count, this.#options.limits.now());
   }
 
-  /** Takes no more queries, answers those it has, then closes. */
+  /** Receives no more queries, replies to the pending ones, then closes. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([...this.#pairs.values(), ...this.#leaving].map(stop));
+    await Promise.all([...this.#pairs.values(), ...this.#closing].map(stop));
     this.#loopBudget[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    for (const pair of [...this.#pairs.values(), ...this.#leaving]) dispose(pair);
+    for (const pair of [...this.#pairs.values(), ...this.#closing]) dispose(pair);
     this.#loopBudget[Symbol.dispose]();
   }
 
@@ -123,57 +131,60 @@ export class Listeners {
     return { connectionLimit: this.#connectionLimit, loopBudget: this.#loopBudget };
   }
 
-  /** Opens a pair of sockets unless there is one. Returns why an address is skipped; throws `ListenError` if it may not. */
-  #open(address: Wanted, options: ListenerOptions): ListenError | undefined {
-    const key = text(address);
+  /**
+   * Opens a pair of sockets for an address without one. Returns the error of an address that is skipped, and throws
+   * `ListenError` for one that is required.
+   */
+  #open(address: ExpandedAddress, options: ListenerOptions): ListenError | undefined {
+    const key = format(address);
     if (this.#pairs.has(key)) return undefined;
     try {
       const pair = openPair(address, { ...options, ...this.#shared });
       this.#pairs.set(key, pair);
       this.#skipped.delete(key);
       const { observe } = options;
-      if (pair.udp) observe({ kind: "listening", transport: "udp", address: text(pair.udp.address) });
-      observe({ kind: "listening", transport: "tcp", address: text(pair.tcp.address) });
+      if (pair.udp) observe({ kind: "listening", transport: "udp", address: format(pair.udp.address) });
+      observe({ kind: "listening", transport: "tcp", address: format(pair.tcp.address) });
       return undefined;
     } catch (error) {
-      const isTaken = address.ofWildcard && error instanceof Deno.errors.AddrInUse;
+      const canSkip = address.fromWildcard && error instanceof Deno.errors.AddrInUse;
       const explained = explain(address, error);
-      if (!isTaken && (address.required || !isLacking(error))) throw explained;
-      this.#skip(
+      if (!canSkip && (address.required || !isMissingAddress(error))) throw explained;
+      this.#reportSkipped(
         key,
-        isTaken ? `${reasonOf(error)}; it is tried again every ${REFRESH / 1000} s` : reasonOf(error),
+        canSkip ? `${reasonOf(error)}; retrying every ${REFRESH_MS / 1000} s` : reasonOf(error),
       );
       return explained;
     }
   }
 
-  #close(key: string, end: (pair: Pair) => void): void {
+  #close(key: string, closePair: (pair: Pair) => void): void {
     const pair = this.#pairs.get(key)!;
     this.#pairs.delete(key);
-    end(pair);
+    closePair(pair);
   }
 
-  readonly #leave = (pair: Pair): void => {
-    this.#leaving.add(pair);
-    void stop(pair).then(() => this.#leaving.delete(pair));
+  readonly #closeGracefully = (pair: Pair): void => {
+    this.#closing.add(pair);
+    void stop(pair).then(() => this.#closing.delete(pair));
   };
 
-  /** Says once that an address is not listened on. */
-  #skip(address: string, reason: string): void {
+  /** Reports an address without sockets, once. */
+  #reportSkipped(address: string, reason: string): void {
     if (this.#skipped.has(address)) return;
     this.#skipped.add(address);
     this.#options.observe({ kind: "skipped", address, reason });
   }
 
-  /** Follows the host's addresses as they come and go. While they cannot be listed, the sockets stay as they are. */
+  /** Opens and closes sockets as the host's addresses change. If these cannot be listed, the sockets stay as they are. */
   #refresh(): void {
-    let wanted: Map<string, Wanted>;
+    let wanted: Map<string, ExpandedAddress>;
     try {
-      wanted = wantedOf(this.#addresses);
-      this.#isBlind = false;
+      wanted = expandWildcards(this.#addresses);
+      this.#listingFailed = false;
     } catch (error) {
-      if (!this.#isBlind) this.#options.observe({ kind: "host error", problem: BLIND, error });
-      this.#isBlind = true;
+      if (!this.#listingFailed) this.#options.observe({ kind: "host error", problem: LISTING_FAILED, error });
+      this.#listingFailed = true;
       return;
     }
     const before = [...this.#pairs.keys()].join();
@@ -184,7 +195,7 @@ export class Listeners {
         this.#open(address, this.#options);
       } catch (error) {
         const cause = error instanceof ListenError ? error.cause : error;
-        this.#skip(key, reasonOf(cause)); // tried again at the next refresh
+        this.#reportSkipped(key, reasonOf(cause)); // the next refresh tries again
       }
     }
     if ([...this.#pairs.keys()].join() !== before) this.#options.onAddressChange?.();
@@ -202,7 +213,7 @@ function openPair(address: ListenAddress, options: PairOptions): Pair {
       return { udp, tcp };
     } catch (error) {
       tcp[Symbol.dispose]();
-      // Any port will do, and this one is free for TCP only.
+      // The kernel chose a port that is free for TCP only: try another one.
       if (port !== 0 || tries === PORT_TRIES || !(error instanceof Deno.errors.AddrInUse)) throw error;
     }
   }
@@ -217,25 +228,25 @@ function dispose({ udp, tcp }: Pair): void {
   tcp[Symbol.dispose]();
 }
 
-/** What to listen on now, by what it is called: first what is asked for by itself, for that may have to be there. */
-function wantedOf(addresses: readonly ListenAddress[]): Map<string, Wanted> {
+/** The addresses to listen on by their text. Explicit addresses come first, because they may be required. */
+function expandWildcards(addresses: readonly ListenAddress[]): Map<string, ExpandedAddress> {
   const others = addresses.filter((address) => !isWildcard(address));
   const locals = addresses.filter(isWildcard).flatMap(localAddresses);
-  const wanted = new Map(others.map((each) => [text(each), { ...each, ofWildcard: false }]));
+  const wanted = new Map(others.map((each) => [format(each), { ...each, fromWildcard: false }]));
   for (const each of locals) {
-    if (!wanted.has(text(each))) wanted.set(text(each), { ...each, ofWildcard: true });
+    if (!wanted.has(format(each))) wanted.set(format(each), { ...each, fromWildcard: true });
   }
   return wanted;
 }
 
-/** Throws `ListenError` where the addresses of the host are needed and cannot be listed. */
-function wantedAtOnce(addresses: readonly ListenAddress[]): Map<string, Wanted> {
+/** The same. Throws `ListenError` if the addresses of the host are needed and cannot be listed. */
+function expandAtStart(addresses: readonly ListenAddress[]): Map<string, ExpandedAddress> {
   try {
-    return wantedOf(addresses);
+    return expandWildcards(addresses);
   } catch (cause) {
     throw new ListenError(
-      `Cannot list the addresses of this host, which ${addresses.filter(isWildcard).map(text).join(", ")} ` +
-        `stands for: ${hostReason(cause)}. Or name each address with --listen`,
+      `Cannot list the addresses of this host for ${addresses.filter(isWildcard).map(format).join(", ")}: ` +
+        `${hostReason(cause)}. Or name each address with --listen`,
       { cause },
     );
   }
@@ -249,11 +260,12 @@ function sameFamily(one: string, other: string): boolean {
   return one.includes(":") === other.includes(":");
 }
 
-const BLIND = "the addresses of this host cannot be listed, so queries to a new one are not answered";
+const LISTING_FAILED =
+  "the addresses of this host cannot be listed, so queries to a new address are not answered";
 
 /**
- * The addresses a wildcard stands for. Link-local IPv6 needs a zone, which cannot be bound here. Throws what
- * `Deno.networkInterfaces` throws.
+ * The local addresses of a wildcard's family. Link-local IPv6 addresses are left out: they need a zone, which Deno cannot
+ * bind. Throws the errors of `Deno.networkInterfaces`.
  */
 function localAddresses({ hostname, port }: ListenAddress): ListenAddress[] {
   return Deno.networkInterfaces()
@@ -261,18 +273,18 @@ function localAddresses({ hostname, port }: ListenAddress): ListenAddress[] {
     .filter((each) => sameFamily(each.hostname, hostname) && !each.hostname.startsWith("fe80"));
 }
 
-function text({ hostname, port }: { hostname: string; port: number }): string {
+function format({ hostname, port }: { hostname: string; port: number }): string {
   return formatHostPort(hostname, port);
 }
 
-function isLacking(error: unknown): boolean {
+function isMissingAddress(error: unknown): boolean {
   return error instanceof Deno.errors.AddrNotAvailable || /os error (97|99)\b/.test(String(error));
 }
 
 function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) return "another program listens there";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  if (isLacking(error)) return "this host does not have the address";
+  if (isMissingAddress(error)) return "this host does not have the address";
   return hostReason(error);
 }
 
@@ -280,17 +292,19 @@ function explain(address: ListenAddress, error: unknown): ListenError {
   return listenError("--listen", address, error);
 }
 
-/** Why an address cannot be listened on, and what to do about that reason. */
+/** An error with the reason why an address cannot be listened on, and its remedy. */
 export function listenError(
   option: "--listen" | "--admin",
   address: Pick<ListenAddress, "hostname" | "port">,
   error: unknown,
 ): ListenError {
-  const message = `Cannot listen on ${text(address)}: ${reasonOf(error)}${remedyFor(option, address, error)}`;
+  const message = `Cannot listen on ${format(address)}: ${reasonOf(error)}${
+    remedyFor(option, address, error)
+  }`;
   return new ListenError(message, { cause: error });
 }
 
-/** Empty where the reason names one itself. */
+/** Returns an empty text if the reason names its remedy itself. */
 function remedyFor(
   option: "--listen" | "--admin",
   { hostname, port }: Pick<ListenAddress, "hostname" | "port">,
@@ -302,8 +316,8 @@ function remedyFor(
   if (error instanceof Deno.errors.PermissionDenied) {
     return `. Allow the program low ports with "setcap cap_net_bind_service=+ep dot-proxy", run it by the systemd ` +
       `unit deploy/dot-proxy.service, or choose a port above 1023, as in ${option} ${
-        text({ hostname, port: 5353 })
+        format({ hostname, port: 5353 })
       }`;
   }
-  return isLacking(error) ? `. Name one that it has: "ip -brief address" lists them` : "";
+  return isMissingAddress(error) ? `. Name one that it has: "ip -brief address" lists them` : "";
 }

@@ -123,7 +123,7 @@ Deno.test("a wildcard goes round a port of another program with one event, and t
   const served = () => listeners.addresses.map(({ hostname }) => hostname).toSorted();
   assertEquals(served(), hosts.slice(1));
   for (let i = 0; i < 3; i++) withAddresses(hosts, tick);
-  const reason = "another program listens there; it is tried again every 5 s";
+  const reason = "another program listens there; retrying every 5 s";
   assertEquals(events.of("skipped"), [{ kind: "skipped", address: `${hosts[0]}:${port}`, reason }]);
   taken.close();
   for (let turns = 0; turns < 20 && served().length === 1; turns++) {
