@@ -1,4 +1,5 @@
-/** What the command line and the environment say of each option, as text; what is unknown there is a `UsageError`. */
+/** Options of the command line and the environment, as text. An unknown option or variable is a `UsageError`. */
+
 // @ts-types="./std.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 // @ts-types="./std.d.ts"
@@ -6,13 +7,13 @@ import { closestString } from "@std/text/closest-string";
 import { UsageError } from "../core/errors.ts";
 import { isRepeatable, type Name, NAMES, type Option, OPTIONS, PREFIX, variable } from "./options.ts";
 
-/** A text and who gave it, so that an error can name both. */
+/** The text of a value and its source, which errors name. */
 export interface OptionValue {
   readonly source: string;
   readonly text: string;
 }
 
-/** What was said of an option, by whichever of the two was asked: the command line wins. */
+/** Returns the values of an option: those of the command line, or else of the environment. Throws `UsageError`. */
 export function readArguments(
   args: string[],
   environment: Record<string, string>,
@@ -22,13 +23,13 @@ export function readArguments(
   if (line.version) return "version";
   refuseUnknownVariables(environment);
   return (name) => {
-    const fromLine = line[name].map((text) => ({ source: `--${name}`, text: text || aloneOf(name) }));
+    const fromLine = line[name].map((text) => ({ source: `--${name}`, text: text || bareValueOf(name) }));
     return single(name, fromLine.length > 0 ? fromLine : fromEnvironment(name, environment));
   };
 }
 
 function parseLine(args: string[]) {
-  // parseArgs takes `--no-upstream=x` for `--upstream=x`.
+  // parseArgs would read `--no-upstream=x` as `--upstream=x`.
   const negated = args.find((arg) => arg.startsWith("--no-"));
   if (negated !== undefined) refuseOption(negated);
   const line = parseArgs(joinDashes(args), {
@@ -38,11 +39,11 @@ function parseLine(args: string[]) {
     alias: { h: "help" },
     unknown: (arg, key) => key === undefined ? refuseArgument(arg) : refuseOption(arg),
   });
-  if (line._.length > 0) refuseArgument(String(line._[0])); // what follows `--`
+  if (line._.length > 0) refuseArgument(String(line._[0])); // An argument after `--`.
   return line;
 }
 
-/** parseArgs takes the `-` of `--query-log -` for an argument of its own. */
+/** parseArgs would read the `-` of `--query-log -` as a separate argument. */
 function joinDashes(args: readonly string[]): string[] {
   const joined: string[] = [];
   for (const arg of args) {
@@ -55,8 +56,8 @@ function joinDashes(args: readonly string[]): string[] {
 
 function refuseArgument(arg: string): never {
   const remedy = arg === ""
-    ? "is a variable unset that the command line uses?"
-    : `every value follows its option, as in --upstream ${arg}`;
+    ? "the command line may use a variable that is not set"
+    : `write a value after its option, as in --upstream ${arg}`;
   throw new UsageError(`Unexpected argument "${arg}": ${remedy}`);
 }
 
@@ -64,7 +65,7 @@ function refuseOption(arg: string): never {
   const [option = ""] = arg.split("=");
   const known = [...NAMES, "help", "version"].map((name) => `--${name}`);
   throw new UsageError(
-    `Unknown option ${option}; did you mean ${closestString(option, known)}? --help lists them all`,
+    `Unknown option ${option}; did you mean ${closestString(option, known)}? see --help`,
   );
 }
 
@@ -77,8 +78,8 @@ function refuseUnknownVariables(environment: Record<string, string>): void {
 }
 
 /**
- * Kubernetes tells every pod of the services in its namespace, and one called `dot-proxy` comes as
- * `DOT_PROXY_SERVICE_HOST`, `DOT_PROXY_PORT=udp://10.0.0.1:53`, `DOT_PROXY_PORT_53_UDP_ADDR` and their like.
+ * Kubernetes sets variables for each service of the namespace. For a service `dot-proxy` they are
+ * `DOT_PROXY_SERVICE_HOST`, `DOT_PROXY_PORT=udp://10.0.0.1:53`, `DOT_PROXY_PORT_53_UDP_ADDR` and similar names.
  */
 function isServiceLink(name: string, value: string): boolean {
   return /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name) ||
@@ -93,14 +94,14 @@ function fromEnvironment(name: Name, environment: Record<string, string>): Optio
   return texts.map((text) => ({ source, text }));
 }
 
-function aloneOf(name: Name): string {
-  const { valueIfBare: alone = "" }: Option<unknown> = OPTIONS[name];
-  return alone;
+function bareValueOf(name: Name): string {
+  const { valueIfBare = "" }: Option<unknown> = OPTIONS[name];
+  return valueIfBare;
 }
 
-function single(name: Name, given: OptionValue[]): OptionValue[] {
-  if (given.length > 1 && !isRepeatable(name)) {
-    throw new UsageError(`--${name} is given ${given.length} times; keep one of them`);
+function single(name: Name, values: OptionValue[]): OptionValue[] {
+  if (values.length > 1 && !isRepeatable(name)) {
+    throw new UsageError(`--${name} is given ${values.length} times; keep one of them`);
   }
-  return given;
+  return values;
 }

@@ -1,4 +1,5 @@
-/** Arguments and environment → Config. Nothing is corrected in silence: what is out of range is a `UsageError`. */
+/** Composes the configuration from its sources. A value out of range is a `UsageError`; nothing is corrected silently. */
+
 import { type OptionValue, readArguments } from "./command_line.ts";
 import { readConfigFile } from "./toml_file.ts";
 import { UsageError } from "../core/errors.ts";
@@ -15,12 +16,12 @@ export { helpText, optionTable } from "./help.ts";
 /** Durations are in milliseconds. */
 export interface Config {
   readonly upstreams: readonly UpstreamAddress[];
-  /** Nobody chose the upstreams: worth a word in the start-up line. */
+  /** Whether the upstreams are the default. */
   readonly upstreamsByDefault: boolean;
   readonly strategy: Value<"strategy">;
-  /** One for each domain. */
+  /** One per domain. */
   readonly routes: readonly Route[];
-  /** None: the system looks up the names of upstreams. */
+  /** If empty, the system's resolver looks up the names of upstreams. */
   readonly bootstrap: readonly BootstrapAddress[];
   readonly opportunistic: boolean;
   readonly listen: readonly ListenAddress[];
@@ -35,13 +36,13 @@ export interface Config {
   readonly maxInFlight: number;
   readonly clientSubnet: Value<"client-subnet">;
   readonly udpBatch: Value<"udp-batch">;
-  /** Threads that answer. */
+  /** Number of threads. */
   readonly workers: number;
-  /** In octets; 0 for no cache. */
+  /** In bytes; 0 turns the cache off. */
   readonly cacheSize: number;
   readonly minTtl: number;
   readonly maxTtl: number;
-  /** 0 for never. */
+  /** 0 turns stale answers off. */
   readonly serveStale: number;
   readonly rrsetOrder: Value<"rrset-order">;
   readonly dnssec: Value<"dnssec">;
@@ -54,22 +55,22 @@ export interface Config {
   readonly policy: PolicyConfig;
   readonly admin: Value<"admin"> | undefined;
   readonly adminTokenFile: string | undefined;
-  /** In small letters. */
+  /** In lower case. */
   readonly adminHosts: readonly string[];
   /** A path, or "-" for standard output. */
   readonly queryLog: string | undefined;
-  /** In octets. */
+  /** In bytes. */
   readonly queryLogSize: number;
   readonly queryDetail: Value<"query-detail">;
 }
 
-/** Options that have a default, and so always a value. */
+/** Options with a default, which always have a value. */
 type WithDefault = { [N in Name]: typeof OPTIONS[N]["default"] extends string ? N : never }[Name];
 
-/** What was said of an option, by whoever comes first; nothing where its default holds. */
+/** The values of an option from the first source that sets it; empty if the default applies. */
 export type OptionSources = (name: Name) => OptionValue[];
 
-/** What the sources say, understood. */
+/** Reads and composes a configuration in one step. */
 export function parseConfig(
   args: string[],
   environment: Record<string, string>,
@@ -79,46 +80,50 @@ export function parseConfig(
 }
 
 /**
- * Option by option, the command line wins over the environment, that over the file, and that over the defaults. Throws
- * `UsageError` for what is unknown, and for a file that cannot be read.
+ * Reads all sources. For each option, the command line overrides the environment, which overrides the file. Throws
+ * `UsageError` for an unknown option, and for a file that cannot be read.
  */
 export function readSources(
   args: string[],
   environment: Record<string, string>,
   read: ReadFile = readTextFile,
 ): OptionSources | "help" | "version" {
-  const given = readArguments(args, environment);
-  if (typeof given === "string") return given;
-  const [path] = given("config").flatMap((each) => parseValue("config", each));
-  if (path === undefined) return given;
+  const fromArguments = readArguments(args, environment);
+  if (typeof fromArguments === "string") return fromArguments;
+  const [path] = fromArguments("config").flatMap((each) => parseValue("config", each));
+  if (path === undefined) return fromArguments;
   const inFile = readConfigFile(path, read);
   return (name) => {
-    const said = given(name);
-    return said.length > 0 ? said : inFile(name);
+    const values = fromArguments(name);
+    return values.length > 0 ? values : inFile(name);
   };
 }
 
-/** Throws `UsageError` for what cannot be meant. */
-export function composeConfig(given: OptionSources): Config {
+/** Parses all values. Throws `UsageError` for an invalid value or a contradiction. */
+export function composeConfig(sources: OptionSources): Config {
   function values<N extends Name>(name: N): Value<N>[] {
-    const texts = given(name);
-    return (texts.length > 0 ? texts : byDefault(name)).flatMap((each) => parseValue(name, each));
+    const texts = sources(name);
+    return (texts.length > 0 ? texts : defaultOf(name)).flatMap((each) => parseValue(name, each));
   }
   function value<N extends WithDefault>(name: N): Value<N> {
-    return values(name)[0] as Value<N>; // all others have a default
+    return values(name)[0] as Value<N>;
   }
-  function said(name: Name): string {
-    return given(name).at(-1)?.source ?? `--${name}`;
+  function sourceOf(name: Name): string {
+    return sources(name).at(-1)?.source ?? `--${name}`;
   }
 
   const config: Config = {
-    upstreams: distinct(said("upstream"), values("upstream"), (each) => each.label),
-    upstreamsByDefault: given("upstream").length === 0,
+    upstreams: distinct(sourceOf("upstream"), values("upstream"), (each) => each.label),
+    upstreamsByDefault: sources("upstream").length === 0,
     strategy: value("strategy"),
-    routes: distinctRoutes(said("route"), mergeRoutes(values("route"))),
-    bootstrap: distinct(said("bootstrap"), values("bootstrap"), labelOf),
+    routes: distinctRoutes(sourceOf("route"), mergeRoutes(values("route"))),
+    bootstrap: distinct(sourceOf("bootstrap"), values("bootstrap"), labelOf),
     opportunistic: value("opportunistic") === "true",
-    listen: distinct(said("listen"), values("listen"), (each) => formatHostPort(each.hostname, each.port)),
+    listen: distinct(
+      sourceOf("listen"),
+      values("listen"),
+      (each) => formatHostPort(each.hostname, each.port),
+    ),
     ca: values("ca")[0],
     logLevel: value("log-level"),
     logFormat: value("log-format"),
@@ -137,7 +142,7 @@ export function composeConfig(given: OptionSources): Config {
     serveStale: value("serve-stale"),
     rrsetOrder: value("rrset-order"),
     dnssec: value("dnssec"),
-    trustAnchorFiles: distinct(said("trust-anchor"), values("trust-anchor"), (path) => path),
+    trustAnchorFiles: distinct(sourceOf("trust-anchor"), values("trust-anchor"), (path) => path),
     trustAnchors: [],
     insecureDomains: values("insecure-domain"),
     stateDir: values("state-dir")[0],
@@ -152,7 +157,7 @@ export function composeConfig(given: OptionSources): Config {
   return config;
 }
 
-/** What is served there tells who asks for what, and empties the cache: not to everybody who can connect. */
+/** The admin server shows queries of clients and can flush the cache, so other hosts need a token. */
 function admin(
   admin: Value<"admin"> | undefined,
   adminTokenFile: string | undefined,
@@ -166,9 +171,9 @@ function admin(
   return { admin, adminTokenFile };
 }
 
-function byDefault(name: Name): OptionValue[] {
-  const { default: fallback }: Option<unknown> = OPTIONS[name];
-  return fallback === undefined ? [] : [{ source: `--${name}`, text: fallback }];
+function defaultOf(name: Name): OptionValue[] {
+  const { default: text }: Option<unknown> = OPTIONS[name];
+  return text === undefined ? [] : [{ source: `--${name}`, text }];
 }
 
 function parseValue<N extends Name>(name: N, { source, text }: OptionValue): Value<N>[] {
@@ -183,7 +188,7 @@ function parseValue<N extends Name>(name: N, { source, text }: OptionValue): Val
   }
 }
 
-/** A server asked twice or an address bound twice is a slip of the pen, and would fail later and less clearly. */
+/** A duplicate is a mistake, which would fail later with a less clear error. */
 function distinct<T>(source: string, values: T[], label: (value: T) => string): T[] {
   const labels = values.map(label);
   const twice = labels.find((each, index) => labels.indexOf(each) !== index);
@@ -202,14 +207,16 @@ function labelOf(bootstrap: BootstrapAddress): string {
   return bootstrap.kind === "tls" ? bootstrap.upstream.label : formatHostPort(bootstrap.host, bootstrap.port);
 }
 
-/** One upstream in several routes is one connection, so that all must say the same of it. */
+/** An upstream of several routes shares its connections, so all its parameters must be equal. */
 function refuseContradictions({ upstreams, routes, minTtl, maxTtl }: Config): void {
-  if (minTtl > maxTtl) throw new UsageError("--min-ttl is longer than --max-ttl; no TTL can be both");
+  if (minTtl > maxTtl) {
+    throw new UsageError("--min-ttl is longer than --max-ttl; lower one or raise the other");
+  }
   const all = [...upstreams, ...routes.flatMap((route) => route.upstreams)];
   for (const [label, same] of Map.groupBy(all, (each) => each.label)) {
     if (new Set(same.map((each) => JSON.stringify(each))).size === 1) continue;
     throw new UsageError(
-      `${label} is given twice, and not with the same parameters; write the same each time`,
+      `${label} is given with different parameters; write the same parameters each time`,
     );
   }
 }

@@ -1,3 +1,5 @@
+/** Files that the configuration names: certificates, keys and the admin token. */
+
 import { X509Certificate } from "node:crypto";
 import type { Config } from "./config.ts";
 import { UsageError } from "../core/errors.ts";
@@ -7,18 +9,18 @@ import type { UpstreamAddress } from "../upstream/address.ts";
 import { readClientCertificate } from "../upstream/dial/client_certificate.ts";
 import { splitCertificates } from "../upstream/dial/pem.ts";
 
-/** A configuration, and what the files hold that it names. */
+/** A configuration with the contents of its files. */
 export interface LoadedFiles {
-  /** Its upstreams have their client certificates with them. */
+  /** Includes the client certificates of upstreams. */
   readonly config: Config;
-  /** PEM certificates trusted beside the built-in roots. */
+  /** PEM certificates that are trusted in addition to the built-in roots. */
   readonly caCerts: readonly string[];
-  /** What `--admin-token-file` holds. */
+  /** Contents of `--admin-token-file`. */
   readonly token: string | undefined;
 }
 
-/** In characters: nobody guesses 16 of them. */
-const SHORTEST_TOKEN = 16;
+/** In characters. Long enough that it cannot be guessed. */
+const MIN_TOKEN_LENGTH = 16;
 
 /** Throws `UsageError` for a file that cannot be read or used. */
 export function readFiles(config: Config, read: ReadFile = readTextFile): LoadedFiles {
@@ -31,8 +33,8 @@ export function readFiles(config: Config, read: ReadFile = readTextFile): Loaded
 }
 
 /**
- * Each certificate of the file, all of which must be usable: the platform looks at them in each handshake only, where one
- * bad certificate breaks all of them.
+ * The certificates of the file. All of them must be valid, because the platform checks them only during a handshake, which
+ * one bad certificate makes fail.
  */
 function readCertificates(file: string, read: ReadFile): string[] {
   const certificates = split(read("--ca", file), file);
@@ -53,25 +55,25 @@ function split(text: string, file: string): string[] {
 function checkCertificate(pem: string, where: string): void {
   try {
     const certificate = new X509Certificate(pem);
-    // The one call that has the TLS library look at roots before a handshake.
+    // The only call that makes the TLS library check roots before a handshake.
     Deno.createHttpClient({ caCerts: [pem] }).close();
-    if (isDamaged(certificate)) throw new Error("its own signature does not fit, so that it is damaged");
+    if (isDamaged(certificate)) throw new Error("its signature is invalid, so it is damaged");
   } catch (cause) {
     const { message } = cause as Error;
     throw new UsageError(`${where} cannot be used: ${message}; replace it, or take it out`, { cause });
   }
 }
 
-/** Only of a root that has signed itself can be seen whether it is as it was issued. */
+/** Whether the signature of a self-signed root is invalid. The signature of any other certificate needs its issuer. */
 function isDamaged(certificate: X509Certificate): boolean {
   try {
     return certificate.issuer === certificate.subject && !certificate.verify(certificate.publicKey);
   } catch {
-    return false; // an old algorithm, which a root may have
+    return false; // An old algorithm, which is allowed for a root.
   }
 }
 
-/** They travel with the addresses, so that all threads have the same, and none reads a file of its own. */
+/** Adds client certificates to the addresses, so that all threads use the same ones and read no files. */
 function withClientCertificates(config: Config, read: ReadFile): Config {
   const load = (address: UpstreamAddress): UpstreamAddress => {
     const { clientCertificate: files } = address;
@@ -106,9 +108,9 @@ function withTrustAnchors(config: Config, read: ReadFile): Config {
 
 function readToken(file: string, read: ReadFile): string {
   const token = read("--admin-token-file", file).trim();
-  if (token.length >= SHORTEST_TOKEN && !/\s/.test(token)) return token;
+  if (token.length >= MIN_TOKEN_LENGTH && !/\s/.test(token)) return token;
   throw new UsageError(
-    `--admin-token-file: "${file}" must hold one word of at least ${SHORTEST_TOKEN} characters; ` +
-      "make one with: openssl rand -hex 32",
+    `--admin-token-file: "${file}" must contain one word of at least ${MIN_TOKEN_LENGTH} characters; ` +
+      "create one with: openssl rand -hex 32",
   );
 }

@@ -1,40 +1,48 @@
-/** What is written from the table of options for people: `--help` and the README's table. */
+/** Texts for people that the table of options generates: `--help` and docs/options.md. */
+
 import { isRepeatable, type Name, NAMES, needsRestart, type Option, OPTIONS, variable } from "./options.ts";
 
+/** The text of `--help`, in lines of at most 80 characters. */
 export function helpText(): string {
-  return `dot-proxy answers plain DNS by asking DNS-over-TLS servers.
+  return `dot-proxy answers plain DNS queries through DNS-over-TLS servers.
 
 Usage: dot-proxy [COMMAND] [--OPTION VALUE]...
 
-Commands: none to run; check-config, which prints the configuration and exits
-with 0, or with 2 where it cannot be used; healthcheck, which asks a running
-dot-proxy with the same options and exits with 0 or 1; reload, by which the
-systemd unit asks the running dot-proxy for a reload, and learns its outcome.
+Commands:
+  (none)        Run the proxy.
+  check-config  Print the configuration with the source of each value, exit 0.
+                With a mistake, print the error and exit 2.
+  healthcheck   Query the proxy that runs with the same options; exit 0 if it
+                responds, else 1.
+  reload        Reload the running proxy and print why it failed, if it did.
+                For the systemd unit; elsewhere send SIGHUP.
 
+Options:
 ${NAMES.map(optionHelp).join("")}  --help, --version
-      Print this text, or the version, and exit.
+      Print this text or the version, and exit.
 
-Every option with a value is an environment variable too, --log-level for one
-${variable("log-level")}, with commas between repeated values, and a key of --config
-FILE: log-level = "debug". The command line wins, then the environment.
+Each option is also an environment variable, such as ${variable("log-level")}
+(separate repeated values with commas), and a key of the --config file, such as
+log-level = "debug". The command line overrides the environment, which overrides
+the file.
 `;
 }
 
 function optionHelp(name: Name): string {
-  const { placeholder, accepts, default: fallback, description: meaning }: Option<unknown> = OPTIONS[name];
+  const { placeholder, accepts, default: value, description }: Option<unknown> = OPTIONS[name];
   const repeat = isRepeatable(name) ? " May be repeated." : "";
-  const restart = needsRestart(name) ? " Not reloaded." : "";
-  const text = `${meaning} Accepts ${accepts}.${repeat} Default: ${fallback ?? "none"}.${restart}`;
+  const restart = needsRestart(name) ? " Needs a restart." : "";
+  const text = `${description} Accepts ${accepts}. Default: ${value ?? "none"}.${repeat}${restart}`;
   return `  --${name} ${placeholder}\n${text.replaceAll(/(.{1,74})(?: |$)/g, "      $1\n")}`;
 }
 
-/** The README's table of options, in Markdown. */
+/** The table of options in Markdown. */
 export function optionTable(): string {
   const rows = NAMES.map((name) => {
-    const { accepts, default: fallback, description: meaning }: Option<unknown> = OPTIONS[name];
+    const { accepts, default: value, description }: Option<unknown> = OPTIONS[name];
     const repeatable = isRepeatable(name) ? " Repeatable." : "";
-    const restart = needsRestart(name) ? " Not reloaded." : "";
-    return `| \`--${name}\` | ${accepts} | ${fallback ?? "none"} | ${meaning}${repeatable}${restart} |`;
+    const restart = needsRestart(name) ? " Needs a restart." : "";
+    return `| \`--${name}\` | ${accepts} | ${value ?? "none"} | ${description}${repeatable}${restart} |`;
   });
   return ["| Option | Accepts | Default | Meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
 }

@@ -1,9 +1,10 @@
-/** Addresses of this host, as the options say them. */
+/** Listen addresses as users write them. */
+
 import { isIP } from "node:net";
 import type { ListenAddress } from "../frontend/listeners.ts";
 import { parseHostPort } from "../net/host_port.ts";
 
-/** The names that stand for several addresses are resolved here and not by the system, whose files may lack one. */
+/** Parses a listen address. localhost is not looked up, because the system's hosts file may lack one of its addresses. */
 export function parseListen(text: string): ListenAddress[] {
   const { host, port } = parseHostPort(text, 53);
   if (host === "localhost") {
@@ -15,7 +16,7 @@ export function parseListen(text: string): ListenAddress[] {
   return [{ hostname: host, port, required: true }];
 }
 
-/** Where the admin server listens. */
+/** Parses the address of the admin server. */
 export function parseAdmin(text: string): { hostname: string; port: number }[] {
   const { host, port } = parseHostPort(text, 9153);
   if (host !== "localhost" && isIP(host) === 0) {

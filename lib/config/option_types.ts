@@ -1,6 +1,6 @@
-/** What an option's value can be, other than an address: how it is described and read. */
+/** Types of option values: words, numbers, durations and sizes. */
 
-/** As much of JSON Schema as there is to say about a single value. */
+/** The used part of JSON Schema for a single value. */
 export interface Schema {
   readonly type: "string" | "integer" | "boolean" | readonly ["integer", "string"];
   readonly enum?: readonly string[];
@@ -9,11 +9,12 @@ export interface Schema {
   readonly maximum?: number;
 }
 
+/** A type of values: how to parse and describe them. */
 export interface Kind<Value> {
   readonly accepts: string;
-  /** What it is in a file: a text unless something else is said. */
+  /** Type in a configuration file; a string by default. */
   readonly schema?: Schema;
-  /** A list, because a preset is several values. Throws a `TypeError` that names the text, the reason and the remedy. */
+  /** Returns a list, because a preset is several values. Throws a `TypeError` with the text, the reason and the remedy. */
   readonly parse: (text: string) => Value[];
 }
 
@@ -28,48 +29,48 @@ export function oneOf<const Word extends string>(...words: Word[]): Kind<Word> {
 
 export const boolean: Kind<"true" | "false"> = { ...oneOf("true", "false"), schema: { type: "boolean" } };
 
-export function integer(least: number, most: number): Kind<number> {
+export function integer(min: number, max: number): Kind<number> {
   function parse(text: string): number[] {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) {
-      throw new TypeError(`"${text}" is not a whole number from ${least} to ${most}`);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      throw new TypeError(`"${text}" is not a whole number from ${min} to ${max}`);
     }
     return [value];
   }
   return {
-    accepts: `${least} to ${most}`,
-    schema: { type: "integer", minimum: least, maximum: most },
+    accepts: `${min} to ${max}`,
+    schema: { type: "integer", minimum: min, maximum: max },
     parse,
   };
 }
 
-export function duration(least: string, most: string): Kind<number> {
+export function duration(min: string, max: string): Kind<number> {
   function parse(text: string): number[] {
     const value = milliseconds(text);
-    if (!(value >= milliseconds(least) && value <= milliseconds(most))) {
+    if (!(value >= milliseconds(min) && value <= milliseconds(max))) {
       throw new TypeError(
-        `"${text}" is not a duration from ${least} to ${most}, with its unit (ms, s, m, h or d)`,
+        `"${text}" is not a duration from ${min} to ${max}, with its unit (ms, s, m, h or d)`,
       );
     }
     return [value];
   }
-  return { accepts: `${least} to ${most}`, schema: { type: "string", pattern: DURATION.source }, parse };
+  return { accepts: `${min} to ${max}`, schema: { type: "string", pattern: DURATION.source }, parse };
 }
 
-export function size(least: string, most: string): Kind<number> {
+export function size(min: string, max: string): Kind<number> {
   function parse(text: string): number[] {
-    const value = octets(text);
-    if (!(value >= octets(least) && value <= octets(most))) {
+    const value = bytesOf(text);
+    if (!(value >= bytesOf(min) && value <= bytesOf(max))) {
       throw new TypeError(
-        `"${text}" is not a size from ${least} to ${most}, with its unit (MB, MiB and their like)`,
+        `"${text}" is not a size from ${min} to ${max}, with its unit (such as MB or MiB)`,
       );
     }
     return [value];
   }
-  return { accepts: `${least} to ${most}`, schema: { type: "string", pattern: SIZE.source }, parse };
+  return { accepts: `${min} to ${max}`, schema: { type: "string", pattern: SIZE.source }, parse };
 }
 
-/** What can be turned off as well, by a zero that needs no unit. */
+/** A type that also accepts 0 without a unit. */
 export function orZero({ accepts, schema, parse }: Kind<number>): Kind<number> {
   return {
     accepts: `0, or ${accepts}`,
@@ -81,14 +82,14 @@ export function orZero({ accepts, schema, parse }: Kind<number>): Kind<number> {
 const SIZE = /^(\d+)([kMG]B|[KMG]iB)$/;
 const DURATION = /^(\d+)(ms|s|m|h|d)$/;
 
-/** NaN unless a whole number with its unit. */
-function octets(text: string): number {
+/** NaN unless the text is a whole number with a unit. */
+function bytesOf(text: string): number {
   const [, count, unit = ""] = SIZE.exec(text) ?? [];
-  const octets = { kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit];
-  return Number(count) * (octets ?? NaN);
+  const unitBytes = { kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit];
+  return Number(count) * (unitBytes ?? NaN);
 }
 
-/** NaN unless a whole number with its unit. */
+/** NaN unless the text is a whole number with a unit. */
 function milliseconds(text: string): number {
   const [, count, unit = ""] = DURATION.exec(text) ?? [];
   return Number(count) * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit] ?? NaN);

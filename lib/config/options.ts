@@ -1,3 +1,9 @@
+/**
+ * The one table of options. It generates parsing, `--help`, the JSON Schema and docs/options.md. Names, defaults, ranges and
+ * descriptions exist here only. This folder may import net/, platform/ and the parsers of option values. It does no I/O except
+ * to read the files that options name.
+ */
+
 import { boolean, duration, integer, type Kind, oneOf, orZero, type Schema, size } from "./option_types.ts";
 import { parseAdmin, parseListen } from "./listen_address.ts";
 import type { Rate } from "../frontend/answer/rate_limit.ts";
@@ -7,16 +13,15 @@ import { type Network, parseNetwork, PRIVATE_NETWORKS } from "../net/ip_network.
 import { parseRecord } from "../resolver/local/record_text.ts";
 import { parseBootstrap, parseRoute, parseUpstream } from "../upstream/address.ts";
 
-/** The one table of options. */
-
+/** One option: its name is the key in `OPTIONS`. */
 export interface Option<Value> extends Kind<Value> {
   readonly placeholder: string;
-  /** As the user would write it. */
+  /** As a user would write it. */
   readonly default: string | undefined;
   readonly repeatable?: true;
-  /** What the option means on a command line where it stands alone; none: it needs a value. */
+  /** Value of the option without a value on the command line; undefined if it needs one. */
   readonly valueIfBare?: string;
-  /** Whether a reload leaves it as it is. */
+  /** Whether a change needs a restart. */
   readonly restart?: true;
   readonly description: string;
 }
@@ -25,7 +30,7 @@ const NETWORK = "NETWORK";
 
 const networks = {
   accepts:
-    "a network (192.0.2.0/24, 2001:db8::/32) or address; private for loopback, private and link-local networks; any",
+    "a network (192.0.2.0/24, 2001:db8::/32), an address, private (loopback, private and link-local networks), or any",
   parse: parseNetworks,
 };
 
@@ -34,10 +39,10 @@ const file = { accepts: "a file", parse: (text: string) => [text] };
 export const OPTIONS = {
   config: {
     placeholder: "FILE",
-    accepts: "a file in TOML",
+    accepts: "a TOML file",
     parse: (text: string) => [text],
     default: undefined,
-    description: "Says whatever the command line and the environment do not.",
+    description: "Read options from this TOML file; the command line and the environment override it.",
   },
   upstream: {
     placeholder: "UPSTREAM",
@@ -45,89 +50,90 @@ export const OPTIONS = {
     parse: parseUpstream,
     default: "cloudflare",
     repeatable: true,
-    description: "DNS-over-TLS server to forward to; its certificate must name AUTHNAME, or else HOST.",
+    description:
+      "DNS-over-TLS server to forward to; its certificate must be valid for AUTHNAME, or without it for HOST.",
   },
   strategy: {
     placeholder: "STRATEGY",
     ...oneOf("fastest", "failover", "round-robin", "random", "race", "sharded"),
     default: "fastest",
-    description: "How one of several upstreams is chosen for a query.",
+    description: "How to select the upstream for a query.",
   },
   route: {
     placeholder: "DOMAIN=UPSTREAM",
-    accepts: "a domain, =, and an upstream as above; once for each upstream of the domain",
+    accepts: "DOMAIN=UPSTREAM, repeated for each upstream of the domain",
     parse: parseRoute,
     default: undefined,
     repeatable: true,
-    description: "Upstreams of their own for the names under a domain; the longest domain that fits decides.",
+    description: "Forward names in this domain to other upstreams; the longest matching domain applies.",
   },
   bootstrap: {
     placeholder: "ADDR[:PORT]",
-    accepts: "an IP address, port 53 unless given, or tls://ADDR[:PORT][#AUTHNAME]",
+    accepts: "an IP address (default port 53), or tls://ADDR[:PORT][#AUTHNAME]",
     parse: parseBootstrap,
     default: undefined,
     repeatable: true,
-    description: "DNS server that alone looks up the names of upstreams, in place of the system's.",
+    description:
+      "DNS server that looks up the host names of upstreams; without one, the system's resolver does.",
   },
   opportunistic: {
     placeholder: "BOOLEAN",
     ...boolean,
     default: "false",
     valueIfBare: "true",
-    description:
-      "Use upstreams that cannot prove who they are, rather than none (RFC 8310); pins still hold.",
+    description: "Use upstreams whose certificate cannot be verified (RFC 8310); pins still apply.",
   },
   listen: {
     placeholder: "ADDR[:PORT]",
-    accepts: "an IP address or localhost; port 53 unless given",
+    accepts: "an IP address or localhost (default port 53)",
     parse: parseListen,
     default: "localhost",
     repeatable: true,
     description:
-      "Where to answer, over UDP and TCP. localhost is each of 127.0.0.1 and ::1 that the host has.",
+      "Address to answer on, over UDP and TCP; localhost means 127.0.0.1 and ::1, where available.",
   },
   ca: {
     placeholder: "FILE",
     accepts: "a file of PEM certificates",
     parse: (text: string) => [text],
     default: undefined,
-    description: "Certificates to trust beside the public roots that Deno carries.",
+    description: "Certificates to trust in addition to the public roots of Deno.",
   },
   timeout: {
     placeholder: "DURATION",
     ...duration("500ms", "30s"),
     default: "4s",
     description:
-      "The longest a client waits for an answer, SERVFAIL included; stub resolvers give up after 5s.",
+      "Maximum time until a client gets a response, SERVFAIL included; stub resolvers give up after 5s.",
   },
   "max-udp-size": {
-    placeholder: "OCTETS",
+    placeholder: "BYTES",
     ...integer(512, 4096),
-    // RFC 9715 §3 wants at most 1400 octets; 1232 is what fits the least IPv6 MTU of 1280.
+    // RFC 9715 §3 recommends at most 1400 bytes; 1232 fit the minimum IPv6 MTU of 1280.
     default: "1232",
-    description: "Octets of the largest UDP answer; a client asks again over TCP for what is larger.",
+    description: "Maximum size of a UDP response in bytes; clients repeat larger queries over TCP.",
   },
   "tcp-idle-timeout": {
     placeholder: "DURATION",
     ...duration("1s", "10m"),
     default: "10s", // RFC 9210 §4.2
-    description: "How long a client's TCP connection may stay without a complete query.",
+    description: "Close a client's TCP connection after this time without a complete query.",
   },
   "max-tcp-clients": {
     placeholder: "NUMBER",
-    // Each is a file descriptor, and RFC 9210 §4.2 wants the limit below the system's: the unit allows 65536.
+    // Each uses a file descriptor. RFC 9210 §4.2 wants a limit below that of the system; the unit allows 65536.
     ...integer(1, 50_000),
-    // RFC 9210 §4.2 starts from 150 for a public server; behind us are clients that reuse their connections.
+    // RFC 9210 §4.2 suggests 150 for a public server. Clients of a forwarder keep their connections open.
     default: "1000",
     description:
-      "TCP connections from all clients together; fewer where the limit of file descriptors leaves no more.",
+      "Maximum of TCP connections from all clients; lower if the limit of file descriptors requires it.",
   },
   "max-tcp-clients-per-address": {
     placeholder: "NUMBER",
     ...integer(1, 50_000),
-    // RFC 9210 §4.2 starts from 25; many pods or hosts behind one translated address look like one client.
+    // RFC 9210 §4.2 suggests 25. Many pods or hosts behind one translated address look like one client.
     default: "100",
-    description: "TCP connections from one client (IPv4 address or IPv6 /56).",
+    description: "Maximum of TCP connections from one client (IPv4 address or IPv6 /56).",
   },
   "udp-batch": {
     placeholder: "MODE",
@@ -135,71 +141,70 @@ export const OPTIONS = {
     default: "auto",
     restart: true,
     description:
-      "Many datagrams with one system call: on Linux, with --allow-ffi for the C library, by auto.",
+      "Send and receive many datagrams per system call; auto does so on Linux if --allow-ffi permits the C library.",
   },
   workers: {
     placeholder: "NUMBER",
-    // More threads than that have their time for each other; what is divided among them has to last for all.
+    // With more threads, the overhead exceeds the gain, and the divided cache becomes too small.
     ...integer(1, 64),
     default: "1",
     restart: true,
     description:
-      "Threads that answer, each with a cache and upstream connections of its own; more than one for each core are of no use.",
+      "Threads that answer queries, at most one per core; each has its own cache and upstream connections.",
   },
   "max-in-flight": {
     placeholder: "NUMBER",
-    // Half of the 65,536 IDs of a connection: one that is free and random is always found at once.
+    // Half of the 65,536 IDs of a connection, so that a random free ID is found quickly.
     ...integer(1, 32_768),
     default: "4096",
-    description: "Queries that wait for one upstream at a time, from all clients together.",
+    description: "Maximum of queries that wait for one upstream, from all clients.",
   },
   "client-subnet": {
-    placeholder: "WHAT",
+    placeholder: "MODE",
     ...oneOf("none", "zero"),
-    // Measured: with it, a stock Unbound that has its subnet module leaves out EDE and AD, and caches less.
+    // Measured: with zero, Unbound with its subnet module omits EDE and AD, and caches less.
     default: "none",
     description:
-      "EDNS client subnet in queries: none, or zero, which asks the upstream not to pass on this network's (RFC 7871).",
+      "EDNS client subnet in queries: none, or zero to forbid the upstream to pass on the client's network (RFC 7871).",
   },
   "cache-size": {
     placeholder: "SIZE",
     ...orZero(size("1MiB", "4GiB")),
     default: "64MiB",
-    description: "Memory for answers, all told; 0 turns the cache off.",
+    description: "Memory for cached answers; 0 turns the cache off.",
   },
   "min-ttl": {
     placeholder: "DURATION",
     ...orZero(duration("1s", "1h")),
     default: "0",
-    description: "Keep answers for at least this long, but those with a TTL of 0 and those that say no.",
+    description: "Minimum time to cache an answer; not for negative answers or a TTL of 0.",
   },
   "max-ttl": {
     placeholder: "DURATION",
-    // RFC 8767 §4: a TTL of more than seven days is not to be believed.
+    // RFC 8767 §4: a TTL above seven days is not plausible.
     ...duration("1s", "7d"),
     default: "1d",
-    description: "Keep answers for this long at most; those that say no for three hours at most.",
+    description: "Maximum time to cache an answer; for negative answers at most three hours.",
   },
   "serve-stale": {
     placeholder: "DURATION",
     ...orZero(duration("1m", "7d")),
     default: "1d", // RFC 8767 §5: "between 1 and 3 days"
     description:
-      "How long after its end an answer may be used while the upstreams cannot be reached; 0 for never.",
+      "How long after expiry to serve a cached answer while no upstream can be reached; 0 turns this off.",
   },
   "rrset-order": {
     placeholder: "ORDER",
     ...oneOf("rotate", "fixed"),
     default: "rotate",
-    description:
-      "Order of the addresses in a cached answer: a different one first each time, or as they came.",
+    description: "Order of addresses in cached answers: rotate with each response, or fixed as received.",
   },
   dnssec: {
     placeholder: "MODE",
     ...oneOf("pass", "validate"),
     default: "pass",
     description:
-      "Pass DNSSEC records on and trust the upstream's AD bit, or validate every answer here (docs/dnssec.md).",
+      "Pass on DNSSEC records and the AD bit of the upstream, or validate every answer (validate) (docs/dnssec.md).",
   },
   "trust-anchor": {
     placeholder: "FILE",
@@ -207,7 +212,7 @@ export const OPTIONS = {
     parse: (text: string) => [text],
     default: undefined,
     repeatable: true,
-    description: "Keys that DNSSEC validation begins with; those of the root replace the built-in ones.",
+    description: "Trust anchors of DNSSEC validation; those of the root zone replace the built-in ones.",
   },
   "insecure-domain": {
     placeholder: "DOMAIN",
@@ -219,11 +224,12 @@ export const OPTIONS = {
   },
   "state-dir": {
     placeholder: "DIRECTORY",
-    accepts: "a directory, made if it is not there",
+    accepts: "a directory, created if missing",
     parse: (text: string) => [text],
     default: undefined,
     restart: true,
-    description: "Where to save the cache, every ten minutes and at the end, for the next start.",
+    description:
+      "Save the cache in this directory every ten minutes and at the end, and load it at the next start.",
   },
   allow: {
     placeholder: NETWORK,
@@ -231,35 +237,35 @@ export const OPTIONS = {
     default: "private",
     repeatable: true,
     description:
-      "Clients that may ask. Of the networks of --allow and --deny that a client is in, the longest decides.",
+      "Clients that may send queries; of all matching networks in --allow and --deny, the most specific applies.",
   },
   deny: {
     placeholder: NETWORK,
     ...networks,
     default: undefined,
     repeatable: true,
-    description: "Clients that may not ask.",
+    description: "Clients that may not send queries.",
   },
   "deny-answer": {
     placeholder: "ANSWER",
     ...oneOf("refused", "silence"),
     default: "refused",
-    description: "What clients get that may not ask.",
+    description: "Response to clients that are not allowed: REFUSED, or none.",
   },
   "rate-limit": {
     placeholder: "RATE/s[:BURST]",
-    accepts: "queries per second, and how many more at once (as many unless given), as in 500/s:1000",
+    accepts: "queries per second and size of a burst (default: the rate), as in 500/s:1000",
     parse: parseRate,
     default: undefined,
     description:
-      "The most that one client (IPv4 address or IPv6 /56) may ask; beyond it, it is told to come by TCP, then nothing.",
+      "Queries per second from one client (IPv4 address or IPv6 /56); queries above it get a truncated response, then none.",
   },
   "rate-limit-exempt": {
     placeholder: NETWORK,
     ...networks,
     default: undefined,
     repeatable: true,
-    description: "Clients that --rate-limit does not concern.",
+    description: "Clients without a rate limit.",
   },
   hosts: {
     placeholder: "FILE",
@@ -267,59 +273,58 @@ export const OPTIONS = {
     default: undefined,
     repeatable: true,
     description:
-      "Names and addresses to answer here, both ways, in the format of /etc/hosts; read again when it changes.",
+      "Answer names and addresses, forward and reverse, from a file like /etc/hosts; reloaded when it changes.",
   },
   record: {
     placeholder: "RECORD",
-    accepts: "'NAME [TTL] TYPE DATA' with A, AAAA, CNAME, PTR, MX, SRV or TXT; *.NAME for all names below",
+    accepts: "'NAME [TTL] TYPE DATA' of type A, AAAA, CNAME, PTR, MX, SRV or TXT; *.NAME for all subdomains",
     parse: (text: string) => [parseRecord(text)],
     default: undefined,
     repeatable: true,
-    description: "A record to answer here.",
+    description: "Answer with this record.",
   },
   "special-names": {
     placeholder: "WHERE",
     ...oneOf("local", "forward"),
     default: "local",
     description:
-      "Where names without a place in the public DNS are answered, unless a --route has them: localhost, test, private addresses.",
+      "Answer special-use names (localhost, test, private reverse zones) locally, or forward them; a --route always applies.",
   },
   "canary-names": {
     placeholder: "ANSWER",
     ...oneOf("nxdomain", "forward"),
     default: "nxdomain",
     description:
-      "Answer for names by which browsers and systems ask whether to keep to this resolver: nxdomain for yes, unless a --record or --route has them.",
+      "Answer canary names of browsers and systems with NXDOMAIN, so that they keep using this resolver; a --record or --route overrides.",
   },
   block: {
     placeholder: "[LABEL=]FILE",
-    accepts: "a list: hosts format, domains, or ||domain^ rules",
+    accepts: "a list in hosts format, of domains, or of ||domain^ rules",
     parse: parseList,
     default: undefined,
     repeatable: true,
-    description: "Names not to resolve; read again when it changes. LABEL is what clients are told of it.",
+    description: "Block the names in this list; reloaded when it changes. Blocked responses mention LABEL.",
   },
   unblock: {
     placeholder: "[LABEL=]FILE",
-    accepts: "a list likewise",
+    accepts: "a list as for --block",
     parse: parseList,
     default: undefined,
     repeatable: true,
-    description: "Names to resolve whatever --block says.",
+    description: "Never block the names in this list.",
   },
   "block-answer": {
     placeholder: "ANSWER",
     ...oneOf("nxdomain", "null", "refused"),
     default: "nxdomain",
-    description:
-      "What is said of blocked names: that they do not exist, that they are at 0.0.0.0 and ::, or nothing.",
+    description: "Response for a blocked name: NXDOMAIN, 0.0.0.0 and :: (null), or REFUSED.",
   },
   "rebind-protection": {
     placeholder: "BOOLEAN",
     ...boolean,
     default: "false",
     valueIfBare: "true",
-    description: "Empty answers with private addresses, but those of --route and --rebind-allow.",
+    description: "Remove answers with private addresses, except from a --route or for --rebind-allow.",
   },
   "rebind-allow": {
     placeholder: "DOMAIN",
@@ -327,45 +332,44 @@ export const OPTIONS = {
     parse: parseDomain,
     default: undefined,
     repeatable: true,
-    description: "A domain whose names may have private addresses.",
+    description: "Domain whose names may have private addresses.",
   },
   "filter-type": {
     placeholder: "TYPE",
-    accepts: "a record type, as in AAAA or TYPE65, or several with commas between",
+    accepts: "record types separated by commas, as in AAAA,TYPE65",
     parse: parseTypes,
     default: undefined,
     repeatable: true,
     description:
-      "Records to give out of no name but local ones: AAAA where IPv6 does not work. Hints of HTTPS and SVCB records go with their addresses.",
+      "Answer NODATA for this record type, such as AAAA on networks without IPv6; also removes its hints from HTTPS and SVCB. Local data is not filtered.",
   },
   "filter-signed": {
     placeholder: "BOOLEAN",
     ...boolean,
     default: "false",
     valueIfBare: "true",
-    description:
-      "Filter signed answers for clients that ask for signatures, too; those that check them get no answer then.",
+    description: "Filter types in signed answers, too; clients that validate DNSSEC then reject them.",
   },
   "log-level": {
     placeholder: "LEVEL",
     ...oneOf("debug", "info", "warning", "error"),
     default: "info",
-    description: "The least severe messages to log.",
+    description: "Minimum severity of log messages.",
   },
   "log-format": {
     placeholder: "FORMAT",
     ...oneOf("text", "json"),
     default: "text",
     restart: true,
-    description: "Lines for people, or one JSON object a line.",
+    description: "Log lines as text, or as one JSON object per line.",
   },
   admin: {
     placeholder: "ADDR[:PORT]",
-    accepts: "an IP address or localhost; port 9153 unless given",
+    accepts: "an IP address or localhost (default port 9153)",
     parse: parseAdmin,
     default: undefined,
     restart: true,
-    description: "Where to serve metrics, health, status and the dashboard, over HTTP.",
+    description: "Serve metrics, health, status and the dashboard on this address, over HTTP.",
   },
   "admin-token-file": {
     placeholder: "FILE",
@@ -373,7 +377,7 @@ export const OPTIONS = {
     parse: (text: string) => [text],
     default: undefined,
     restart: true,
-    description: "Holds the token that --admin asks for: needed where other hosts can reach it.",
+    description: "File with the token that --admin requires; mandatory if other hosts can reach it.",
   },
   "admin-host": {
     placeholder: "NAME",
@@ -382,8 +386,7 @@ export const OPTIONS = {
     default: undefined,
     repeatable: true,
     restart: true,
-    description:
-      "Name under which a reverse proxy shows --admin to its users; else it is found by address only.",
+    description: "Host name under which a reverse proxy publishes --admin; other names are rejected.",
   },
   "query-log": {
     placeholder: "FILE",
@@ -391,14 +394,14 @@ export const OPTIONS = {
     parse: (text: string) => [text],
     default: undefined,
     restart: true,
-    description: "Where to write a line for each answer, in the form of --log-format.",
+    description: "Write one line per response to this file, in the format of --log-format.",
   },
   "query-log-size": {
     placeholder: "SIZE",
     ...size("1MB", "10GB"),
     default: "100MB",
     restart: true,
-    description: "When to put the query log's file aside and begin another; four old ones are kept.",
+    description: "Size at which the query log file is rotated; four old files are kept.",
   },
   "query-detail": {
     placeholder: "DETAIL",
@@ -406,7 +409,7 @@ export const OPTIONS = {
     default: "full",
     restart: true,
     description:
-      "What query log and dashboard tell of clients and names: all; clients cut to /24 and /56; neither.",
+      "Client and name in the query log and dashboard: full, masked (clients as /24 or /56 networks), or none of both.",
   },
 } as const satisfies Record<string, Option<unknown>>;
 
@@ -415,14 +418,15 @@ export type Value<N extends Name> = ReturnType<typeof OPTIONS[N]["parse"]>[numbe
 
 export const NAMES = Object.keys(OPTIONS) as Name[];
 
-/** The options that a file can say. */
+/** Options that the configuration file can set. */
 export type Key = Exclude<Name, "config">;
 
 export const KEYS = NAMES.filter((name): name is Key => name !== "config");
 
-/** What every environment variable of ours begins with. */
+/** Prefix of all environment variables. */
 export const PREFIX = "DOT_PROXY_";
 
+/** Name of the environment variable of an option. */
 export function variable(name: Name): string {
   return PREFIX + name.toUpperCase().replaceAll("-", "_");
 }
@@ -432,13 +436,13 @@ export function isRepeatable(name: Name): boolean {
   return repeatable === true;
 }
 
-/** Whether a reload leaves it as it is. */
+/** Whether a change of the option needs a restart. */
 export function needsRestart(name: Name): boolean {
   const { restart }: Option<unknown> = OPTIONS[name];
   return restart === true;
 }
 
-/** What a value is in a file. */
+/** Schema of one value in the configuration file. */
 export function schemaOf(name: Name): Schema {
   const { schema = { type: "string" } }: Option<unknown> = OPTIONS[name];
   return schema;
@@ -451,9 +455,9 @@ function parseNetworks(text: string): Network[] {
 
 function parseRate(text: string): Rate[] {
   const [, rate, burst = rate] = /^(\d{1,7})\/s(?::(\d{1,7}))?$/.exec(text) ?? [];
-  const [perSecond, most] = [Number(rate), Number(burst)];
-  if (perSecond >= 1 && most >= 1) return [{ perSecond, burst: most }];
-  throw new TypeError(`"${text}" is no rate; write RATE/s or RATE/s:BURST, as in 500/s:1000`);
+  const [perSecond, maxBurst] = [Number(rate), Number(burst)];
+  if (perSecond >= 1 && maxBurst >= 1) return [{ perSecond, burst: maxBurst }];
+  throw new TypeError(`"${text}" is not a rate; write RATE/s or RATE/s:BURST, as in 500/s:1000`);
 }
 
 export interface ListOption {
@@ -475,7 +479,7 @@ function parseTypes(text: string): number[] {
   return text.split(",").map((name) => {
     const code = typeCode(name.trim());
     if (code === undefined) {
-      throw new TypeError(`"${name}" is no record type; write its name, or TYPE and its number`);
+      throw new TypeError(`"${name}" is not a record type; write its name, or TYPE and its number`);
     }
     return code;
   });

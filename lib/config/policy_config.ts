@@ -1,4 +1,5 @@
-/** What the options say of who may ask, and of what is answered here. */
+/** The part of the configuration about clients, local data, lists and filters. */
+
 import { Type } from "../dns/codes.ts";
 import { nameToString } from "../dns/name.ts";
 import { UsageError } from "../core/errors.ts";
@@ -12,7 +13,7 @@ export interface PolicyConfig {
   readonly allow: readonly Network[];
   readonly deny: readonly Network[];
   readonly denyAnswer: Value<"deny-answer">;
-  /** Undefined for no limit. */
+  /** Undefined without a limit. */
   readonly rateLimit: Rate | undefined;
   readonly rateLimitExempt: readonly Network[];
   /** Paths. */
@@ -29,9 +30,7 @@ export interface PolicyConfig {
   readonly filterSigned: boolean;
 }
 
-/** Their rows of the table. */
-
-/** @param values what was said of an option, or its default */
+/** @param values returns the values of an option, or its default. Throws `UsageError` for contradictory records. */
 export function composePolicy(values: <N extends Name>(name: N) => Value<N>[]): PolicyConfig {
   const records = values("record");
   refuseAliasesBesideData(records);
@@ -64,12 +63,12 @@ function refuseAliasesBesideData(records: readonly LocalRecord[]): void {
     if (same.length === 1 || !same.some(({ type }) => type === Type.CNAME)) continue;
     const name = nameToString(same[0]!.name, 0);
     throw new UsageError(
-      `--record: ${name} has a CNAME record and others; an alias can have nothing beside it`,
+      `--record: ${name} has a CNAME record and others; a name with a CNAME cannot have other records (RFC 1034); remove one of them`,
     );
   }
 }
 
-/** Aliases in a circle come to no data. An alias for itself is none: it excepts its name from a wildcard. */
+/** Aliases in a circle have no data. An alias for itself is allowed: it excludes its name from a wildcard. */
 function refuseAliasLoops(records: readonly LocalRecord[]): void {
   const names = new ZoneData();
   for (const record of records) names.add(record);
@@ -84,7 +83,7 @@ function refuseAliasLoops(records: readonly LocalRecord[]): void {
       if (isKnown) {
         const circle = [...trail.values(), target].map((name) => nameToString(name, 0)).join(" → ");
         throw new UsageError(
-          `--record: the aliases ${circle} lead in a circle; let one lead to another name`,
+          `--record: the aliases ${circle} form a loop; point one of them to another name`,
         );
       }
       target = alias;

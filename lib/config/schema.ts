@@ -1,8 +1,9 @@
-/** What is written from the table of options for editors: JSON Schema of the configuration file. */
+/** JSON Schema of the configuration file, for editors. The table of options generates it. */
+
 import { isRepeatable, type Key, KEYS, type Option, OPTIONS, schemaOf } from "./options.ts";
 import { UPSTREAM_FIELDS } from "./upstream_table.ts";
 
-/** Draft 7: what editors of TOML understand. */
+/** Draft 7, which editors of TOML support. */
 export function jsonSchema(): string {
   const schema = {
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -16,9 +17,8 @@ export function jsonSchema(): string {
 }
 
 function property(key: Key): object {
-  const { accepts, default: fallback, description: meaning }: Option<unknown> = OPTIONS[key];
-  const description = `${meaning} Accepts ${accepts}. Default: ${fallback ?? "none"}.`;
-  return { description, ...valueOf(key) };
+  const { accepts, default: text, description }: Option<unknown> = OPTIONS[key];
+  return { description: `${description} Accepts ${accepts}. Default: ${text ?? "none"}.`, ...valueOf(key) };
 }
 
 function valueOf(key: Key): object {

@@ -1,12 +1,14 @@
+/** TOML with the line of each value. */
+
 import { type AST, parseTOML } from "toml-eslint-parser";
 
-/** A value of a TOML document, and the line that it is on. */
+/** A value of a TOML document with its line. */
 export type Toml = Scalar | List | Table;
 
 interface Scalar {
   readonly line: number;
   readonly kind: "string" | "integer" | "boolean" | "other";
-  /** Of a string what it says, of others how they are written. */
+  /** The contents of a string; the source text of other kinds. */
   readonly text: string;
 }
 
@@ -22,7 +24,7 @@ export interface Table {
   readonly entries: Map<string, Toml>;
 }
 
-/** What is no TOML. */
+/** A syntax error with its line. */
 export class TomlError extends SyntaxError {
   readonly line: number;
 
@@ -33,8 +35,8 @@ export class TomlError extends SyntaxError {
 }
 
 /**
- * By a parser that was made for editors: it is the one that tells where each value stands, and not only where the syntax
- * is broken, so that an error in what a value says can name its line, too.
+ * Parses a document. Throws `TomlError`. The parser is made for editors, so it knows the line of each value, which errors
+ * about values need.
  */
 export function parseToml(text: string): Table {
   const root: Table = { line: 1, kind: "table", entries: new Map() };
@@ -55,7 +57,7 @@ function parse(text: string): AST.TOMLProgram {
   }
 }
 
-/** The table that a header opens, in its place. */
+/** Returns the table of a header, and creates it in its place if it is new. */
 function tableAt(root: Table, { kind, key, loc }: AST.TOMLTable): Table {
   const path = keysOf(key);
   const { line } = loc.start;
@@ -68,7 +70,7 @@ function tableAt(root: Table, { kind, key, loc }: AST.TOMLTable): Table {
   return table;
 }
 
-/** Where a list of tables is on the path, its last one is meant. */
+/** Returns the table at the path, and creates missing tables. In a list of tables, the last one counts. */
 function tableOf(root: Table, path: readonly string[], line: number): Table {
   let table = root;
   for (const key of path) {

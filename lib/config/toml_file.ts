@@ -1,4 +1,5 @@
-/** What the configuration file says of each option, as text; what is unknown there is a `UsageError`. */
+/** Options of the configuration file, as text. An unknown key is a `UsageError`. */
+
 import type { OptionValue } from "./command_line.ts";
 import { TomlValue } from "./toml_value.ts";
 import { UsageError } from "../core/errors.ts";
@@ -9,47 +10,50 @@ import { readUpstream } from "./upstream_table.ts";
 
 const BYTE_ORDER_MARK = "\ufeff";
 
-/** Of what is in the table of routes. */
-const SYNTAX = `"DOMAIN" = ["UPSTREAM"]`;
+/** Syntax of an entry in the table of routes. */
+const ROUTE_SYNTAX = `"DOMAIN" = ["UPSTREAM"]`;
 
+/** Reads the file. The result returns the values of an option. */
 export function readConfigFile(path: string, read: ReadFile): (name: Name) => OptionValue[] {
-  const places = new TomlValue(path, "", readToml(path, read)).fields(KEYS);
-  const given = new Map<Name, OptionValue[]>(KEYS.map((key) => [key, readKey(key, places.get(key))]));
-  return (name) => given.get(name) ?? [];
+  const values = new TomlValue(path, "", readToml(path, read)).fields(KEYS);
+  const options = new Map<Name, OptionValue[]>(KEYS.map((key) => [key, readKey(key, values.get(key))]));
+  return (name) => options.get(name) ?? [];
 }
 
 function readToml(path: string, read: ReadFile): Table {
   const text = read("--config", path);
   if (text.startsWith(BYTE_ORDER_MARK)) {
-    throw new UsageError(`${path}:1: it starts with a byte order mark; save it as UTF-8 without one`);
+    throw new UsageError(`${path}:1: the file starts with a byte order mark; save it as UTF-8 without one`);
   }
   if (text.trim() === "") {
     throw new UsageError(
-      `${path}:1: it is empty, and so may be cut off; write the options into it, or none by a comment`,
+      `${path}:1: the file is empty and may be truncated; add options, or a comment if it is meant to be empty`,
     );
   }
   try {
     return parseToml(text);
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
-    throw new UsageError(`${path}:${cause.line}: this is not TOML: ${cause.message}`, { cause });
+    throw new UsageError(`${path}:${cause.line}: not valid TOML: ${cause.message}`, { cause });
   }
 }
 
-function readKey(key: Key, place: TomlValue | undefined): OptionValue[] {
-  if (!place) return [];
-  if (key === "upstream") return place.items().map(readUpstream);
-  if (key === "route") return readRoutes(place);
-  const read = (each: TomlValue) => each.given(schemaOf(key), OPTIONS[key].accepts);
-  return isRepeatable(key) ? place.items().map(read) : [read(place)];
+function readKey(key: Key, value: TomlValue | undefined): OptionValue[] {
+  if (!value) return [];
+  if (key === "upstream") return value.items().map(readUpstream);
+  if (key === "route") return readRoutes(value);
+  const read = (each: TomlValue) => each.scalar(schemaOf(key), OPTIONS[key].accepts);
+  return isRepeatable(key) ? value.items().map(read) : [read(value)];
 }
 
-/** A table of domains, where the command line has a text with both. */
+/** Converts the table of routes to texts as on the command line. */
 function readRoutes(routes: TomlValue): OptionValue[] {
-  return [...routes.entries(SYNTAX)].flatMap(([domain, upstreams]) => {
-    // TOML takes a.b without quotes for the key b of the table a.
-    if (upstreams.isTable && !upstreams.entries(SYNTAX).has("host")) {
-      throw new UsageError(`${upstreams.source} has no host; a domain with dots stands in quotes: ${SYNTAX}`);
+  return [...routes.entries(ROUTE_SYNTAX)].flatMap(([domain, upstreams]) => {
+    // TOML reads a.b without quotes as the key b of the table a.
+    if (upstreams.isTable && !upstreams.entries(ROUTE_SYNTAX).has("host")) {
+      throw new UsageError(
+        `${upstreams.source} has no host; write a domain with dots in quotes: ${ROUTE_SYNTAX}`,
+      );
     }
     return upstreams.items().map(readUpstream)
       .map(({ source, text }) => ({ source, text: `${domain}=${text}` }));

@@ -1,3 +1,5 @@
+/** Checked access to the values of a configuration file. */
+
 // @ts-types="./std.d.ts"
 import { closestString } from "@std/text/closest-string";
 import type { OptionValue } from "./command_line.ts";
@@ -5,7 +7,7 @@ import { UsageError } from "../core/errors.ts";
 import type { Schema } from "./option_types.ts";
 import type { Toml } from "./toml.ts";
 
-/** A value in the configuration file. What it should not be is a `UsageError` with file, line, key and what was found. */
+/** A value in the configuration file. A wrong type is a `UsageError` with the file, line, key and the value found. */
 export class TomlValue {
   readonly #file: string;
   readonly #key: string;
@@ -17,7 +19,7 @@ export class TomlValue {
     this.#node = node;
   }
 
-  /** What to call it. */
+  /** The file, line and key, for errors. */
   get source(): string {
     return `${this.#file}:${this.#node.line}: ${this.#key}`;
   }
@@ -36,17 +38,17 @@ export class TomlValue {
     );
   }
 
-  /** The values of a table that can have no other keys than these. */
+  /** The values of a table. Throws `UsageError` for a key that is not in `known`. */
   fields(known: readonly string[]): Map<string, TomlValue> {
     const fields = this.entries(known.join(", "));
     for (const [key, { source }] of fields) {
       if (known.includes(key)) continue;
-      throw new UsageError(`${source}: there is no such key; did you mean ${closestString(key, known)}?`);
+      throw new UsageError(`${source}: unknown key; did you mean ${closestString(key, known)}?`);
     }
     return fields;
   }
 
-  /** The values of a list; one value stands for a list of one. */
+  /** The values of a list. A single value counts as a list of one. */
   items(): TomlValue[] {
     const node = this.#node;
     if (node.kind !== "array") return [this];
@@ -54,8 +56,8 @@ export class TomlValue {
     return node.items.map((item) => new TomlValue(this.#file, this.#key, item));
   }
 
-  /** A single value, of the type that it should have. */
-  given({ type }: Schema, accepts: string): OptionValue {
+  /** The text of a single value. Throws `UsageError` for a value of another type. */
+  scalar({ type }: Schema, accepts: string): OptionValue {
     const node = this.#node;
     const isScalar = node.kind === "string" || node.kind === "integer" || node.kind === "boolean";
     if (isScalar && [type].flat().includes(node.kind)) return { source: this.source, text: node.text };
@@ -66,7 +68,7 @@ export class TomlValue {
   }
 
   #refuse(wanted: string, accepts: string): never {
-    throw new UsageError(`${this.source}: found ${describe(this.#node)} in place of ${wanted}: ${accepts}`);
+    throw new UsageError(`${this.source}: found ${describe(this.#node)}, expected ${wanted}: ${accepts}`);
   }
 }
 

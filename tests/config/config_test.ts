@@ -205,7 +205,7 @@ Deno.test("help and version are answered whatever else is asked", () => {
 });
 
 const LINES_REFUSED: [args: string[], message: string][] = [
-  [["--upstreem", "1.1.1.1"], "Unknown option --upstreem; did you mean --upstream? --help lists them all"],
+  [["--upstreem", "1.1.1.1"], "Unknown option --upstreem; did you mean --upstream? see --help"],
   [["--log-levle=debug"], "Unknown option --log-levle; did you mean --log-level?"],
   [["--halp"], "did you mean --help?"],
   [["-upstream", "1.1.1.1"], "Unknown option -upstream; did you mean --upstream?"],
@@ -214,10 +214,10 @@ const LINES_REFUSED: [args: string[], message: string][] = [
   [["--no-upstream=1.1.1.1"], "Unknown option --no-upstream; did you mean --upstream?"],
   [["--upstream.host=1.1.1.1"], "Unknown option --upstream.host"],
   [["--__proto__=1"], "Unknown option --__proto__"],
-  [["8.8.8.8"], `Unexpected argument "8.8.8.8": every value follows its option, as in --upstream 8.8.8.8`],
+  [["8.8.8.8"], `Unexpected argument "8.8.8.8": write a value after its option, as in --upstream 8.8.8.8`],
   [["--upstream", "1.1.1.1", "8.8.8.8"], `Unexpected argument "8.8.8.8"`],
   [["--", "8.8.8.8"], `Unexpected argument "8.8.8.8"`],
-  [["--upstream", ""], `Unexpected argument "": is a variable unset that the command line uses?`],
+  [["--upstream", ""], `Unexpected argument "": the command line may use a variable that is not set`],
   [["--upstream="], "--upstream needs a value; write --upstream=UPSTREAM or leave it out"],
   [["--upstream"], "--upstream needs a value"],
   [["--ca", "--log-level", "debug"], "--ca needs a value; write --ca=FILE"],
@@ -249,7 +249,7 @@ const LINES_REFUSED: [args: string[], message: string][] = [
   ],
   [
     ["--upstream", "10.0.0.53?weight=2", "--route", "corp=10.0.0.53"],
-    "10.0.0.53:853 is given twice, and not with the same parameters",
+    "10.0.0.53:853 is given with different parameters",
   ],
   [["--bootstrap", "dns.google"], `--bootstrap: "dns.google" would have to be looked up itself`],
   [["--bootstrap", "tls://dns.google"], "would have to be looked up itself"],
@@ -282,7 +282,7 @@ const LINES_REFUSED: [args: string[], message: string][] = [
   [["--admin", "example.net"], `--admin: "example.net" is not an address of this host`],
   [
     ["--query-log-size", "999kB"],
-    `"999kB" is not a size from 1MB to 10GB, with its unit (MB, MiB and their like)`,
+    `"999kB" is not a size from 1MB to 10GB, with its unit (such as MB or MiB)`,
   ],
   [["--query-log-size", "100"], `"100" is not a size`],
   [["--query-detail", "some"], `"some" is not one of full, masked, none`],
@@ -301,7 +301,7 @@ Deno.test("aliases of --record in a circle are refused, those that leave it are 
     [["*.a.lan CNAME b.lan", "b.lan CNAME x.a.lan"], "b.lan. → x.a.lan. → b.lan."],
   ];
   for (const [texts, circle] of circles) {
-    const message = `${circle} lead in a circle; let one lead to another name`;
+    const message = `${circle} form a loop; point one of them to another name`;
     assertThrows(() => parsed(records(...texts)), UsageError, message);
   }
   const straight = [

@@ -54,7 +54,7 @@ const CA_FILES: [what: string, content: string, words: RegExp][] = [
   ["a good one and garbage", AUTHORITY.pem + GARBAGE, /certificate 2 cannot be used/],
   ["a good one that is cut off", AUTHORITY.pem.slice(0, 300), /is cut off: certificate 1 has no end/],
   ["a good one and one that is cut off", AUTHORITY.pem + OTHER.pem.slice(0, 300), /certificate 2 has no end/],
-  ["a root with a flipped bit", damaged(AUTHORITY.pem), /its own signature does not fit/],
+  ["a root with a flipped bit", damaged(AUTHORITY.pem), /its signature is invalid/],
 ];
 
 for (const [what, content, words] of CA_FILES) {
@@ -93,12 +93,12 @@ Deno.test("a client certificate whose chain is damaged is refused, and travels w
 });
 
 const CONFIGURATIONS: [what: string, text: string, words: RegExp][] = [
-  ["is empty", "", /:1: it is empty, and so may be cut off/],
-  ["is blank", " \n\n", /:1: it is empty/],
+  ["is empty", "", /:1: the file is empty and may be truncated/],
+  ["is blank", " \n\n", /:1: the file is empty/],
   [
     "begins with a byte order mark",
     '\ufeffupstream = ["192.0.2.1"]\n',
-    /:1: it starts with a byte order mark/,
+    /:1: the file starts with a byte order mark/,
   ],
 ];
 

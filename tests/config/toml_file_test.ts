@@ -112,28 +112,28 @@ Deno.test("for each option the command line wins over the environment, that over
 });
 
 const REFUSED: [text: string, complaint: string][] = [
-  ["\n\nupstreem = 1", "FILE:3: upstreem: there is no such key; did you mean upstream?"],
-  ["config = 'other.toml'", "FILE:1: config: there is no such key"],
-  ["[listen]\naddress = '::1'", "FILE:1: listen: found a table in place of text in quotes"],
+  ["\n\nupstreem = 1", "FILE:3: upstreem: unknown key; did you mean upstream?"],
+  ["config = 'other.toml'", "FILE:1: config: unknown key"],
+  ["[listen]\naddress = '::1'", "FILE:1: listen: found a table, expected text in quotes"],
   ["upstream = [\n  '1.1.1.1',\n  '1.1.1.1:53',\n]", `FILE:3: upstream: "1.1.1.1:53" has the port 53`],
-  ["\n[[upstream]]\nhots = '1.1.1.1'", "FILE:3: upstream.hots: there is no such key; did you mean host?"],
+  ["\n[[upstream]]\nhots = '1.1.1.1'", "FILE:3: upstream.hots: unknown key; did you mean host?"],
   ["\n[[upstream]]\nport = 853", "FILE:2: upstream has no host: an IP address or a host name"],
   [
     "[[upstream]]\nhost = '1.1.1.1'\nweight = '3'",
-    `FILE:3: upstream.weight: found the text "3" in place of a number: its share in relation to others`,
+    `FILE:3: upstream.weight: found the text "3", expected a number: its share of queries, relative to other upstreams`,
   ],
   ["[[upstream]]\nhost = '1.1.1.1'\npins = ['x']", `FILE:1: upstream: "x" is not a pin`],
   ["upstream = []", "FILE:1: upstream: the list is empty; leave the key out"],
-  ["[route]\nlab = [\n1]", "FILE:3: route.lab: found 1 in place of text in quotes"],
+  ["[route]\nlab = [\n1]", "FILE:3: route.lab: found 1, expected text in quotes"],
   [
     "[route]\ncorp.example = '10.0.0.1'",
-    "FILE:2: route.corp has no host; a domain with dots stands in quotes",
+    "FILE:2: route.corp has no host; write a domain with dots in quotes",
   ],
   ["[route]\n'a b' = '10.0.0.1'", `FILE:2: route."a b": "a b" in "a b=10.0.0.1" is not a domain`],
   ["listen = ['::1', '::1']", "FILE:1: listen names [::1]:53 twice; keep one of them"],
-  ["timeout = '1s'\ntimeout = '2s'", "FILE:2: this is not TOML: Defining a key multiple times is invalid"],
-  ["timeout = '1s", "FILE:1: this is not TOML: Unterminated string constant"],
-  ["timeout = 1s", "FILE:1: this is not TOML: "],
+  ["timeout = '1s'\ntimeout = '2s'", "FILE:2: not valid TOML: Defining a key multiple times is invalid"],
+  ["timeout = '1s", "FILE:1: not valid TOML: Unterminated string constant"],
+  ["timeout = 1s", "FILE:1: not valid TOML: "],
 ];
 
 Deno.test("a file that cannot be meant is refused with its line, the key, and the nearest one that is known", () => {

@@ -151,15 +151,15 @@ Deno.test("a file that is wrong is refused as a whole with one clear line, and w
   const wrong: [text: string, complaint: string][] = [
     [
       `${dot.text}timeout = 4`,
-      `/dot-proxy.toml:3: timeout: found 4 in place of text in quotes: 500ms to 30s`,
+      `/dot-proxy.toml:3: timeout: found 4, expected text in quotes: 500ms to 30s`,
     ],
     [`upstream = "127.0.53.21:1"\nca = "/no/ca.pem"`, `--ca: cannot read "/no/ca.pem": `],
     [
       `upstream = "127.0.53.21:1"\nupstreem = 1`,
-      "/dot-proxy.toml:2: upstreem: there is no such key; did you mean upstream?",
+      "/dot-proxy.toml:2: upstreem: unknown key; did you mean upstream?",
     ],
     [`upstream = "127.0.53.21:1"\nblock = "/no/list"`, `--block: cannot read "/no/list": `],
-    ["upstream = ", "/dot-proxy.toml:1: this is not TOML: "],
+    ["upstream = ", "/dot-proxy.toml:1: not valid TOML: "],
     [`admin = "192.0.2.1"`, "--admin: other hosts can reach 192.0.2.1:9153"],
   ];
   for (const [i, [text, complaint]] of wrong.entries()) {
@@ -204,7 +204,7 @@ Deno.test("a configuration that is emptied or cut off never means another upstre
       line.replace(/.*current configuration: (.*:1: )?/, "").replace(/[,;] .*/, "")
     ),
     [
-      "it is empty",
+      "the file is empty and may be truncated",
       ...Array(2).fill("the configuration no longer names an upstream"),
     ],
   );

@@ -27,7 +27,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
       ...["--route=corp.example=10.0.0.54", "--route=lab=10.1.0.1"],
     ],
     `route = ["corp.example=10.0.0.53"]`,
-    `FILE:1: route: found a list in place of a table: "DOMAIN" = ["UPSTREAM"]`,
+    `FILE:1: route: found a list, expected a table: "DOMAIN" = ["UPSTREAM"]`,
   ],
   bootstrap: [
     `bootstrap = "9.9.9.9"`,
@@ -39,20 +39,20 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `opportunistic = true`,
     ["--opportunistic"],
     `opportunistic = "true"`,
-    `FILE:1: opportunistic: found the text "true" in place of a boolean: true, false`,
+    `FILE:1: opportunistic: found the text "true", expected a boolean: true, false`,
   ],
   listen: [
     `listen = ["localhost:5353", "192.0.2.1"]`,
     ["--listen=localhost:5353", "--listen=192.0.2.1"],
     `listen = [53]`,
-    `FILE:1: listen: found 53 in place of text in quotes: an IP address or localhost; port 53 unless given`,
+    `FILE:1: listen: found 53, expected text in quotes: an IP address or localhost (default port 53)`,
   ],
-  ca: [`ca = "ca.pem"`, ["--ca=ca.pem"], `ca = ["ca.pem"]`, `FILE:1: ca: found a list in place of text`],
+  ca: [`ca = "ca.pem"`, ["--ca=ca.pem"], `ca = ["ca.pem"]`, `FILE:1: ca: found a list, expected text`],
   "log-level": [
     `log-level = 'debug'`,
     ["--log-level=debug"],
     `log-level = 7`,
-    `FILE:1: log-level: found 7 in place of text in quotes: debug, info, warning, error`,
+    `FILE:1: log-level: found 7, expected text in quotes: debug, info, warning, error`,
   ],
   "log-format": [
     `log-format = "json"`,
@@ -70,19 +70,19 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `max-udp-size = 1_400`,
     ["--max-udp-size=1400"],
     `max-udp-size = 1400.0`,
-    `FILE:1: max-udp-size: found 1400.0 in place of a number: 512 to 4096`,
+    `FILE:1: max-udp-size: found 1400.0, expected a number: 512 to 4096`,
   ],
   "tcp-idle-timeout": [
     `tcp-idle-timeout = "1m"`,
     ["--tcp-idle-timeout=1m"],
     `tcp-idle-timeout = 00:01:00`,
-    `FILE:1: tcp-idle-timeout: found 00:01:00 in place of text in quotes: 1s to 10m`,
+    `FILE:1: tcp-idle-timeout: found 00:01:00, expected text in quotes: 1s to 10m`,
   ],
   "max-tcp-clients": [
     `max-tcp-clients = 0x10`,
     ["--max-tcp-clients=16"],
     `max-tcp-clients = "16"`,
-    `FILE:1: max-tcp-clients: found the text "16" in place of a number: 1 to 50000`,
+    `FILE:1: max-tcp-clients: found the text "16", expected a number: 1 to 50000`,
   ],
   "max-tcp-clients-per-address": [
     `max-tcp-clients-per-address = 3`,
@@ -94,13 +94,13 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `udp-batch = "off"`,
     ["--udp-batch=off"],
     `udp-batch = false`,
-    `FILE:1: udp-batch: found false in place of text in quotes: auto, on, off`,
+    `FILE:1: udp-batch: found false, expected text in quotes: auto, on, off`,
   ],
   workers: [
     `workers = 2`,
     ["--workers=2"],
     `workers = "auto"`,
-    `FILE:1: workers: found the text "auto" in place of a number: 1 to 64`,
+    `FILE:1: workers: found the text "auto", expected a number: 1 to 64`,
   ],
   "client-subnet": [
     `client-subnet = "zero"`,
@@ -130,13 +130,13 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `max-ttl = "1h"`,
     ["--max-ttl=1h"],
     `max-ttl = 0`,
-    `FILE:1: max-ttl: found 0 in place of text in quotes: 1s to 7d`,
+    `FILE:1: max-ttl: found 0, expected text in quotes: 1s to 7d`,
   ],
   "serve-stale": [
     `serve-stale = "3d"`,
     ["--serve-stale=3d"],
     `serve-stale = false`,
-    `FILE:1: serve-stale: found false in place of a number: 0, or 1m to 7d`,
+    `FILE:1: serve-stale: found false, expected a number: 0, or 1m to 7d`,
   ],
   "rrset-order": [
     `rrset-order = "fixed"`,
@@ -160,7 +160,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `insecure-domain = ["lab.example"]`,
     ["--insecure-domain=lab.example"],
     `insecure-domain = "a..b"`,
-    `FILE:1: insecure-domain: "a..b" has a label of 0 octets`,
+    `FILE:1: insecure-domain: "a..b" has a label of 0 bytes`,
   ],
   "state-dir": [
     `state-dir = "state"`,
@@ -172,7 +172,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `allow = ["private", "192.0.2.0/24"]`,
     ["--allow=private", "--allow=192.0.2.0/24"],
     `allow = ["any", true]`,
-    "FILE:1: allow: found true in place of text in quotes: a network",
+    "FILE:1: allow: found true, expected text in quotes: a network",
   ],
   deny: [`deny = "10.0.0.1"`, ["--deny=10.0.0.1"], `deny = "10.0.0.1/33"`, `FILE:1: deny: "10.0.0.1/33"`],
   "deny-answer": [
@@ -185,7 +185,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `rate-limit = "500/s:1000"`,
     ["--rate-limit=500/s:1000"],
     `rate-limit = 500`,
-    "FILE:1: rate-limit: found 500 in place of text in quotes: queries per second",
+    "FILE:1: rate-limit: found 500, expected text in quotes: queries per second",
   ],
   "rate-limit-exempt": [
     `rate-limit-exempt = ["127.0.0.1"]`,
@@ -197,7 +197,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `hosts = ["/etc/hosts", "more"]`,
     ["--hosts=/etc/hosts", "--hosts=more"],
     `hosts = [["/etc/hosts"]]`,
-    "FILE:1: hosts: found a list in place of text in quotes: a file",
+    "FILE:1: hosts: found a list, expected text in quotes: a file",
   ],
   record: [
     `record = ["nas.lan A 192.0.2.7", "nas.lan 60 TXT 'a b'"]`,
@@ -215,7 +215,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `special-names = "forward"`,
     ["--special-names=forward"],
     `special-names = true`,
-    "FILE:1: special-names: found true in place of text in quotes: local, forward",
+    "FILE:1: special-names: found true, expected text in quotes: local, forward",
   ],
   block: [
     `block = ["ads=/lists/ads", "more"]`,
@@ -227,7 +227,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `unblock = "work=/lists/work"`,
     ["--unblock=work=/lists/work"],
     `unblock = 1`,
-    "FILE:1: unblock: found 1 in place of text in quotes",
+    "FILE:1: unblock: found 1, expected text in quotes",
   ],
   "block-answer": [
     `block-answer = "null"`,
@@ -239,7 +239,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `rebind-protection = true`,
     ["--rebind-protection"],
     `rebind-protection = "on"`,
-    `FILE:1: rebind-protection: found the text "on" in place of a boolean: true, false`,
+    `FILE:1: rebind-protection: found the text "on", expected a boolean: true, false`,
   ],
   "rebind-allow": [
     `rebind-allow = ["corp.example"]`,
@@ -257,7 +257,7 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `filter-type = ["AAAA", "TYPE65"]`,
     ["--filter-type=AAAA", "--filter-type=TYPE65"],
     `filter-type = [28]`,
-    "FILE:1: filter-type: found 28 in place of text in quotes: a record type",
+    "FILE:1: filter-type: found 28, expected text in quotes: record types",
   ],
   admin: [
     `admin = "localhost:9000"`,
@@ -275,9 +275,14 @@ export const EXAMPLES: Readonly<Record<Key, Example>> = {
     `admin-token-file = "token"`,
     ["--admin-token-file=token"],
     `admin-token-file = { path = "token" }`,
-    `FILE:1: admin-token-file: found a table in place of text in quotes: a file`,
+    `FILE:1: admin-token-file: found a table, expected text in quotes: a file`,
   ],
-  "query-log": [`query-log = "-"`, ["--query-log=-"], `query-log = true`, `FILE:1: query-log: found true in`],
+  "query-log": [
+    `query-log = "-"`,
+    ["--query-log=-"],
+    `query-log = true`,
+    `FILE:1: query-log: found true, expected`,
+  ],
   "query-log-size": [
     `query-log-size = "1GB"`,
     ["--query-log-size=1GB"],
