@@ -121,8 +121,8 @@ Deno.test("a file that cannot be read keeps the proxy from starting, with option
     ["--unblock", (path) => list(path, true)],
     ["--hosts", (path) => ({ hosts: [path] })],
   ];
-  const missing = "No such file or directory (os error 2); correct the path, or put the file there";
-  const folder = "Is a directory (os error 21); name a file that can be read";
+  const missing = "No such file or directory (os error 2); correct the path, or create the file";
+  const folder = "Is a directory (os error 21); choose a readable file";
   for (const [name, reason] of [["nowhere", missing], [".", folder]] as const) {
     const path = fixture.path(name);
     for (const [option, config] of options) {
@@ -241,7 +241,7 @@ Deno.test("a change of files is told of once, when nobody writes any more", asyn
   let changes = 0;
   using watch = new FileWatch([path, fixture.path("missing")], () => changes++);
   const look = async (times: number) => {
-    for (let i = 0; i < times; i++) await watch.look();
+    for (let i = 0; i < times; i++) await watch.check();
     return changes;
   };
   assertEquals(await look(3), 0);

@@ -1,10 +1,11 @@
 /**
- * The control socket: `dot-proxy reload` asks the running process for a reload, and learns whether it succeeded. A signal
- * has no answer, so the systemd unit reloads this way. The socket is in the service's RUNTIME_DIRECTORY (systemd.exec(5)),
- * which only its user and root can enter; without the variable there is none.
+ * The control socket: `dot-proxy reload` makes the running process reload, and gets the outcome. A signal has no response, so
+ * the systemd unit reloads this way. The socket is in the service's RUNTIME_DIRECTORY (systemd.exec(5)), which only its user
+ * and root can enter. Without that variable, there is no socket.
  *
  *     client connects → the process reloads → "reloaded\n", or "failed: REASON\n" → the process closes
  */
+
 import { join } from "node:path";
 import { UsageError } from "../core/errors.ts";
 
@@ -14,19 +15,19 @@ const FAILED = "failed: ";
 
 /** Path of the socket; undefined without a directory for it. */
 function pathFrom(environment: Record<string, string>): string | undefined {
-  const directory = environment[VARIABLE]?.split(":")[0]; // of several, the first
+  const directory = environment[VARIABLE]?.split(":")[0];
   return directory ? join(directory, "control") : undefined;
 }
 
 export interface ControlOptions {
   readonly environment: Record<string, string>;
-  /** Resolves with why the reload failed; with undefined if it succeeded. Must not reject. */
+  /** Resolves with the reason of a failure, or with undefined after success. Must not reject. */
   readonly reload: () => Promise<string | undefined>;
-  /** Called if the socket cannot be had, and the proxy runs without it. */
+  /** Called if the socket cannot be opened. The proxy then runs without it. */
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** Answers each client with the outcome of a reload. */
+/** Reloads for each client and sends it the outcome. */
 export class ControlSocket implements Disposable {
   readonly #reload: ControlOptions["reload"];
   readonly #listener: Deno.UnixListener | undefined;
@@ -50,7 +51,7 @@ export class ControlSocket implements Disposable {
 
   async #accept(listener: Deno.UnixListener): Promise<void> {
     for await (const client of listener) {
-      void this.#answer(client).catch(() => {}); // a client that did not wait
+      void this.#answer(client).catch(() => {}); // The client has closed.
     }
   }
 
@@ -62,27 +63,27 @@ export class ControlSocket implements Disposable {
   }
 }
 
-/** Asks the running process for a reload. Throws an `Error` with its reason if that failed, a `UsageError` without a socket. */
+/** Makes the running process reload. Throws an `Error` with the reason of a failure, and `UsageError` without a socket. */
 export async function requestReload(environment: Record<string, string>): Promise<void> {
   const path = pathFrom(environment);
   if (path === undefined) {
     throw new UsageError(
-      `dot-proxy reload is for systemd's ExecReload, with ${VARIABLE} in the environment; elsewhere send SIGHUP to the process`,
+      `dot-proxy reload needs ${VARIABLE} in the environment, as in ExecReload of a systemd unit; elsewhere send SIGHUP to the process`,
     );
   }
   const answer = await new Response((await connect(path)).readable).text();
-  if (answer !== RELOADED) throw new Error(answer.trimEnd() || "the process ended before its answer");
+  if (answer !== RELOADED) throw new Error(answer.trimEnd() || "the process ended before its response");
 }
 
 async function connect(path: string): Promise<Deno.UnixConn> {
   try {
     return await Deno.connect({ transport: "unix", path });
   } catch (cause) {
-    throw new Error(`no process answers at "${path}": ${(cause as Error).message}`, { cause });
+    throw new Error(`cannot connect to "${path}": ${(cause as Error).message}`, { cause });
   }
 }
 
-/** A process that was killed leaves its socket behind. */
+/** Removes the socket of a killed process. */
 function removeStale(path: string): void {
   try {
     Deno.removeSync(path);

@@ -1,28 +1,29 @@
 /**
- * File descriptors, of which a process may have RLIMIT_NOFILE: TCP clients get what is left when all else has its part, so
- * that clients alone never keep the proxy from its upstreams or the operator from the proxy.
+ * The budget of file descriptors (RLIMIT_NOFILE). Upstreams, files and the admin server have reserved parts, and TCP clients
+ * get the rest. So clients cannot block upstream connections or the operator.
  *
- * A limit that is too low lowers `--max-tcp-clients` and says so. It does not refuse the start: a name service with fewer
- * TCP clients is worth more than none, and UDP needs no descriptor for a client.
+ * A low limit lowers `--max-tcp-clients`, with a warning. It does not prevent the start, because UDP clients need no
+ * descriptors.
  */
+
 import { LIBRARIES } from "./libc.ts";
 
-/** For the runtime, log, files that are read again, lookups of upstreams' names, and what a reload has twice. */
+/** For the runtime, log, reloaded files, name lookups, and objects that exist twice during a reload. */
 const BASE = 64;
-/** For the event loop of a thread and its wake-up socket. */
+/** Per thread: its event loop and its wake-up socket. */
 const THREAD = 12;
-/** Connections to an upstream and their successors, of each thread. */
+/** Per upstream and thread: its connections and their successors. */
 const UPSTREAM = 6;
-/** Sockets of an address, or of those that a wildcard stands for. */
+/** Sockets of one listen address, and of a wildcard, which stands for several. */
 const [ADDRESS, WILDCARD] = [2, 32];
-/** Connections to the admin address where there are enough descriptors, and the part of all of them otherwise. */
-const [ADMIN, ADMIN_PART] = [100, 1 / 8];
-/** The part of all descriptors that clients get at least. */
-const CLIENTS_PART = 1 / 4;
+/** Maximum of admin connections, and their maximum share of all descriptors. */
+const [ADMIN, ADMIN_SHARE] = [100, 1 / 8];
+/** Minimum share of all descriptors for TCP clients. */
+const CLIENTS_SHARE = 1 / 4;
 
 const RLIMIT_NOFILE = 7;
 
-/** The part of a configuration that decides how many descriptors are in use. */
+/** The part of a configuration that determines the use of descriptors. */
 export interface DescriptorUse {
   readonly upstreams: readonly { readonly label: string }[];
   readonly routes: readonly { readonly upstreams: readonly { readonly label: string }[] }[];
@@ -32,7 +33,7 @@ export interface DescriptorUse {
   readonly maxTcpClients: number;
 }
 
-/** How many descriptors this process may have; undefined where the C library, which knows it, cannot be had. */
+/** The soft limit of this process. Undefined if the C library cannot be loaded. */
 export function descriptorLimit(): number | undefined {
   for (const path of LIBRARIES) {
     try {
@@ -41,26 +42,27 @@ export function descriptorLimit(): number | undefined {
       const failed = library.symbols.getrlimit(RLIMIT_NOFILE, limits);
       library.close();
       return failed ? undefined : Number(limits[0]);
-    } catch { /* it may be elsewhere */ }
+    } catch { /* Try the next path. */ }
   }
   return undefined;
 }
 
-/** How many connections the admin address may have. */
+/** Maximum of connections to the admin server. */
 export function adminConnections(limit: number | undefined): number {
-  return Math.min(ADMIN, Math.floor((limit ?? Infinity) * ADMIN_PART));
+  return Math.min(ADMIN, Math.floor((limit ?? Infinity) * ADMIN_SHARE));
 }
 
-/** The configuration with as many TCP clients as there are descriptors left for. */
+/** The configuration, with `maxTcpClients` lowered to the remaining descriptors. */
 export function withinDescriptors<Config extends DescriptorUse>(
   config: Config,
   limit: number | undefined,
 ): Config {
   if (limit === undefined) return config;
-  const left = Math.max(limit - reserve(config, limit), Math.floor(limit * CLIENTS_PART));
-  return left < config.maxTcpClients ? { ...config, maxTcpClients: left } : config;
+  const remaining = Math.max(limit - reserve(config, limit), Math.floor(limit * CLIENTS_SHARE));
+  return remaining < config.maxTcpClients ? { ...config, maxTcpClients: remaining } : config;
 }
 
+/** Descriptors for everything except TCP clients. */
 function reserve({ upstreams, routes, listen, workers, admin }: DescriptorUse, limit: number): number {
   const servers = new Set(
     [...upstreams, ...routes.flatMap((each) => each.upstreams)].map(({ label }) => label),

@@ -1,17 +1,17 @@
 /**
- * Listens for signals from the first instruction on: main.ts imports this file before all others. As PID 1, in a
- * container, a process without a listener never gets SIGTERM; elsewhere SIGHUP would end it.
+ * Signal listeners from the first instruction on: main.ts imports this file before all others. As PID 1 of a container, a
+ * process without a listener never receives SIGTERM. Elsewhere, SIGHUP would end it.
  */
 
 type StopSignal = "SIGTERM" | "SIGINT";
-const NUMBERS: Readonly<Record<StopSignal, number>> = { SIGTERM: 15, SIGINT: 2 };
+const SIGNAL_NUMBERS: Readonly<Record<StopSignal, number>> = { SIGTERM: 15, SIGINT: 2 };
 
 let stop = exit;
 let hangUp: (() => void) | undefined;
 let hasHungUp = false;
 
 if (!("WorkerGlobalScope" in globalThis)) {
-  for (const signal of Object.keys(NUMBERS) as StopSignal[]) {
+  for (const signal of Object.keys(SIGNAL_NUMBERS) as StopSignal[]) {
     Deno.addSignalListener(signal, () => stop(signal));
   }
   Deno.addSignalListener("SIGHUP", () => {
@@ -20,18 +20,18 @@ if (!("WorkerGlobalScope" in globalThis)) {
   });
 }
 
-/** Until there is something to stop in order: 0 for a service that is told to end, the shell's convention for a command. */
+/** Ends a process that has nothing to stop yet: with 0 for the service on SIGTERM, else with the shell's exit code. */
 function exit(signal: StopSignal): void {
   const isService = Deno.args[0]?.startsWith("-") ?? true;
-  Deno.exit(isService && signal === "SIGTERM" ? 0 : 128 + NUMBERS[signal]);
+  Deno.exit(isService && signal === "SIGTERM" ? 0 : 128 + SIGNAL_NUMBERS[signal]);
 }
 
-/** Calls `listener`, and none before it, with each signal that asks the process to end. */
+/** Calls the listener with each stop signal. Replaces the previous listener. */
 export function onStop(listener: (signal: StopSignal) => void): void {
   stop = listener;
 }
 
-/** Calls `listener` with each SIGHUP, and at once if one has come already. */
+/** Calls the listener with each SIGHUP, and at once if one was received before. */
 export function onHangUp(listener: () => void): void {
   hangUp = listener;
   if (hasHungUp) listener();

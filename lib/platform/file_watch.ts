@@ -1,63 +1,66 @@
+/** Detects changes of files. */
+
 import { withinDeadline } from "./file_deadline.ts";
 
-/** How often files are looked at, in ms. */
-const INTERVAL = 5000;
-/** Files that may hang before no other is looked at: fewer than for reading them, so that a reload still can. */
+/** Interval between two checks of all files. */
+const INTERVAL_MS = 5000;
+/** Bound of hanging files for checks. It is lower than the bound for reads, so that a reload can still read files. */
 const MAX_HUNG = 8;
 
 /**
- * Calls a listener when files have changed. It looks at their times now and then instead of asking the system to be
- * notified: that is one call per file, and it sees what inotify does not, as files on a network, those that are replaced
- * by renaming, and those of a Kubernetes ConfigMap, which change by a symbolic link two directories above.
+ * Calls a listener when files have changed. It compares modification times at intervals, with one system call per file. Unlike
+ * inotify, that works on network file systems, for files that a rename replaces, and for files of a Kubernetes ConfigMap, which
+ * change through a symbolic link two directories above.
  */
 export class FileWatch implements Disposable {
   readonly #paths: readonly string[];
   readonly #onChange: () => void;
   readonly #onHung: (path: string) => void;
   readonly #timer: ReturnType<typeof setInterval>;
-  /** By path, as of the last look that was answered. */
+  /** Stamp by path, from the last check that succeeded. */
   readonly #stamps = new Map<string, string>();
   readonly #hung = new Set<string>();
-  #looking: Promise<void> | undefined;
-  /** All stamps when `onChange` was last called, and at the last look. */
-  #known: string | undefined;
-  #seen: string | undefined;
+  #checking: Promise<void> | undefined;
+  /** All stamps at the last call of `onChange`. */
+  #reported: string | undefined;
+  /** All stamps at the last check. */
+  #latest: string | undefined;
 
   /**
-   * @param onChange called once all files have stayed the same between two looks: nothing writes to them any more
-   * @param onHung called with each file whose file system has stopped to answer; it counts as unchanged meanwhile
+   * @param onChange called when files have changed and then stayed the same between two checks, so that no write is going on
+   * @param onHung called with each file whose file system no longer responds; the file counts as unchanged meanwhile
    */
   constructor(paths: readonly string[], onChange: () => void, onHung: (path: string) => void = () => {}) {
     this.#paths = paths;
     this.#onChange = onChange;
     this.#onHung = onHung;
-    this.#timer = setInterval(() => void this.look(), INTERVAL);
+    this.#timer = setInterval(() => void this.check(), INTERVAL_MS);
     Deno.unrefTimer(this.#timer);
-    void this.look();
+    void this.check();
   }
 
-  /** Looks at all files, or waits for the look that is under way. */
-  look(): Promise<void> {
-    return this.#looking ??= this.#look().finally(() => this.#looking = undefined);
+  /** Checks all files, or waits for the check under way. */
+  check(): Promise<void> {
+    return this.#checking ??= this.#check().finally(() => this.#checking = undefined);
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
   }
 
-  /** One file after the other, so that a hung file system has one thread of the platform at a time. */
-  async #look(): Promise<void> {
-    for (const path of this.#paths) await this.#lookAt(path);
+  /** Checks one file at a time, so that a hanging file system occupies one thread of the platform. */
+  async #check(): Promise<void> {
+    for (const path of this.#paths) await this.#checkFile(path);
     const stamps = this.#paths.map((path) => this.#stamps.get(path) ?? UNKNOWN).join();
-    const hasSettled = stamps === this.#seen;
-    this.#seen = stamps;
-    this.#known ??= stamps;
-    if (!hasSettled || stamps === this.#known) return;
-    this.#known = stamps;
+    const hasSettled = stamps === this.#latest;
+    this.#latest = stamps;
+    this.#reported ??= stamps;
+    if (!hasSettled || stamps === this.#reported) return;
+    this.#reported = stamps;
     this.#onChange();
   }
 
-  async #lookAt(path: string): Promise<void> {
+  async #checkFile(path: string): Promise<void> {
     try {
       this.#stamps.set(path, await withinDeadline(path, () => stamp(path), { maxHung: MAX_HUNG }));
       this.#hung.delete(path);

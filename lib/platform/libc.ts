@@ -1,7 +1,9 @@
 /**
- * The C library's functions in use, and the descriptors of sockets that Deno has opened. Deno offers neither batches of datagrams nor
- * SO_REUSEPORT for UDP.
+ * The functions of the C library in use, and the search for descriptors of Deno's sockets. Deno itself offers neither batches
+ * of datagrams nor SO_REUSEPORT for UDP. This folder offers functions of the platform that Deno lacks. It may import net/,
+ * core/ and async/, and knows nothing of DNS.
  */
+
 import { UsageError } from "../core/errors.ts";
 import { SOCKADDR_BYTES, sockaddrPort, sockaddrText } from "../net/sockaddr.ts";
 
@@ -18,17 +20,17 @@ const SYMBOLS = {
 
 export type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
 
-/** Whether datagrams are handed over many at a time: `auto` where that can be had. */
+/** Whether to use batches of datagrams; `auto` if the C library can be loaded. */
 export type BatchMode = "auto" | "on" | "off";
 
-/** Where the C library is: Debian and its kin, Red Hat and its kin, others. A path, since permissions are for paths. */
+/** Paths of the C library: Debian, Red Hat, others. They are absolute, because permissions apply to paths. */
 export const LIBRARIES = [
   `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
   "/lib64/libc.so.6",
   "/usr/lib/libc.so.6",
 ];
 
-/** The C library's part that is used here; undefined where it cannot be had and need not be. Throws a `UsageError`. */
+/** Loads the C library. Returns undefined if it cannot be loaded and the mode is not `on`; throws `UsageError` if it is. */
 export function openLibrary(mode: BatchMode): Library | undefined {
   if (mode === "off") return undefined;
   const reasons: string[] = [];
@@ -45,11 +47,11 @@ export function openLibrary(mode: BatchMode): Library | undefined {
   }
   if (mode === "auto") return undefined;
   throw new UsageError(
-    `--udp-batch on: ${reasons[0]}; choose auto, or allow it with --allow-ffi=${LIBRARIES[0]}`,
+    `--udp-batch on: ${reasons[0]}; use auto, or permit it with --allow-ffi=${LIBRARIES[0]}`,
   );
 }
 
-/** memcpy(3) returns where it copied to; Deno's own way to learn an address wants all of C allowed. */
+/** The address of a buffer: memcpy(3) returns its destination. `Deno.UnsafePointer` would need permission for all native code. */
 export function addressOf(
   { symbols }: Library,
   buffer: Uint8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>,
@@ -61,23 +63,23 @@ export const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SOCK_DGRAM = 2;
 
-/** Descriptors are given out lowest first, and sockets are opened at the start or when an address comes along. */
+/** Bound of the search. The kernel assigns the lowest free descriptor, and sockets are opened early. */
 const MAX_DESCRIPTOR = 65_536;
 
 /**
- * That of the UDP socket that is bound to this address; throws an Error if there is none. Deno does not tell it, and
- * guards /proc; so each number is asked whether it is the one.
+ * The descriptor of the UDP socket that is bound to this address. Throws an `Error` if there is none. Deno exposes neither
+ * descriptors nor /proc, so the search tries each number.
  */
 export function findDescriptor({ symbols }: Library, { hostname, port }: Deno.NetAddr): number {
   const value = new Uint8Array(SOCKADDR_BYTES);
   const length = new Uint32Array(1);
-  const lengthOctets = new Uint8Array(length.buffer);
+  const lengthBytes = new Uint8Array(length.buffer);
   for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
     length[0] = 4;
-    if (symbols.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, lengthOctets) !== 0) continue;
+    if (symbols.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, lengthBytes) !== 0) continue;
     if (value[0] !== SOCK_DGRAM) continue;
     length[0] = SOCKADDR_BYTES;
-    if (symbols.getsockname(fd, value, lengthOctets) !== 0) continue;
+    if (symbols.getsockname(fd, value, lengthBytes) !== 0) continue;
     if (sockaddrPort(value) === port && sockaddrText(value) === hostname) return fd;
   }
   throw new Error(`no descriptor is bound to ${hostname}:${port}`);

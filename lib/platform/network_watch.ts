@@ -1,16 +1,18 @@
-/** How often clocks and addresses are looked at, in ms. */
-const INTERVAL = 2000;
-/** In ms; clocks that are merely adjusted drift apart by at most 1 ms in this interval (500 ppm, adjtimex(2)). */
-const JUMP = 1000;
+/** Detects sleep of the machine and changes of its network. */
+
+/** Interval between two checks. */
+const INTERVAL_MS = 2000;
+/** Minimum jump of the clock. An adjusted clock drifts by at most 1 ms per interval (500 ppm, adjtimex(2)). */
+const JUMP_MS = 1000;
 
 export interface NetworkWatchOptions {
-  /** Called when what is known of the network no longer holds. */
+  /** Called when connections may no longer work. */
   readonly onChange: (reason: NetworkChange) => void;
-  /** Called when the addresses cannot be listed, once until they can. */
+  /** Called when the addresses cannot be listed; once until that succeeds again. */
   readonly onTrouble: (error: unknown) => void;
-  /** Time that stands still while the machine sleeps, in ms. */
+  /** Clock that stops while the machine sleeps, in ms. */
   readonly monotonic?: () => number;
-  /** Time that goes on, in ms. */
+  /** Clock that continues during sleep, in ms. */
   readonly wall?: () => number;
   readonly addresses?: () => readonly string[];
 }
@@ -18,8 +20,8 @@ export interface NetworkWatchOptions {
 export type NetworkChange = "clock jumped" | "addresses changed";
 
 /**
- * Notices that this machine has slept, because the wall clock has jumped against the monotonic one, and that it has other
- * addresses than before. Either way connections are dead or lead out through what is no longer there.
+ * Detects that this machine has slept (the wall clock has jumped against the monotonic one), and that its addresses have
+ * changed. In both cases existing connections are probably dead.
  */
 export class NetworkWatch implements Disposable {
   readonly #onChange: (reason: NetworkChange) => void;
@@ -29,9 +31,9 @@ export class NetworkWatch implements Disposable {
   readonly #onTrouble: (error: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #offset: number;
-  /** Undefined until they could be listed. */
-  #known: string | undefined;
-  #inTrouble = false;
+  /** Latest list of addresses; undefined until it is available. */
+  #addressList: string | undefined;
+  #hasFailed = false;
 
   constructor(options: NetworkWatchOptions) {
     this.#onChange = options.onChange;
@@ -40,48 +42,48 @@ export class NetworkWatch implements Disposable {
     this.#wall = options.wall ?? (() => Date.now());
     this.#addresses = options.addresses ?? localAddresses;
     this.#offset = this.#wall() - this.#monotonic();
-    this.#known = this.#addressText();
-    this.#lookLater();
+    this.#addressList = this.#addressText();
+    this.#scheduleCheck();
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
   }
 
-  #lookLater(): void {
+  #scheduleCheck(): void {
     this.#timer = setTimeout(() => {
-      this.#lookLater(); // first, so that the callback may dispose
-      this.#look();
-    }, INTERVAL);
+      this.#scheduleCheck(); // First, because the callback may dispose.
+      this.#check();
+    }, INTERVAL_MS);
   }
 
-  /** Both at once are one change: who wakes up elsewhere has slept and has other addresses. */
-  #look(): void {
+  /** Reports both changes at once as one: a machine that wakes up elsewhere also has other addresses. */
+  #check(): void {
     const offset = this.#wall() - this.#monotonic();
-    const known = this.#addressText() ?? this.#known;
-    const hasJumped = Math.abs(offset - this.#offset) >= JUMP;
-    const isElsewhere = this.#known !== undefined && known !== this.#known;
+    const known = this.#addressText() ?? this.#addressList;
+    const hasJumped = Math.abs(offset - this.#offset) >= JUMP_MS;
+    const hasMoved = this.#addressList !== undefined && known !== this.#addressList;
     this.#offset = offset;
-    this.#known = known;
+    this.#addressList = known;
     if (hasJumped) this.#onChange("clock jumped");
-    else if (isElsewhere) this.#onChange("addresses changed");
+    else if (hasMoved) this.#onChange("addresses changed");
   }
 
-  /** Undefined where the host cannot list them just now: then they count as unchanged. */
+  /** The list of addresses as text. Undefined if it is not available; then it counts as unchanged. */
   #addressText(): string | undefined {
     try {
       const text = this.#addresses().toSorted().join(" ");
-      this.#inTrouble = false;
+      this.#hasFailed = false;
       return text;
     } catch (error) {
-      if (!this.#inTrouble) this.#onTrouble(error);
-      this.#inTrouble = true;
+      if (!this.#hasFailed) this.#onTrouble(error);
+      this.#hasFailed = true;
       return undefined;
     }
   }
 }
 
-/** Without those of loopback and of the link only: they lead to no upstream, and come with every container. */
+/** All addresses except loopback and link-local: they reach no upstream, and change with every container. */
 function localAddresses(): string[] {
   return Deno.networkInterfaces()
     .filter(({ name, address }) => name !== "lo" && !/^(127\.|::1$|169\.254\.|fe80:)/i.test(address))

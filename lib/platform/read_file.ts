@@ -1,14 +1,15 @@
 /**
- * Files that the configuration names. One that cannot be read is a `UsageError` that says who names it, the reason and a
- * remedy. At the start they are read at once; later beside the traffic, each with a deadline.
+ * Files that the configuration names. An unreadable file is a `UsageError` with the option, the reason and a remedy. At the
+ * start, files are read synchronously; later in the background, each with a deadline.
  */
+
 import { UsageError } from "../core/errors.ts";
 import { withinDeadline } from "./file_deadline.ts";
 
-/** @param source what names the file: an option, or the upstream whose parameter it is. Throws `UsageError`. */
+/** Returns the text of a file. `source` is the option or upstream that names it. Throws `UsageError`. */
 export type ReadFile = (source: string, path: string) => string;
 
-/** Reads a file at once, however long that takes. */
+/** Reads a file synchronously, without a deadline. */
 export const readTextFile: ReadFile = (source, path) => {
   try {
     refuseSpecial(Deno.statSync(path));
@@ -18,7 +19,7 @@ export const readTextFile: ReadFile = (source, path) => {
   }
 };
 
-/** Reads a file beside the traffic. Rejects with `UsageError`, also where its file system does not answer. */
+/** Reads a file in the background. Rejects with `UsageError`, also if its file system does not respond. */
 export async function readInputFileLater(source: string, path: string): Promise<string> {
   try {
     return await withinDeadline(path, async () => {
@@ -31,8 +32,8 @@ export async function readInputFileLater(source: string, path: string): Promise<
 }
 
 /**
- * What `use` makes of files that are read beside the traffic: it runs again whenever one that it asks for has been read,
- * and so must change nothing before it has all of them. Rejects with what it throws, and with `UsageError`.
+ * Runs a synchronous function whose files are read in the background. The function runs again after each file, so it must have
+ * no side effects before it has all of them. Rejects with its errors, and with `UsageError`.
  */
 export async function readAhead<T>(use: (read: ReadFile) => T): Promise<T> {
   const texts = new Map<string, string>();
@@ -51,7 +52,7 @@ export async function readAhead<T>(use: (read: ReadFile) => T): Promise<T> {
   }
 }
 
-/** A file that has to be read before `use` can go on. */
+/** Thrown into `use` for a file that has not been read. */
 class Unread extends Error {
   readonly source: string;
   readonly path: string;
@@ -63,20 +64,20 @@ class Unread extends Error {
   }
 }
 
-/** For a file that is read later, and little by little. Throws `UsageError`. */
+/** Checks that a file can be read. Throws `UsageError`. */
 export function checkInputFile(source: string, path: string): void {
   try {
     refuseSpecial(Deno.statSync(path));
     using file = Deno.openSync(path);
-    file.readSync(new Uint8Array(1)); // a directory can be opened, too
+    file.readSync(new Uint8Array(1)); // Opening succeeds for a directory, too.
   } catch (cause) {
     throw unreadable(source, path, cause);
   }
 }
 
 /**
- * Looks at a file beside the traffic, and resolves with its size in bytes. Rejects with `UsageError` if that cannot be
- * done, or if the file is empty and may not be.
+ * Checks a file in the background, and resolves with its size in bytes. Rejects with `UsageError` if the file is not
+ * accessible, or if it is empty and may not be.
  */
 export async function checkInputFileLater(
   source: string,
@@ -88,7 +89,7 @@ export async function checkInputFileLater(
     refuseSpecial(info);
     if (info.isDirectory) throw new Error("Is a directory (os error 21)");
     if (info.size === 0 && !mayBeEmpty) {
-      throw new Error("it is empty (a comment in it says that it is meant to be)");
+      throw new Error("the file is empty (add a comment if it is meant to be empty)");
     }
     return info.size;
   } catch (cause) {
@@ -96,22 +97,22 @@ export async function checkInputFileLater(
   }
 }
 
-/** A pipe would be waited for, and is empty the second time. */
+/** Reading a pipe would block, and a second read returns nothing. */
 function refuseSpecial({ isFile, isDirectory }: Pick<Deno.FileInfo, "isFile" | "isDirectory">): void {
   if (!isFile && !isDirectory) throw new Error("it is a pipe or a device");
 }
 
-/** Who names a file that cannot be read, why it cannot, and what to do. */
+/** The error for an unreadable file: its option, the reason and a remedy. */
 export function unreadable(source: string, path: string, cause: unknown): UsageError {
   const reason = cause instanceof Deno.errors.NotCapable
     ? "it is a pipe or a device"
-    : (cause as Error).message.replace(/: (open|readfile|stat) '.*'$/s, ""); // the path once more
+    : (cause as Error).message.replace(/: (open|readfile|stat) '.*'$/s, ""); // Without the path, which the message has already.
   return new UsageError(`${source}: cannot read "${path}": ${reason}; ${remedyFor(cause)}`, { cause });
 }
 
 function remedyFor(cause: unknown): string {
-  if (cause instanceof Deno.errors.NotFound) return "correct the path, or put the file there";
-  if (cause instanceof Deno.errors.PermissionDenied) return "let the user read it that this program runs as";
-  if (cause instanceof Deno.errors.TimedOut) return "look after the mount that it is on";
-  return "name a file that can be read";
+  if (cause instanceof Deno.errors.NotFound) return "correct the path, or create the file";
+  if (cause instanceof Deno.errors.PermissionDenied) return "give read access to the user of this process";
+  if (cause instanceof Deno.errors.TimedOut) return "check the mount that contains it";
+  return "choose a readable file";
 }

@@ -1,31 +1,32 @@
 /**
- * Sockets of several threads on one address and port (SO_REUSEPORT, socket(7)): the kernel gives each client, by a hash of
- * the addresses and ports of both sides, to one of them.
+ * Sockets of several threads on one address and port (SO_REUSEPORT, socket(7)). The kernel assigns each client to one of them
+ * by a hash of both addresses and ports.
  */
+
 import { SOCKADDR_BYTES, sockaddrPort, withPort } from "../net/sockaddr.ts";
 import { findDescriptor, type Library } from "./libc.ts";
 
 /**
- * Whether a port is one's own, or the first socket of several is opened, or one more. The first must find nobody: with
- * SO_REUSEPORT another program of the same user could share the port without either noticing.
+ * The role of a socket on its port: the only one, the first of several, or a further one. The first must find the port free:
+ * with SO_REUSEPORT, another program of the same user could share it unnoticed.
  */
 export type Sharing = "alone" | "first" | "further";
 
 export interface Port {
   readonly hostname: string;
   readonly port: number;
-  /** "alone" unless told. */
+  /** Default: "alone". */
   readonly sharing?: Sharing;
 }
 
-/** A UDP socket; its descriptor is known where it has been looked for. */
+/** A UDP socket. Its descriptor is undefined without the C library. */
 export interface OpenUdp {
   readonly socket: Deno.DatagramConn;
   readonly address: Deno.NetAddr;
   readonly descriptor: number | undefined;
 }
 
-/** Throws what `Deno.listen` throws. */
+/** Opens a TCP listener. Throws the errors of `Deno.listen`. */
 export function listenTcp(
   { hostname, port, sharing = "alone", tcpBacklog }: Port & { readonly tcpBacklog: number },
 ): Deno.TcpListener {
@@ -33,7 +34,7 @@ export function listenTcp(
   return Deno.listen({ hostname, port, tcpBacklog, reusePort: sharing !== "alone" });
 }
 
-/** Throws what `Deno.listenDatagram` throws. Without the library the port has to be one's own. */
+/** Opens a UDP socket. Throws the errors of `Deno.listenDatagram`. Without the library, the port cannot be shared. */
 export function listenUdp(
   { hostname, port, sharing = "alone" }: Port,
   library: Library | undefined,
@@ -56,9 +57,9 @@ const ON = new Uint8Array(Uint32Array.of(1).buffer);
 const NO_ADDRESS = new Uint8Array(16);
 
 /**
- * `Deno.listenDatagram` cannot set SO_REUSEPORT, and after its bind(2) it is too late. But a port that was left to the
- * kernel to choose is not locked to the socket: connect(2) to AF_UNSPEC, which dissolves an association, gives it back,
- * and the socket, which Deno watches all the same, can be bound once more (Linux: `__udp_disconnect`, SOCK_BINDPORT_LOCK).
+ * `Deno.listenDatagram` cannot set SO_REUSEPORT before its bind(2). But a port that the kernel has chosen is not locked to the
+ * socket. connect(2) to AF_UNSPEC releases it, and the socket can be bound again (Linux: `__udp_disconnect`,
+ * SOCK_BINDPORT_LOCK). Deno continues to poll the socket.
  */
 function listenShared(library: Library, { hostname, port, sharing }: Port): OpenUdp {
   if (sharing === "first" && port !== 0) {
@@ -83,7 +84,7 @@ function listenShared(library: Library, { hostname, port, sharing }: Port): Open
   }
 }
 
-/** getsockname(2): what the socket is bound to. */
+/** getsockname(2): the address of the socket. */
 function nameOf({ symbols }: Library, descriptor: number): Uint8Array<ArrayBuffer> {
   const name = new Uint8Array(SOCKADDR_BYTES);
   const length = new Uint8Array(Uint32Array.of(SOCKADDR_BYTES).buffer);

@@ -1,14 +1,18 @@
-/** Where systemd wants to be told how the service is (sd_notify(3)), and how often. */
+/** Notifications to systemd (sd_notify(3)). */
+
+import { Serial } from "../async/serial.ts";
+
+/** Destination and interval of notifications. */
 export interface SystemdOptions {
   /** A path, or `@` and a name in the abstract namespace. */
   readonly socket: string;
-  /** Without a word for longer than this, in ms, it restarts the service; undefined where it does not watch. */
-  readonly watchdog: number | undefined;
-  /** Told if it cannot be told. */
+  /** systemd restarts the service after this time without a notification; undefined without a watchdog. */
+  readonly watchdogMs: number | undefined;
+  /** Called when a notification cannot be sent. */
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** What the environment says of this; undefined where nobody wants to be told. */
+/** Reads the variables that systemd sets. Undefined if the service is not of `Type=notify`. */
 export function notifyFrom(
   environment: Record<string, string>,
   pid: number,
@@ -16,68 +20,67 @@ export function notifyFrom(
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC, WATCHDOG_PID = `${pid}` } = environment;
   if (!socket) return undefined;
   const microseconds = WATCHDOG_PID === `${pid}` ? Number(WATCHDOG_USEC) : NaN;
-  return { socket, watchdog: microseconds > 0 ? microseconds / 1000 : undefined };
+  return { socket, watchdogMs: microseconds > 0 ? microseconds / 1000 : undefined };
 }
 
-/** UTF-16 units of a status; systemd ignores a datagram of more than 4096 bytes, three for a unit at most. */
+/** Bound of a status in UTF-16 units. systemd ignores a datagram of more than 4096 bytes, and a unit has at most three. */
 const MAX_STATUS = 1000;
 
 /**
- * Tells systemd in datagrams how the service is. That the watchdog hears of us says that the event loop turns.
+ * Sends the state of the service in datagrams. The watchdog notifications show that the event loop runs.
  *
- * RELOADING comes without MONOTONIC_USEC, for the platform has no clock that counts as CLOCK_MONOTONIC does: so the unit
- * is `Type=notify` with ExecReload, and not `notify-reload`.
+ * RELOADING has no MONOTONIC_USEC, because Deno has no clock equal to CLOCK_MONOTONIC. So the unit is `Type=notify` with
+ * ExecReload, and not `notify-reload`.
  */
 export class SystemdNotifier {
   readonly #socket: Deno.DatagramConn;
   readonly #to: Deno.UnixAddr;
   readonly #onTrouble: (error: unknown) => void;
-  readonly #watchdog: number | undefined;
+  readonly #watchdogMs: number | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #sent: Promise<unknown> = Promise.resolve();
+  readonly #serial = new Serial();
   #status = "";
 
-  /** Throws what `Deno.listenDatagram` throws. */
-  constructor({ socket, watchdog, onTrouble }: SystemdOptions) {
+  /** Throws the errors of `Deno.listenDatagram`. */
+  constructor({ socket, watchdogMs, onTrouble }: SystemdOptions) {
     this.#onTrouble = onTrouble;
-    // A name for ourselves in the abstract namespace (a leading NUL octet) needs no file and no right to make one.
+    // An own address in the abstract namespace (with a leading NUL byte) needs no file and no permission to create one.
     const path = `\0dot-proxy-${crypto.randomUUID()}`;
     this.#socket = Deno.listenDatagram({ transport: "unixpacket", path });
     this.#to = { transport: "unixpacket", path: socket.replace(/^@/, "\0") };
-    this.#watchdog = watchdog;
+    this.#watchdogMs = watchdogMs;
   }
 
   /** "The watchdog is activated when the start-up is completed" (systemd.service(5)). */
   ready(): void {
-    this.#send("READY=1");
-    if (this.#watchdog === undefined) return;
+    void this.#send("READY=1");
+    if (this.#watchdogMs === undefined) return;
     // "about every half of the time" (sd_watchdog_enabled(3)).
-    this.#timer ??= setInterval(() => this.#send("WATCHDOG=1"), this.#watchdog / 2);
+    this.#timer ??= setInterval(() => void this.#send("WATCHDOG=1"), this.#watchdogMs / 2);
   }
 
   reloading(): void {
-    this.#send("RELOADING=1");
+    void this.#send("RELOADING=1");
   }
 
-  /** One line for people, in `systemctl status`, cut to `MAX_STATUS`; sent if it is another one. */
+  /** Sets the line in `systemctl status`, cut to `MAX_STATUS`. An unchanged line is not sent again. */
   status(text: string): void {
     if (text === this.#status) return;
     this.#status = text;
     const line = text.length > MAX_STATUS ? `${text.slice(0, MAX_STATUS)}…` : text;
-    this.#send(`STATUS=${line.replaceAll("\n", " ")}`);
+    void this.#send(`STATUS=${line.replaceAll("\n", " ")}`);
   }
 
-  /** Says that the service is about to end; resolves when that has been said. */
+  /** Reports the end of the service. Resolves when the notification is sent. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#send("STOPPING=1");
-    await this.#sent;
+    await this.#send("STOPPING=1");
     this.#socket.close();
   }
 
-  /** One after the other, so that they come in order. */
-  #send(text: string): void {
-    this.#sent = this.#sent.then(() => this.#socket.send(new TextEncoder().encode(text), this.#to))
-      .catch(this.#onTrouble);
+  /** Sends notifications in order. Resolves when this one is sent or has failed. */
+  #send(text: string): Promise<unknown> {
+    const send = () => this.#socket.send(new TextEncoder().encode(text), this.#to);
+    return this.#serial.run(send).catch(this.#onTrouble);
   }
 }

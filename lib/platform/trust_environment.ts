@@ -1,7 +1,6 @@
 /**
- * Environment variables by which the platform would trust further roots, trust anyone, or write down the keys of
- * connections. Trust comes from the options alone (`--ca`, pins, `--opportunistic`), so that no shell profile, image or
- * unit file decides about it unseen.
+ * Environment variables that would make the platform trust further roots, skip verification, or write the keys of connections
+ * to a file. Only options (`--ca`, pins, `--opportunistic`) decide about trust, not a shell profile, an image or a unit file.
  */
 
 const VARIABLES = [
@@ -16,8 +15,8 @@ const VARIABLES = [
 ];
 
 /**
- * Takes these variables away from this process, and returns those that were set. The platform reads them when it makes
- * its first TLS context: to be called before.
+ * Removes these variables from the environment of this process, and returns the names of those that were set. Call it before
+ * the first TLS context, which reads them.
  */
 export function dropTrustVariables(): string[] {
   const set = VARIABLES.filter((name) => Deno.env.has(name));

@@ -133,7 +133,7 @@ Deno.test("files are read ahead, each once, and what cannot be read is told as a
 Deno.test("a pipe is no file: it is refused at once, and not waited for", async () => {
   using folder = new Folder();
   const pipe = folder.pipe("pipe");
-  const words = `--ca: cannot read "${pipe}": it is a pipe or a device; name a file that can be read`;
+  const words = `--ca: cannot read "${pipe}": it is a pipe or a device; choose a readable file`;
   assertThrows(() => readFiles(parseConfig(["--ca", pipe], {}) as Config), UsageError, words);
   await assertRejects(() => readInputFileLater("--ca", pipe), UsageError, words);
 });
@@ -196,23 +196,23 @@ Deno.test("a watched file that hangs is told once, and changes of the others are
   try {
     const [changed, told]: [number[], string[]] = [[], []];
     using watch = new FileWatch([hung, well], () => changed.push(1), (path) => told.push(path));
-    await watch.look();
+    await watch.check();
     using time = new FakeTime();
     hangs = true;
     const look = async () => {
-      const looked = watch.look();
+      const looked = watch.check();
       await time.pass(5000);
       await looked;
     };
     await look();
     folder.write("well", "abc");
-    for (let i = 0; i < 3; i++) await watch.look();
+    for (let i = 0; i < 3; i++) await watch.check();
     assertEquals([changed.length, told, looks], [1, [hung], 1]);
     hangs = false;
     disk.resolve();
     await settled();
     folder.write("hung", "abc");
-    for (let i = 0; i < 3; i++) await watch.look();
+    for (let i = 0; i < 3; i++) await watch.check();
     assertEquals([changed.length, told], [2, [hung]]);
   } finally {
     Deno.stat = real;

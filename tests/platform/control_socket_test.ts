@@ -38,7 +38,7 @@ Deno.test("the first of several runtime directories has the socket, and one that
   const environment = { RUNTIME_DIRECTORY: `${directory.path}:/nowhere` };
   Deno.writeTextFileSync(join(directory.path, "control"), "");
   const error = await assertRejects(() => requestReload(environment), Error);
-  assertMatch(error.message, /^no process answers at "/);
+  assertMatch(error.message, /^cannot connect to "/);
   const reload = () => Promise.resolve(undefined);
   using _ = new ControlSocket({ environment, reload, onTrouble: fail });
   await requestReload(environment);

@@ -36,7 +36,7 @@ for (
 ) {
   Deno.test(`systemd is told over ${what}, in order`, async () => {
     using manager = new Manager(path);
-    const notifier = new SystemdNotifier({ socket, watchdog: undefined, onTrouble: fail });
+    const notifier = new SystemdNotifier({ socket, watchdogMs: undefined, onTrouble: fail });
     notifier.status("starting");
     notifier.ready();
     notifier.status("one line\nand no more");
@@ -59,7 +59,7 @@ for (
 Deno.test("a status of many words is cut to what systemd reads", async () => {
   const path = join(directory, "long");
   using manager = new Manager(path);
-  const notifier = new SystemdNotifier({ socket: path, watchdog: undefined, onTrouble: fail });
+  const notifier = new SystemdNotifier({ socket: path, watchdogMs: undefined, onTrouble: fail });
   notifier.status("…".repeat(10_000));
   const told = await manager.told();
   assertEquals(told, `STATUS=${"…".repeat(1001)}`);
@@ -77,7 +77,7 @@ Deno.test("a watchdog hears of us twice in its time, once the start is over", as
     [bark, period] = [callback, milliseconds];
     return 0;
   }) as unknown as typeof setInterval;
-  const notifier = new SystemdNotifier({ socket: path, watchdog: 3000, onTrouble: fail });
+  const notifier = new SystemdNotifier({ socket: path, watchdogMs: 3000, onTrouble: fail });
   bark(); // at nobody, for nothing has been asked for yet
   notifier.ready();
   globalThis.setInterval = setInterval;
@@ -90,7 +90,11 @@ Deno.test("a watchdog hears of us twice in its time, once the start is over", as
 Deno.test("that nobody listens is told and hurts nobody", async () => {
   const troubles: unknown[] = [];
   const onTrouble = (error: unknown) => void troubles.push(error);
-  const notifier = new SystemdNotifier({ socket: join(directory, "nobody"), watchdog: undefined, onTrouble });
+  const notifier = new SystemdNotifier({
+    socket: join(directory, "nobody"),
+    watchdogMs: undefined,
+    onTrouble,
+  });
   notifier.ready();
   await notifier.stop();
   assertEquals(troubles.length, 2);
@@ -100,7 +104,7 @@ Deno.test("that nobody listens is told and hurts nobody", async () => {
 Deno.test("the environment says where and how often, and a watchdog for another process is not ours", () => {
   const NOTIFY_SOCKET = "/run/systemd/notify";
   assertEquals(notifyFrom({}, 7), undefined);
-  assertEquals(notifyFrom({ NOTIFY_SOCKET }, 7), { socket: NOTIFY_SOCKET, watchdog: undefined });
+  assertEquals(notifyFrom({ NOTIFY_SOCKET }, 7), { socket: NOTIFY_SOCKET, watchdogMs: undefined });
   const WATCHDOG_USEC = "30000000";
   for (const [pid, watchdog] of [[undefined, 30_000], ["7", 30_000], ["8", undefined]] as const) {
     const environment = { NOTIFY_SOCKET, WATCHDOG_USEC, ...pid && { WATCHDOG_PID: pid } };
