@@ -108,6 +108,6 @@ Deno.test("the environment says where and how often, and a watchdog for another 
   const WATCHDOG_USEC = "30000000";
   for (const [pid, watchdog] of [[undefined, 30_000], ["7", 30_000], ["8", undefined]] as const) {
     const environment = { NOTIFY_SOCKET, WATCHDOG_USEC, ...pid && { WATCHDOG_PID: pid } };
-    assertEquals(notifyFrom(environment, 7), { socket: NOTIFY_SOCKET, watchdog });
+    assertEquals(notifyFrom(environment, 7), { socket: NOTIFY_SOCKET, watchdogMs: watchdog });
   }
 });
