@@ -3,17 +3,17 @@ import { assertEquals } from "../support/assert.ts";
 
 const TOKEN = "correct-horse-battery";
 
-/** The status of the refusal, or 200. */
+/** Returns the status of the refusal, or 200. */
 function status(guard: AccessControl, headers: Record<string, string>, method = "GET", options = {}): number {
   const host = headers.host ?? "127.0.0.1:9153";
-  // A Host header of its own can be set on nothing but a request that has come in.
+  // The Headers guard of a new Request forbids a Host header.
   const request = new Request(`http://${host}/`, { method });
   const all = new Headers({ ...headers, host });
   Object.defineProperty(request, "headers", { value: all });
   return guard.refusal(request, options)?.status ?? 200;
 }
 
-Deno.test("without a token whoever asks by address is answered, and a name that may be rebound is not", () => {
+Deno.test("AccessControl without a token admits requests by address, and refuses unknown host names", () => {
   const guard = new AccessControl(undefined);
   const cases: [string, number][] = [
     ["127.0.0.1:9153", 200],
@@ -27,7 +27,7 @@ Deno.test("without a token whoever asks by address is answered, and a name that 
   for (const [host, expected] of cases) assertEquals(status(guard, { host }), expected, host);
 });
 
-Deno.test("with a token only those who know it are answered, by whatever name they ask", () => {
+Deno.test("AccessControl with a token admits only requests with it, under any host name", () => {
   const guard = new AccessControl(TOKEN);
   const cases: [string, number][] = [
     [`Bearer ${TOKEN}`, 200],
@@ -48,13 +48,13 @@ Deno.test("with a token only those who know it are answered, by whatever name th
   }
 });
 
-Deno.test("what is open is told without the token, but not to a name that may be rebound", () => {
+Deno.test("AccessControl admits open paths without the token, but not under an unknown host name", () => {
   const guard = new AccessControl(TOKEN);
   assertEquals(status(guard, {}, "GET", { isOpen: true }), 200);
   assertEquals(status(guard, { host: "attacker.example" }, "GET", { isOpen: true }), 421);
 });
 
-Deno.test("another site's page can link to ours, and nothing else", () => {
+Deno.test("AccessControl lets other sites link to the dashboard, and refuses their other requests", () => {
   const guard = new AccessControl(undefined);
   const host = "127.0.0.1:9153";
   const cases: [Record<string, string>, string, number][] = [
@@ -75,7 +75,7 @@ Deno.test("another site's page can link to ours, and nothing else", () => {
   }
 });
 
-Deno.test("behind a reverse proxy its name is as good as ours, as Host and as origin", () => {
+Deno.test("AccessControl accepts the name of a reverse proxy as Host and as origin", () => {
   const [host, origin] = ["dns.example.net", "https://dns.example.net"];
   const known = new AccessControl(undefined, [host]);
   assertEquals(status(known, { host: "DNS.example.net:443" }), 200);

@@ -57,7 +57,7 @@ class Rig implements AsyncDisposable {
     return fetch(`http://127.0.0.1:${this.server.address.port}${path}`, options);
   }
 
-  /** Status and body, and whether what every response must have is there. */
+  /** Returns status and body, and checks the headers that every response must have. */
   async ask(path: string, options: RequestInit = {}): Promise<[number, string]> {
     const response = await this.fetch(path, options);
     assertEquals(response.headers.get("x-content-type-options"), "nosniff");
@@ -76,7 +76,7 @@ class Rig implements AsyncDisposable {
   }
 }
 
-Deno.test("every address answers what it is for, and nothing else", async () => {
+Deno.test("AdminServer answers each path with its content, and refuses all others", async () => {
   await using rig = new Rig();
   const cases: [string, string, number, RegExp][] = [
     ["GET", "/", 200, /^<!DOCTYPE html>/],
@@ -99,13 +99,13 @@ Deno.test("every address answers what it is for, and nothing else", async () => 
   }
 });
 
-Deno.test("readiness is 503 where no upstream answers", async () => {
+Deno.test("/readyz is 503 when no upstream answers", async () => {
   await using rig = new Rig();
   rig.answers = false;
   assertEquals(await rig.ask("/readyz"), [503, '{"ready":false,"reasons":[]}']);
 });
 
-Deno.test("with a token all is closed but life and readiness, and those give no reasons", async () => {
+Deno.test("AdminServer with a token opens only /healthz and /readyz, without reasons", async () => {
   await using rig = new Rig({ token: TOKEN });
   const paths = ["/", "/metrics", "/api/status", "/api/events", "/api/cache", "/api/cache/flush", "/none"];
   for (const path of paths) assertEquals((await rig.ask(path))[0], 401, path);
@@ -122,7 +122,7 @@ Deno.test("with a token all is closed but life and readiness, and those give no 
   ]);
 });
 
-Deno.test("the page runs nothing but its own script and style", async () => {
+Deno.test("the dashboard's policy allows only its own script and style", async () => {
   await using rig = new Rig();
   const response = await rig.fetch("/");
   const policy = response.headers.get("content-security-policy")!;
@@ -138,7 +138,7 @@ Deno.test("the page runs nothing but its own script and style", async () => {
   );
 });
 
-Deno.test("events are reports, told to all who look, and nothing listens while nobody does", async () => {
+Deno.test("/api/events sends reports to all streams, and unsubscribes after the last one", async () => {
   await using rig = new Rig();
   const [one, other] = await Promise.all([rig.fetch("/api/events"), rig.fetch("/api/events")]);
   assertEquals(one.headers.get("content-type"), "text/event-stream");
@@ -157,7 +157,7 @@ Deno.test("events are reports, told to all who look, and nothing listens while n
   for (const reader of readers) await reader.cancel();
 });
 
-Deno.test("who looks last is served, in place of the eldest of the client that has the most streams (S23)", async () => {
+Deno.test("/api/events serves a new stream by closing the oldest of the client with the most", async () => {
   await using rig = new Rig();
   const streams: Response[] = [];
   for (let i = 0; i < 17; i++) streams.push(await rig.fetch("/api/events"));
@@ -167,7 +167,7 @@ Deno.test("who looks last is served, in place of the eldest of the client that h
   for (const { body } of streams.slice(1)) await body!.cancel();
 });
 
-Deno.test("the cache can be looked into, and flushed by POST only", async () => {
+Deno.test("/api/cache shows cached answers, and flushes them by POST only", async () => {
   const flushed: unknown[] = [];
   const cacheControl: CacheControl = {
     inspect(name) {

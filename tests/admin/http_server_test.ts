@@ -1,4 +1,4 @@
-/** What the admin address does with clients that are slow, many or wrong, and with a host that is short of descriptors. */
+/** The admin server under slow, numerous and malformed requests, and without free descriptors. */
 import { type Handler, HttpServer } from "../../lib/admin/http_server.ts";
 import type { Event } from "../../lib/core/event.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
@@ -17,7 +17,7 @@ class Rig implements AsyncDisposable {
     return Deno.connect({ ...this.server.address, transport: "tcp" });
   }
 
-  /** Sends this text and returns all that comes back until the server closes. */
+  /** Sends the text and returns the response, read until the server closes. */
   async send(text: string): Promise<string> {
     using connection = await this.connect();
     await connection.write(new TextEncoder().encode(text));
@@ -29,7 +29,7 @@ class Rig implements AsyncDisposable {
   }
 }
 
-/** All that comes until the other side closes. */
+/** Reads until the other side closes. */
 async function rest({ readable }: Deno.TcpConn): Promise<string> {
   let text = "";
   for await (const piece of readable.pipeThrough(new TextDecoderStream())) text += piece;
@@ -38,7 +38,7 @@ async function rest({ readable }: Deno.TcpConn): Promise<string> {
 
 const GET = "GET /x HTTP/1.1\r\nHost: localhost:9153\r\n\r\n";
 
-Deno.test("a request is answered and its connection closed", async () => {
+Deno.test("HttpServer answers a request and closes the connection", async () => {
   await using rig = new Rig();
   const response = await rig.send(GET);
   assertMatch(response, /^HTTP\/1\.1 200 OK\r\n/);
@@ -47,7 +47,7 @@ Deno.test("a request is answered and its connection closed", async () => {
   assertMatch(response, /\r\n\r\nGET http:\/\/localhost:9153\/x\n$/);
 });
 
-Deno.test("requests that are not understood are refused by name, and none is a defect (S23)", async () => {
+Deno.test("HttpServer refuses malformed requests with a status, and none is an internal error", async () => {
   await using rig = new Rig();
   const cases: [text: string, status: number][] = [
     [GET.replaceAll("\r", ""), 200],
@@ -77,7 +77,7 @@ Deno.test("requests that are not understood are refused by name, and none is a d
   assertEquals(rig.events, []);
 });
 
-Deno.test("a defect of a handler is reported and is 500, without its words", async () => {
+Deno.test("HttpServer reports an exception of the handler, and answers 500 without its message", async () => {
   await using rig = new Rig(() => {
     throw new Error("secret");
   });
@@ -87,7 +87,7 @@ Deno.test("a defect of a handler is reported and is 500, without its words", asy
   assertEquals(rig.events.map(({ kind }) => kind), ["internal error"]);
 });
 
-Deno.test("half a request is closed when its time is up (S10)", async () => {
+Deno.test("HttpServer closes a connection whose request is incomplete after the timeout", async () => {
   const time = new FakeTime();
   using _time = time;
   await using rig = new Rig();
@@ -100,17 +100,17 @@ Deno.test("half a request is closed when its time is up (S10)", async () => {
   assertEquals(await end, "");
 });
 
-Deno.test("a hundred connections that ask nothing keep nobody out, and no more are open at a time (CoreDNS CVE-2025-47950, CVE-2025-68151, CVE-2026-32936, dnsdist CVE-2026-33257, CVE-2026-33260, CVE-2026-42005)", async () => {
+Deno.test("HttpServer closes the oldest idle connection at the limit of a hundred (CoreDNS CVE-2025-47950, CVE-2025-68151, CVE-2026-32936, dnsdist CVE-2026-33257, CVE-2026-33260, CVE-2026-42005)", async () => {
   await using rig = new Rig();
   const idle: Deno.TcpConn[] = [];
   for (let i = 0; i < 150; i++) idle.push(await rig.connect());
   assertMatch(await rig.send(GET), /^HTTP\/1\.1 200 /);
   const ends = await Promise.all(idle.slice(0, 50).map(rest));
-  assertEquals(ends, Array(50).fill(""), "the eldest have been closed");
+  assertEquals(ends, Array(50).fill(""), "the oldest were closed");
   for (const each of idle.slice(50)) each.close();
 });
 
-Deno.test("connections that wait for a response are never closed for a newcomer, which is refused", async () => {
+Deno.test("HttpServer rejects a new connection when all others wait for a response", async () => {
   const [answer, full] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let asked = 0;
   await using rig = new Rig(async () => {
@@ -131,7 +131,7 @@ Deno.test("connections that wait for a response are never closed for a newcomer,
   assert((await Promise.all(waiting)).every((each) => each.endsWith("done")));
 });
 
-Deno.test("accept errors are reported and do not end the server (part 4, row 2)", async () => {
+Deno.test("HttpServer reports accept errors and goes on", async () => {
   const error = Object.assign(new Error("os error 24"), { code: "EMFILE" });
   const { listen } = Deno;
   let failures = 3;

@@ -3,7 +3,7 @@ import { Counters } from "../../lib/observe/counters.ts";
 import { assertEquals } from "../support/assert.ts";
 import { answered } from "../observe/answers.ts";
 
-Deno.test("a look tells what happened since the one before", () => {
+Deno.test("LiveRates.next returns the rates since the previous call", () => {
   const counters = new Counters();
   let time = 0;
   for (let i = 0; i < 100; i++) counters.observe(answered());
@@ -22,7 +22,7 @@ Deno.test("a look tells what happened since the one before", () => {
   });
 });
 
-Deno.test("where nothing happened there are no times and no shares", () => {
+Deno.test("LiveRates.next returns no quantiles and no share without answers", () => {
   let time = 0;
   const rates = new LiveRates(new Counters(), () => time);
   time += 1000;

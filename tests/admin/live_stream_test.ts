@@ -18,14 +18,14 @@ function live(): EventStream {
   });
 }
 
-/** Whether a stream has come to its end, whose first report is taken. */
+/** Reads the first report, and returns whether the stream has ended. */
 async function hasEnded(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<boolean> {
   await reader.read();
   const turn = new Promise<boolean>((resolve) => setImmediate(() => resolve(false)));
   return await Promise.race([reader.closed.then(() => true), turn]);
 }
 
-Deno.test("a client with many unread streams gives way to others, and they do not give way to it", async () => {
+Deno.test("EventStream closes streams of the client with the most, and none of other clients", async () => {
   using streams = live();
   const greedy = Array.from({ length: 20 }, () => streams.open("192.0.2.1").getReader());
   const modest = ["192.0.2.2", "192.0.2.3"].map((address) => streams.open(address).getReader());

@@ -42,13 +42,13 @@ class Rig {
   }
 }
 
-Deno.test("a proxy that nobody has asked yet is ready when an upstream answers its own query", async () => {
+Deno.test("ReadinessCheck is ready without traffic when an upstream answers the probe", async () => {
   const rig = new Rig();
   assertEquals(await rig.health.readiness(), { ready: true, reasons: ["an upstream answers"] });
   assertEquals(rig.probes, 1);
 });
 
-Deno.test("traffic proves it, and so does an answer of less than 30 s ago: no probe is sent then", async () => {
+Deno.test("ReadinessCheck sends no probe when an upstream answered in the last 30 s", async () => {
   const rig = new Rig();
   rig.exchange();
   assertEquals([(await rig.health.readiness()).ready, rig.probes], [true, 0]);
@@ -58,7 +58,7 @@ Deno.test("traffic proves it, and so does an answer of less than 30 s ago: no pr
   assertEquals([(await rig.health.readiness()).ready, rig.probes], [true, 1]);
 });
 
-Deno.test("where no upstream answers it is not ready, and says of each why", async () => {
+Deno.test("ReadinessCheck is not ready when no upstream answers, with a reason for each", async () => {
   const rig = new Rig();
   rig.answers = false;
   assertEquals(await rig.health.readiness(), { ready: false, reasons: [`${label}: has not answered yet`] });
@@ -66,7 +66,7 @@ Deno.test("where no upstream answers it is not ready, and says of each why", asy
   assertEquals(await rig.health.readiness(), { ready: false, reasons: [`${label}: connect: timed out`] });
 });
 
-Deno.test("with something in the cache it is ready though no upstream answers, and says so", async () => {
+Deno.test("ReadinessCheck is ready when no upstream answers but the cache has entries", async () => {
   const rig = new Rig();
   rig.answers = false;
   rig.cache = { entries: 7, bytes: 1, maxBytes: 2, evictions: 0 };
@@ -74,13 +74,13 @@ Deno.test("with something in the cache it is ready though no upstream answers, a
   assertEquals([ready, reasons[0]], [true, "no upstream answers; the cache has 7 entries"]);
 });
 
-Deno.test("any number of askers wait for one probe", async () => {
+Deno.test("ReadinessCheck shares one probe between concurrent checks", async () => {
   const rig = new Rig();
   const all = await Promise.all(Array.from({ length: 20 }, () => rig.health.readiness()));
   assertEquals([rig.probes, all.every(({ ready }) => ready)], [1, true]);
 });
 
-Deno.test("an upstream with a wrong pin is named though others answer: somebody may pose as it", async () => {
+Deno.test("ReadinessCheck reports a pin mismatch even if other upstreams answer", async () => {
   const rig = new Rig();
   const lastError = `${label}: authentication: pin mismatch`;
   rig.upstream = { ...untried, state: "down", lastError, isRuledOut: true };

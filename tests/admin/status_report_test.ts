@@ -5,7 +5,7 @@ import type { Client } from "../../lib/core/resolver.ts";
 import { answered } from "../observe/answers.ts";
 import { assertEquals } from "../support/assert.ts";
 
-/** The report of what has been counted, with nothing else to tell of. */
+/** Returns the report for these counters, with no upstreams and no cache. */
 function reportOf(counters: Counters) {
   return statusReport({
     counters,
@@ -19,7 +19,7 @@ function reportOf(counters: Counters) {
 
 const from = (transport: Client["transport"]): Client => ({ transport, address: "192.0.2.7", port: 1 });
 
-Deno.test("answers are told by their sources, those that policy keeps back among them", () => {
+Deno.test("statusReport counts answers by source, including blocked and filtered ones", () => {
   const counters = new Counters();
   const sources = ["local", "blocked", "blocked", "filtered", "stale", "cache", "upstream"] as const;
   for (const source of sources) counters.observe(answered({ source }));
@@ -28,10 +28,10 @@ Deno.test("answers are told by their sources, those that policy keeps back among
   assertEquals(reportOf(counters).answers.bySource, expected);
 });
 
-Deno.test("whom policy does not answer is told by why, and by whether he was told", () => {
+Deno.test("statusReport counts denied queries and rejected messages by reason and response", () => {
   const counters = new Counters();
-  const deny = (transport: Client["transport"], reason: DenialReason, told: boolean) =>
-    counters.observe({ kind: "denied", client: from(transport), reason, answered: told });
+  const deny = (transport: Client["transport"], reason: DenialReason, isAnswered: boolean) =>
+    counters.observe({ kind: "denied", client: from(transport), reason, answered: isAnswered });
   deny("udp", "not allowed", true);
   deny("udp", "not allowed", true);
   deny("udp", "not allowed", false);

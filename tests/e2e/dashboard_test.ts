@@ -1,6 +1,6 @@
 /**
  * The dashboard in a real browser. `DOT_PROXY_SCREENSHOTS=deploy deno test --allow-all tests/e2e/dashboard_test.ts`
- * makes the README's pictures anew.
+ * renews the pictures in docs/monitoring.md.
  */
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -17,10 +17,10 @@ const SCREENSHOTS = Deno.env.get("DOT_PROXY_SCREENSHOTS");
 /** Chromium does housekeeping over the network unless these flags turn it off. */
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"];
 
-/** A page with its complaints and its requests kept. */
+/** A page with its console errors and its requests. */
 interface Watched {
   readonly page: Page;
-  readonly complaints: string[];
+  readonly consoleErrors: string[];
   readonly requests: string[];
 }
 
@@ -36,15 +36,15 @@ async function withBrowser(body: (browser: Browser) => Promise<void>): Promise<v
 async function open(browser: Browser, url: string, options = {}): Promise<Watched> {
   const page = await browser.newPage({ viewport: { width: 1120, height: 900 }, ...options });
   page.setDefaultTimeout(20_000);
-  const complaints: string[] = [];
+  const consoleErrors: string[] = [];
   const requests: string[] = [];
   page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+    if (message.type() === "error" || message.type() === "warning") consoleErrors.push(message.text());
   });
-  page.on("pageerror", (error) => complaints.push(`${error}`));
+  page.on("pageerror", (error) => consoleErrors.push(`${error}`));
   page.on("request", (request) => requests.push(request.url()));
   await page.goto(url, { waitUntil: "commit" });
-  return { page, complaints, requests };
+  return { page, consoleErrors, requests };
 }
 
 /** Waits until the text of an element matches. */
@@ -56,14 +56,14 @@ function style(page: Page, selector: string, property: string): Promise<string> 
   return page.evaluate(`getComputedStyle(document.querySelector("${selector}")).${property}`);
 }
 
-/** Makes every name new, so that the cache does not know it. */
+/** Number in the names, so that no name is cached. */
 let rounds = 0;
 
-/** Who may not ask, and who soon asks too much. */
+/** A denied client, and one that exceeds the rate limit. */
 const STRANGER = "127.0.9.1";
 const GREEDY = "127.0.9.2";
 
-/** With some of each policy that there is. */
+/** Starts a proxy with an option of each policy. */
 async function startWithPolicy(servers: number, stack: AsyncDisposableStack): Promise<OperatedProxy> {
   const list = await Deno.makeTempFile();
   stack.defer(() => Deno.remove(list));
@@ -80,7 +80,7 @@ async function startWithPolicy(servers: number, stack: AsyncDisposableStack): Pr
   return stack.use(await startOperatedProxy(servers, ...args));
 }
 
-/** Whether there is an answer is to be seen on the dashboard. */
+/** Sends messages without waiting for responses; the dashboard shows the outcome. */
 async function sendFrom(source: string, proxy: OperatedProxy, ...messages: Uint8Array[]): Promise<void> {
   using client = new UdpClient(proxy.address, source);
   for (const message of messages) await client.send(message);
@@ -120,14 +120,14 @@ async function picture(page: Page, name: string): Promise<void> {
   if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
 
-Deno.test("the dashboard follows what happens, stays within its origin and has nothing to complain of", async (t) => {
+Deno.test("the dashboard shows live data, requests only its own origin, and logs no console errors", async (t) => {
   await using stack = new AsyncDisposableStack();
   const proxy = await startWithPolicy(2, stack);
   for (const server of proxy.servers) server.behaviour = answering(answer);
   await withBrowser(async (browser) => {
-    const { page, complaints, requests } = await open(browser, proxy.url);
+    const { page, consoleErrors, requests } = await open(browser, proxy.url);
 
-    await t.step("its numbers move under load", async () => {
+    await t.step("shows changing numbers under load", async () => {
       await shows(page, "#link", /^live$/);
       assertMatch((await page.textContent("#total"))!, /^0 answers/);
       await underLoad(proxy, async () => {
@@ -146,7 +146,7 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       });
     });
 
-    await t.step("what policy answers and keeps back is shown with its reasons", async () => {
+    await t.step("shows answers of the policy with their sources", async () => {
       await askUdp(proxy.address, query("www.ads.example"));
       await askUdp(proxy.address, query("nas.lan"));
       await askUdp(proxy.address, query("nas.example", "HTTPS"));
@@ -164,7 +164,7 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       }
     });
 
-    await t.step("whoever is turned away is shown with why, and what was said", async () => {
+    await t.step("shows rejected clients and messages with reason and response", async () => {
       await sendFrom(STRANGER, proxy, query("a.example"));
       await sendFrom(GREEDY, proxy, ...Array(10).fill(query("a.example"))); // more than any pause makes up for
       await askUdp(proxy.address, query("a.example", "A", { opcode: 2 }));
@@ -177,7 +177,7 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       await shows(page, "#trouble", /[1-9]\d* rejected$/);
     });
 
-    await t.step("a name made of markup is text", async () => {
+    await t.step("shows a name with markup as text", async () => {
       const hostile = '<img\\032src=x\\032onerror="alert(1)">.example.com';
       for (let i = 0; i < 3; i++) await askUdp(proxy.address, query(hostile));
       await shows(page, "#names", /<img\\032src=x/);
@@ -185,7 +185,7 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       assertEquals(await page.locator("img").count(), 0);
     });
 
-    await t.step("an upstream that dies turns red, with its reason", async () => {
+    await t.step("shows a failed upstream in red with the reason", async () => {
       const [dead] = proxy.servers;
       dead!.stopListening();
       for (const connection of dead!.connections) connection.end();
@@ -199,7 +199,7 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       assertEquals(await style(page, "li.down", "borderLeftColor"), "rgb(192, 38, 45)");
     });
 
-    await t.step("it can be used with the keyboard", async () => {
+    await t.step("works with the keyboard", async () => {
       await page.keyboard.press("Tab");
       await page.keyboard.press("Tab");
       assertEquals(await page.evaluate("document.activeElement.id"), "pause");
@@ -210,7 +210,7 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       await shows(page, "#link", /^live$/);
     });
 
-    await t.step("on a phone and in the dark nothing sticks out", async () => {
+    await t.step("fits a phone in dark mode", async () => {
       const phone = { viewport: { width: 375, height: 812 }, colorScheme: "dark", deviceScaleFactor: 1 };
       const dark = await open(browser, proxy.url, phone);
       await underLoad(proxy, async () => {
@@ -221,18 +221,18 @@ Deno.test("the dashboard follows what happens, stays within its origin and has n
       const scrolled = await dark.page.evaluate<number>("document.documentElement.scrollWidth");
       assert(scrolled <= 375, `${scrolled} px wide`);
       assertEquals(await style(dark.page, "html", "backgroundColor"), "rgb(15, 20, 27)");
-      complaints.push(...dark.complaints);
+      consoleErrors.push(...dark.consoleErrors);
       requests.push(...dark.requests);
     });
 
     const { origin } = new URL(proxy.url);
     assertEquals(requests.filter((url) => !url.startsWith(`${origin}/`) && !url.startsWith("data:")), []);
     assert(requests.includes(`${origin}/api/events`));
-    assertEquals(complaints, []);
+    assertEquals(consoleErrors, []);
   });
 });
 
-Deno.test("names and clients are not shown where the detail is none", async () => {
+Deno.test("the dashboard hides names and clients with --query-detail none", async () => {
   await using proxy = await startOperatedProxy(1, "--query-detail", "none");
   await withBrowser(async (browser) => {
     const { page } = await open(browser, proxy.url);

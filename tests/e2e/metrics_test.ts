@@ -39,7 +39,7 @@ async function lint(text: string): Promise<string> {
   return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }
 
-Deno.test("promtool has nothing to say against the metrics, and they agree with dnsperf to the query", async () => {
+Deno.test("the metrics pass promtool's checks, and agree with dnsperf to the query", async () => {
   await using proxy = await startOperatedProxy(2);
   assertEquals(await lint(await scrape(proxy)), "");
   await using stack = new AsyncDisposableStack();

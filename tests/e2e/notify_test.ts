@@ -1,4 +1,4 @@
-/** What systemd hears of the program, over a real socket. */
+/** Notifications to systemd, over a real socket. */
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { askUdp } from "../support/clients/plain_client.ts";
 import { query } from "../support/packets/packets.ts";
@@ -7,7 +7,7 @@ import { NotifySocket } from "./notify_socket.ts";
 import { freePort } from "../support/processes/ports.ts";
 import { proxyCommand } from "./proxy_command.ts";
 
-Deno.test("systemd hears that it is ready, that it lives, how its upstreams fare, and that it stops", async () => {
+Deno.test("the program notifies systemd of readiness, liveness, upstream status and stop", async () => {
   await using stack = new AsyncDisposableStack();
   const systemd = stack.use(new NotifySocket());
   // Another address than any test uses: the upstream must stay away, and no other test takes a port that was found free.

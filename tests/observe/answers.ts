@@ -1,4 +1,4 @@
-/** Events of answers, for whoever watches them. */
+/** `Answered` events for tests of subscribers. */
 import { Message } from "../../lib/dns/message.ts";
 import type { UpstreamError } from "../../lib/core/errors.ts";
 import type { Answered } from "../../lib/core/event.ts";
@@ -15,7 +15,7 @@ export interface AnswerFacts extends Partial<Trace> {
   readonly error?: UpstreamError;
 }
 
-/** NOERROR from an upstream in 12.345 ms, but for what is said otherwise. */
+/** An event with defaults: NOERROR from an upstream in 12.345 ms. */
 export function answered(facts: AnswerFacts = {}): Answered {
   const { name = "example.com", type = "AAAA", transport = "udp", address = "192.0.2.7" } = facts;
   const { source = "upstream", upstream, attempts = 1, hedges, list, error } = facts;

@@ -1,7 +1,7 @@
 import { BOUNDS, Histogram, quantile } from "../../lib/observe/histogram.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 
-Deno.test("a time counts where it is not above the bound, and beyond all bounds in the last place", () => {
+Deno.test("Histogram counts a value in the first bucket whose bound it does not exceed, else in the last", () => {
   const histogram = new Histogram();
   for (const time of [0, BOUNDS[0]!, BOUNDS[0]! + 0.001, 10_000, 10_001, 1e9]) histogram.add(time);
   const { counts } = histogram;
@@ -10,7 +10,7 @@ Deno.test("a time counts where it is not above the bound, and beyond all bounds 
   assert(Math.abs(histogram.sum - (1e9 + 20_001.101)) < 1e-3, `${histogram.sum}`);
 });
 
-Deno.test("quantiles lie between the bounds of their bucket, and there are none of nothing", () => {
+Deno.test("quantile interpolates within a bucket, and is undefined without values", () => {
   const histogram = new Histogram();
   assertEquals(quantile(histogram.counts, 0.5), undefined);
   for (let i = 0; i < 90; i++) histogram.add(3);
@@ -20,7 +20,7 @@ Deno.test("quantiles lie between the bounds of their bucket, and there are none 
   assertEquals(quantile(histogram.counts, 1), 100);
 });
 
-Deno.test("what is beyond all bounds is told as the last of them", () => {
+Deno.test("quantile returns the last bound for values above all bounds", () => {
   const histogram = new Histogram();
   histogram.add(60_000);
   assertEquals(quantile(histogram.counts, 0.5), 10_000);

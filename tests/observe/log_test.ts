@@ -8,10 +8,10 @@ import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { FakeTime } from "../support/fakes/time.ts";
 import { query } from "../support/packets/packets.ts";
 
-/** What `tell` writes to standard error, with the times left out of text. */
+/** Runs `report` and returns the lines it writes to standard error; text lines without their times. */
 async function logged(
   options: LogOptions,
-  tell: (observe: (event: Event) => void) => void,
+  report: (observe: (event: Event) => void) => void,
 ): Promise<string[]> {
   const { write } = Deno.stderr;
   let written = "";
@@ -20,13 +20,13 @@ async function logged(
     return Promise.resolve(bytes.length);
   };
   try {
-    tell(startLog(options));
+    report(startLog(options));
     await stderr.flush(1000);
   } finally {
     Deno.stderr.write = write;
   }
   const lines = written.split("\n");
-  assertEquals(lines.pop(), "", "the last line is ended, too");
+  assertEquals(lines.pop(), "", "the last line has a line feed");
   return lines.map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z /, ""));
 }
 
@@ -39,7 +39,7 @@ const asked: Query = {
   trace: { source: "upstream", upstream, attempts: 1 },
 };
 
-/** Each kind of event, and the line it makes. */
+/** Kinds of events, with their lines. */
 const LINES: [Event, string][] = [
   [{ kind: "listening", transport: "udp", address: "127.0.0.1:53" }, "info listening on 127.0.0.1:53 (udp)"],
   [
@@ -76,8 +76,8 @@ const LINES: [Event, string][] = [
     "warning rejected TCP connection from 192.0.2.7: it has 100 TCP connections already",
   ],
   [
-    { kind: "socket error", transport: "tcp", address: "127.0.0.1", error: new TypeError("so it is") },
-    "warning error of the tcp socket on 127.0.0.1: so it is",
+    { kind: "socket error", transport: "tcp", address: "127.0.0.1", error: new TypeError("a reason") },
+    "warning error of the tcp socket on 127.0.0.1: a reason",
   ],
   [
     {
@@ -95,14 +95,14 @@ const LINES: [Event, string][] = [
   [{ kind: "internal error", error: "a slip" }, "error internal error, please report it: a slip"],
 ];
 
-Deno.test("every event is one line that says what happened", async () => {
+Deno.test("startLog writes one line per event", async () => {
   const lines = await logged({ level: "debug", format: "text" }, (observe) => {
     for (const [event] of LINES) observe(event);
   });
   assertEquals(lines, LINES.map(([, line]) => line));
 });
 
-Deno.test("a level leaves out what is less severe", async () => {
+Deno.test("startLog omits lines below the level", async () => {
   for (const level of ["debug", "info", "warning", "error"] as const) {
     const lines = await logged(
       { level, format: "text" },
@@ -116,7 +116,7 @@ Deno.test("a level leaves out what is less severe", async () => {
   }
 });
 
-Deno.test("a line of JSON holds the facts apart, whatever stands in them", async () => {
+Deno.test("a JSON line has one property per value, whatever characters it contains", async () => {
   const name = `a"b\\010c.example`;
   const message = Message.parse(query(name));
   const event: Event = {
@@ -140,16 +140,16 @@ Deno.test("a line of JSON holds the facts apart, whatever stands in them", async
   });
 });
 
-Deno.test("no octet of a name can begin a new line of text or reach a terminal as it is", async () => {
+Deno.test("a name cannot start a new line of text or send control characters to a terminal", async () => {
   const message = Message.parse(query("a\\010b\\027[31m.example"));
   const event: Event = { kind: "answered", query: { ...asked, message }, rcode: 0, milliseconds: 1 };
   const [line] = await logged({ level: "debug", format: "text" }, (observe) => observe(event));
   assertMatch(line!, /^debug 192\.0\.2\.7 udp a\\010b\\027\[31m\.example\. type 1: NOERROR in 1 ms$/);
 });
 
-Deno.test("a log that nobody can take any more stops nothing", async () => {
+Deno.test("the log goes on when standard error is closed", async () => {
   const { write } = Deno.stderr;
-  Deno.stderr.write = () => Promise.reject(new Deno.errors.BrokenPipe("nobody reads"));
+  Deno.stderr.write = () => Promise.reject(new Deno.errors.BrokenPipe("no reader"));
   try {
     startLog({ level: "info", format: "text" })({ kind: "upstream", upstream, state: "up" });
     log.info("still here");
@@ -159,12 +159,12 @@ Deno.test("a log that nobody can take any more stops nothing", async () => {
   }
 });
 
-Deno.test("for the journal a line begins with its priority, and leaves out what the journal has itself", async () => {
+Deno.test("a line for the journal starts with its priority and has no time", async () => {
   const [down] = LINES.filter(([, line]) => line.startsWith("error")).map(([event]) => event);
-  const tell = (observe: (event: Event) => void) => observe(down!);
-  const [text] = await logged({ level: "info", format: "text", journal: true }, tell);
+  const report = (observe: (event: Event) => void) => observe(down!);
+  const [text] = await logged({ level: "info", format: "text", journal: true }, report);
   assertEquals(text, `<3>upstream is down: ${error.message}`);
-  const [json] = await logged({ level: "info", format: "json", journal: true }, tell);
+  const [json] = await logged({ level: "info", format: "json", journal: true }, report);
   assertEquals(JSON.parse(json!.replace(/^<3>/, "")).level, "ERROR");
   for (const [event, line] of LINES) {
     const [written] = await logged(
@@ -176,7 +176,7 @@ Deno.test("for the journal a line begins with its priority, and leaves out what 
   }
 });
 
-Deno.test("trouble that comes again and again is said once, and then once a minute how often", async () => {
+Deno.test("startLog writes repeated errors once, then their number once a minute", async () => {
   using time = new FakeTime();
   const refused: Event = { kind: "connection rejected", address: "192.0.2.7", reason: "too many" };
   const { write } = Deno.stderr;
@@ -198,7 +198,7 @@ Deno.test("trouble that comes again and again is said once, and then once a minu
   ]);
 });
 
-Deno.test("a reader that stands still keeps nobody waiting, and is told afterwards how much it has missed", async () => {
+Deno.test("stderr drops lines while its reader is stuck, and reports their number afterwards", async () => {
   const { write } = Deno.stderr;
   const written: string[] = [];
   let goOn = () => {};
@@ -211,7 +211,7 @@ Deno.test("a reader that stands still keeps nobody waiting, and is told afterwar
     log.info("first");
     await Promise.resolve().then(() => {});
     for (let i = 0; i < 20_000; i++) log.info(`line ${i} ${"x".repeat(100)}`);
-    await stderr.flush(1); // in vain, but not for ever
+    await stderr.flush(1); // times out
     Deno.stderr.write = (bytes) => {
       written.push(new TextDecoder().decode(bytes));
       return Promise.resolve(bytes.length);
@@ -227,11 +227,11 @@ Deno.test("a reader that stands still keeps nobody waiting, and is told afterwar
   assert(Number(count) > 10_000 && lines.length > 5_000);
 });
 
-Deno.test("no text of a stranger forges a line or reaches a terminal raw, whatever the form of the log", async () => {
+Deno.test("untrusted text cannot forge a line or reach a terminal raw, in both formats", async () => {
   const reason = "of\r\n2026-11-27T00:00:00.000Z info all is well\x1b[2J\x9b\u202e";
   for (const format of ["text", "json"] as const) {
-    const tell = (observe: Observe) => observe({ kind: "list reload failed", reason });
-    const lines = await logged({ level: "info", format }, tell);
+    const report = (observe: Observe) => observe({ kind: "list reload failed", reason });
+    const lines = await logged({ level: "info", format }, report);
     assertEquals(lines.length, 1);
     assertMatch(lines[0]!, /^[ -~]+$/);
   }

@@ -17,7 +17,7 @@ const up: UpstreamStatus = {
   certificateExpires: undefined,
 };
 
-/** Lines of the exposition that are samples and match. */
+/** Returns the samples of the exposition that match the pattern. */
 async function samples(
   counters: Counters,
   pattern: RegExp,
@@ -28,7 +28,7 @@ async function samples(
   return text.split("\n").filter((line) => !line.startsWith("#") && pattern.test(line));
 }
 
-Deno.test("answers are counted by transport, source and RCODE, and only what has occurred is told", async () => {
+Deno.test("metrics count answers by transport, source and RCODE, without combinations that never occurred", async () => {
   const counters = new Counters();
   counters.observe(answered());
   counters.observe(answered());
@@ -41,7 +41,7 @@ Deno.test("answers are counted by transport, source and RCODE, and only what has
   ]);
 });
 
-Deno.test("times are cumulative histograms in seconds", async () => {
+Deno.test("metrics expose durations as cumulative histograms in seconds", async () => {
   const counters = new Counters();
   for (const milliseconds of [0.2, 3, 20_000]) counters.observe(answered({ source: "cache", milliseconds }));
   const lines = await samples(counters, /^dot_proxy_query_duration_seconds_.*source="cache"/);
@@ -56,7 +56,7 @@ Deno.test("times are cumulative histograms in seconds", async () => {
   ]);
 });
 
-Deno.test("failures, retries, refusals and trouble are counted, each with its reason", async () => {
+Deno.test("metrics count failures, retries, rejections and errors by reason", async () => {
   const counters = new Counters();
   const error = new UpstreamError("timed out", { upstream: label, phase: "connect" });
   counters.observe(answered({ rcode: 2, attempts: 3, error }));
@@ -83,7 +83,7 @@ Deno.test("failures, retries, refusals and trouble are counted, each with its re
   for (const line of expected) assertStringIncludes(lines.join("\n"), line);
 });
 
-Deno.test("connections are counted with their handshakes and the reasons of their ends", async () => {
+Deno.test("metrics count connections with their handshakes and close reasons", async () => {
   const counters = new Counters();
   const error = new UpstreamError("silent", { upstream: label, phase: "read" });
   counters.observe({ kind: "connection opened", upstream: label, milliseconds: 20 });
@@ -101,7 +101,7 @@ Deno.test("connections are counted with their handshakes and the reasons of thei
   ]);
 });
 
-Deno.test("upstreams and cache are told as they stand, without what is not known", async () => {
+Deno.test("metrics expose the status of upstreams and cache, without unknown values", async () => {
   const down: UpstreamStatus = {
     ...up,
     label: "b",
@@ -126,7 +126,7 @@ Deno.test("upstreams and cache are told as they stand, without what is not known
   ]);
 });
 
-Deno.test("a quote, a backslash or a new line in a label stays within its value", async () => {
+Deno.test("metrics escape quotes, backslashes and line feeds in label values", async () => {
   const label = 'a"b\\c\nd';
   const lines = await samples(new Counters(), /upstream_up/, { upstreams: [{ ...up, label }] });
   assertEquals(lines, ['dot_proxy_upstream_up{upstream="a\\"b\\\\c\\nd"} 1']);

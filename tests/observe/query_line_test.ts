@@ -7,7 +7,7 @@ const time = new Date("2026-01-02T03:04:05.678Z");
 const upstream = "192.0.2.53:853";
 const error = new UpstreamError("timed out", { upstream, phase: "connect" });
 
-Deno.test("an answer is a line of words: who, what, RCODE, whence, how long, attempts, upstream", () => {
+Deno.test("queryLine writes client, question, RCODE, source, duration, attempts and upstream", () => {
   assertEquals(
     queryLine(answered({ upstream }), time, "text", "full"),
     `2026-01-02T03:04:05.678Z 192.0.2.7 udp example.com. AAAA NOERROR upstream 12.35 1 ${upstream}\n`,
@@ -18,7 +18,7 @@ Deno.test("an answer is a line of words: who, what, RCODE, whence, how long, att
   );
 });
 
-Deno.test("a failure says why", () => {
+Deno.test("queryLine appends phase and failure of a failed query", () => {
   const event = answered({ rcode: 2, upstream, error });
   assertMatch(queryLine(event, time, "text", "full"), / SERVFAIL .* connect: timed out\n$/);
   assertEquals(JSON.parse(queryLine(event, time, "json", "full")), {
@@ -36,14 +36,14 @@ Deno.test("a failure says why", () => {
   });
 });
 
-Deno.test("what a block list keeps back is told with the list", () => {
+Deno.test("queryLine appends the block list of a blocked name", () => {
   const event = answered({ source: "blocked", list: "ads", rcode: 3, attempts: 0 });
   assertMatch(queryLine(event, time, "text", "full"), / NXDOMAIN blocked 12\.35 0 - list: ads\n$/);
   const { source, list, error } = JSON.parse(queryLine(event, time, "json", "full"));
   assertEquals([source, list, error], ["blocked", "ads", undefined]);
 });
 
-Deno.test("masked lines have networks in place of clients, and others have neither clients nor names", () => {
+Deno.test("queryLine masks clients, or hides clients and names", () => {
   const cases: [address: string, shown: string][] = [
     ["192.0.2.7", "192.0.2.0/24"],
     ["::ffff:192.0.2.7", "192.0.2.0/24"],
@@ -61,7 +61,7 @@ Deno.test("masked lines have networks in place of clients, and others have neith
   }
 });
 
-Deno.test("no octet of a name begins another line or another word", () => {
+Deno.test("queryLine escapes names, so that they form one word of one line", () => {
   const line = queryLine(answered({ name: "a\\010b\\032c\\027\\133.example" }), time, "text", "full");
   assertMatch(line, / a\\010b\\032c\\027\S*\.example\. AAAA /);
   assertEquals(line.split("\n").length, 2);

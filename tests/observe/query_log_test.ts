@@ -5,7 +5,7 @@ import { assert, assertEquals } from "../support/assert.ts";
 import { FakeTime, settled } from "../support/fakes/time.ts";
 import { answered } from "./answers.ts";
 
-/** A disk that takes as long as the test wants. */
+/** A sink whose writes end when the test ends them. */
 class SlowSink implements Sink {
   readonly written: string[] = [];
   closed = false;
@@ -16,7 +16,7 @@ class SlowSink implements Sink {
     await this.#disk.promise;
   }
 
-  /** Ends the write under way, well or not. */
+  /** Ends the current write with success or an error. */
   async finish(error?: Error): Promise<void> {
     const { resolve, reject } = this.#disk;
     this.#disk = Promise.withResolvers<void>();
@@ -25,7 +25,7 @@ class SlowSink implements Sink {
     await settled();
   }
 
-  /** How many lines were handed to it. */
+  /** Number of lines passed to `write`. */
   get lines(): number {
     return this.written.join("").split("\n").length - 1;
   }
@@ -41,7 +41,7 @@ function logOn(sink: Sink) {
   return { events, log: new QueryLog({ sink, format: "text", redaction: "full", observe }) };
 }
 
-Deno.test("lines of a moment are one write, and only answers make lines", async () => {
+Deno.test("QueryLog writes the lines of a short time together, and only answers", async () => {
   using time = new FakeTime();
   const sink = new SlowSink();
   const { log } = logOn(sink);
@@ -53,7 +53,7 @@ Deno.test("lines of a moment are one write, and only answers make lines", async 
   await sink.finish();
 });
 
-Deno.test("while a write is slow lines wait, up to a bound, and what is beyond it is left out and counted", async () => {
+Deno.test("QueryLog queues lines during a slow write, and drops and counts them beyond a limit", async () => {
   using time = new FakeTime();
   const sink = new SlowSink();
   const { log, events } = logOn(sink);
@@ -67,7 +67,7 @@ Deno.test("while a write is slow lines wait, up to a bound, and what is beyond i
   await sink.finish();
 });
 
-Deno.test("lines that cannot be written are counted, and those after them are tried", async () => {
+Deno.test("QueryLog counts lines that cannot be written, and tries the next ones", async () => {
   using time = new FakeTime();
   const sink = new SlowSink();
   const { log, events } = logOn(sink);
@@ -82,7 +82,7 @@ Deno.test("lines that cannot be written are counted, and those after them are tr
   await sink.finish();
 });
 
-Deno.test("closing writes what waits first", async () => {
+Deno.test("QueryLog.close writes waiting lines first", async () => {
   using time = new FakeTime();
   const sink = new SlowSink();
   const { log } = logOn(sink);

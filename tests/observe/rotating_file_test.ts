@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { RotatingFile } from "../../lib/observe/rotating_file.ts";
 import { assertEquals, assertRejects } from "../support/assert.ts";
 
-/** What the files in a directory hold, by name, after `use`. */
+/** Runs `use` with a new directory and returns the contents of its files by name. */
 async function filesAfter(use: (path: string) => Promise<void>): Promise<Record<string, string>> {
   const directory = await Deno.makeTempDir();
   try {
@@ -14,7 +14,7 @@ async function filesAfter(use: (path: string) => Promise<void>): Promise<Record<
   }
 }
 
-Deno.test("a full file is put aside, and the oldest of four is given up", async () => {
+Deno.test("RotatingFile renames a full file, and deletes the oldest of four", async () => {
   const files = await filesAfter(async (path) => {
     const file = new RotatingFile(path, 10);
     for (const word of ["one", "two", "three", "four", "five", "six"]) {
@@ -31,7 +31,7 @@ Deno.test("a full file is put aside, and the oldest of four is given up", async 
   ]);
 });
 
-Deno.test("what a file holds already counts, and is kept", async () => {
+Deno.test("RotatingFile keeps the contents of an existing file, and counts their size", async () => {
   const files = await filesAfter(async (path) => {
     await Deno.writeTextFile(path, "before\n");
     const file = new RotatingFile(path, 15);
@@ -42,14 +42,14 @@ Deno.test("what a file holds already counts, and is kept", async () => {
   assertEquals(files, { "q.log": "later\n", "q.log.1": "before\nafter\n" });
 });
 
-Deno.test("only the owner and the group may read it", async () => {
+Deno.test("RotatingFile lets only the owner and the group read the file", async () => {
   await filesAfter(async (path) => {
     new RotatingFile(path, 10).close();
     assertEquals((await Deno.stat(path)).mode! & 0o007, 0);
   });
 });
 
-Deno.test("where the next file cannot be made, no old one is moved or lost, and lines go on", async () => {
+Deno.test("RotatingFile moves no file and writes on when the next file cannot be created", async () => {
   const files = await filesAfter(async (path) => {
     const file = new RotatingFile(path, 10);
     for (const word of ["one", "two", "three"]) await file.write(word.padEnd(9) + "\n");
@@ -69,7 +69,7 @@ Deno.test("where the next file cannot be made, no old one is moved or lost, and 
   ]);
 });
 
-Deno.test("a torn line never joins the next, within a process and over a restart", async () => {
+Deno.test("RotatingFile ends a torn line before the next one, also after a restart", async () => {
   const files = await filesAfter(async (path) => {
     await Deno.writeTextFile(path, "torn by a ki");
     const file = new RotatingFile(path, 1000);
