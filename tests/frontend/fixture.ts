@@ -1,15 +1,15 @@
-/** What the tests of the front ends have in common. */
+/** Shared fixtures of the front-end tests. */
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
 import { LoopBudget } from "../../lib/frontend/loop_budget.ts";
 import type { Event } from "../../lib/core/event.ts";
 import type { Client, Resolver } from "../../lib/core/resolver.ts";
 import { Changes } from "../support/within.ts";
 
-/** Of all front ends. Its bell is opened here, so that no test seems to have left it behind. */
+/** Shared by all front ends. Its socket is opened here, so that no test appears to leak it. */
 export const LOOP_BUDGET = new LoopBudget();
 await LOOP_BUDGET.yieldToKernel();
 
-/** Keeps every event. */
+/** Records every event. */
 export class Events {
   readonly all: Event[] = [];
   readonly #changes = new Changes();
@@ -23,13 +23,13 @@ export class Events {
     return this.all.filter((event): event is Extract<Event, { kind: K }> => event.kind === kind);
   }
 
-  /** Resolves when there are so many of this kind. */
+  /** Resolves when `count` events of this kind were recorded. */
   until(kind: Event["kind"], count = 1): Promise<void> {
     return this.#changes.until(() => this.of(kind).length >= count, 5_000, `${count} × "${kind}"`);
   }
 }
 
-/** A clock that stands still until it is moved. */
+/** A clock that the test advances. */
 export class Clock {
   time = 1_000;
   readonly now = () => this.time;
@@ -47,7 +47,7 @@ export function answererFor({ resolver, events = new Events(), clock = new Clock
   return new Answerer({ resolver, timeout: 4000, udpSize: 1232, keepAlive: 100, observe, now: clock.now });
 }
 
-/** The reply to a query, which must be the only one; undefined for silence. */
+/** The only reply to a query; undefined for none. */
 export async function ask(
   answerer: Answerer,
   bytes: Uint8Array,
@@ -61,12 +61,12 @@ export async function ask(
   };
   const atOnce = answerer.answer(bytes, client, { reply });
   if (atOnce !== (replies === 1)) {
-    throw new Error("a reply is there before it is said to be, or not there after");
+    throw new Error("`answer` returned true without a reply, or false with one");
   }
   return await promise;
 }
 
-/** Sets up with every `setInterval` caught: no timer runs, and `tick` does what would be done when they fire. */
+/** Replaces `setInterval` during `setUp`: no timer runs, and `tick` calls all callbacks. */
 export function withTicks<T>(setUp: () => T): { made: T; tick: () => void } {
   const { setInterval } = globalThis;
   const callbacks: (() => void)[] = [];

@@ -29,7 +29,7 @@ function listenersOn(
   });
 }
 
-Deno.test("any free port is the same one for UDP and TCP, and both answer (7766-1, 9210-1)", async () => {
+Deno.test("Listeners open the same free port for UDP and TCP, and reply over both (7766-1, 9210-1)", async () => {
   const events = new Events();
   using listeners = listenersOn([LOOPBACK], events);
   const [address, ...others] = listeners.addresses;
@@ -44,7 +44,7 @@ Deno.test("any free port is the same one for UDP and TCP, and both answer (7766-
   ]);
 });
 
-Deno.test("a port in use is an error that names the address, the reason and the remedy for it", () => {
+Deno.test("Listeners name the address, the reason and the remedy when a port is in use", () => {
   using taken = Deno.listen({ hostname: HOST, port: 0 });
   const { port } = taken.addr;
   const error = assertThrows(() => listenersOn([{ ...LOOPBACK, port }]), ListenError);
@@ -56,7 +56,7 @@ Deno.test("a port in use is an error that names the address, the reason and the 
   assert(error.cause instanceof Deno.errors.AddrInUse);
 });
 
-Deno.test("a port whose UDP half is in use is an error too, and its TCP half is given back", async () => {
+Deno.test("Listeners throw and close the TCP socket when only the UDP port is in use", async () => {
   const taken = Deno.listenDatagram({ transport: "udp", hostname: HOST, port: 0 });
   using _ = { [Symbol.dispose]: () => taken.close() };
   const { port } = taken.addr as Deno.NetAddr;
@@ -76,7 +76,7 @@ async function givenBack(port: number): Promise<void> {
   }
 }
 
-Deno.test("an error at one address closes what was opened for the others", async () => {
+Deno.test("Listeners close the sockets of all addresses when one address fails", async () => {
   using taken = Deno.listen({ hostname: HOST, port: 0 });
   const events = new Events();
   const addresses = [LOOPBACK, { ...LOOPBACK, port: taken.addr.port }];
@@ -86,7 +86,7 @@ Deno.test("an error at one address closes what was opened for the others", async
   Deno.listenDatagram({ transport: "udp", hostname: HOST, port }).close();
 });
 
-Deno.test("a default address that the host lacks is skipped with one event, and the others are served", async () => {
+Deno.test("Listeners skip a default address that the host lacks, with one event", async () => {
   const events = new Events();
   using listeners = listenersOn([{ hostname: FOREIGN, port: 5353, required: false }, LOOPBACK], events);
   const [address, ...others] = listeners.addresses;
@@ -112,7 +112,7 @@ function withAddresses<T>(addresses: readonly string[], run: () => T): T {
   }
 }
 
-Deno.test("a wildcard goes round a port of another program with one event, and takes it when it is free", async () => {
+Deno.test("Listeners skip a wildcard's address whose port is in use, and open it when it is free", async () => {
   const events = new Events();
   const hosts = ["127.0.53.2", "127.0.53.3"];
   const taken = Deno.listen({ hostname: hosts[0]!, port: 0 });
@@ -133,7 +133,7 @@ Deno.test("a wildcard goes round a port of another program with one event, and t
   assertEquals(served(), hosts);
 });
 
-Deno.test("a wildcard whose port another program has on every address is an error, as is one named beside it", () => {
+Deno.test("Listeners throw when another program has the port on all addresses, or on an explicit one", () => {
   using taken = Deno.listen({ hostname: "127.0.53.4", port: 0 });
   const { port } = taken.addr;
   const wildcard = { hostname: "0.0.0.0", port, required: true };
@@ -150,7 +150,7 @@ Deno.test("a wildcard whose port another program has on every address is an erro
   }
 });
 
-Deno.test("a requested address that the host lacks is an error", () => {
+Deno.test("Listeners throw when the host lacks a requested address", () => {
   const requested = { hostname: FOREIGN, port: 5353, required: true };
   assertThrows(
     () => listenersOn([requested]),
@@ -160,7 +160,7 @@ Deno.test("a requested address that the host lacks is an error", () => {
   );
 });
 
-Deno.test("listeners that stop give back their ports", async () => {
+Deno.test("Listeners free their ports when they stop", async () => {
   const listeners = listenersOn([LOOPBACK]);
   const [address] = listeners.addresses;
   await listeners.stop();
@@ -176,7 +176,7 @@ const canUnshare = Deno.build.os === "linux" && Deno.uid() === 0 &&
     .success;
 
 Deno.test({
-  name: "a wildcard answers from the address that was asked, and follows the host's addresses",
+  name: "Listeners reply from the queried address of a wildcard, and follow the host's addresses",
   ignore: isLeftOut(canUnshare),
   async fn() {
     const script = new URL("wildcard_child.ts", import.meta.url).pathname;
@@ -213,7 +213,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a client with nothing but a link-local address is answered on its link (4007 §6)",
+  name: "Listeners reply on the right link when the client has only a link-local address (4007 §6)",
   ignore: isLeftOut(canUnshare),
   async fn() {
     const script = new URL("link_local_child.ts", import.meta.url).pathname;

@@ -26,7 +26,7 @@ const from = (address: string, transport: Client["transport"] = "udp"): Client =
   port: 5000,
 });
 
-Deno.test("who may ask: the longest network decides, and who is in none may not", () => {
+Deno.test("Admission decides by the longest matching network, and denies without a match", () => {
   const rules = admission({ allow: ["10.0.0.0/8", "10.66.6.0/24", "fd00::/8"].map(parseNetwork) });
   const cases = [
     ["10.1.2.3", "answer"],
@@ -44,15 +44,15 @@ Deno.test("who may ask: the longest network decides, and who is in none may not"
   }
 });
 
-Deno.test("a network that is both allowed and denied is denied", () => {
+Deno.test("Admission denies a network that is in both lists", () => {
   assertEquals(admission({ deny: [parseNetwork("10.0.0.0/8")] }).admit(from("10.0.0.1"), 1000), "refuse");
 });
 
-Deno.test("who may not ask can be met with silence", () => {
+Deno.test("Admission ignores denied clients when configured to", () => {
   assertEquals(admission({ denied: "ignore" }).admit(from("192.0.2.1"), 1000), "ignore");
 });
 
-Deno.test("who asks too much is sent to TCP, then met with silence, unless exempt", () => {
+Deno.test("Admission truncates, then drops, when a client exceeds its rate, unless it is exempt", () => {
   const rules = admission({ rate: { perSecond: 1, burst: 2 }, exempt: [parseNetwork("10.0.0.53")] });
   const verdicts = Array.from({ length: 5 }, () => rules.admit(from("10.0.0.1"), 1000));
   assertEquals(verdicts, ["answer", "answer", "truncate", "truncate", "drop"]);
@@ -78,13 +78,13 @@ const STRANGERS = { deny: ["10.0.0.0/14"].map(parseNetwork) };
 /** A thousand at once, and a thousand in each of five seconds. */
 const COURTESY = 1000 + 5000 - 1;
 
-Deno.test("all strangers together get a thousand refusals a second over UDP, for as long as they come", () => {
+Deno.test("Admission refuses a thousand queries per second over UDP when many denied clients ask", () => {
   const rules = admission(STRANGERS);
   assertEquals(flood(rules, 200_000), { refuse: COURTESY, ignore: 500_000 - COURTESY });
   assertEquals(rules.admit(from("10.0.0.1", "tcp"), 6000), "refuse");
 });
 
-Deno.test("all limited clients together get a thousand truncated answers a second, and each his own", () => {
+Deno.test("Admission truncates a thousand replies per second when many clients exceed their rate", () => {
   const rules = admission({ rate: { perSecond: 20, burst: 20 } });
   const { answer, truncate, drop } = flood(rules, 1000);
   // 20 at once and 20 in each of the five seconds, for each of the thousand.
@@ -94,7 +94,7 @@ Deno.test("all limited clients together get a thousand truncated answers a secon
   assertEquals(drop, 500_000 - answer! - truncate!);
 });
 
-Deno.test("a flood of those who may not ask does not keep those who ask too much from being sent to TCP", () => {
+Deno.test("Admission still truncates for limited clients when denied clients flood it", () => {
   const rules = admission({ ...STRANGERS, rate: { perSecond: 20, burst: 20 } });
   const found: Record<string, number> = { answer: 0, truncate: 0, drop: 0 };
   // Twice its rate.
@@ -104,7 +104,7 @@ Deno.test("a flood of those who may not ask does not keep those who ask too much
   assertEquals(found, { answer: 119, truncate: 81, drop: 0 });
 });
 
-Deno.test("nor does a flood of those who ask too much keep strangers from being refused", () => {
+Deno.test("Admission still refuses denied clients when limited clients flood it", () => {
   const rules = admission({ rate: { perSecond: 20, burst: 20 } });
   const found = new Set<string>();
   flood(rules, 1000, (now) => found.add(rules.admit(from("192.0.2.1"), now)));
@@ -143,7 +143,7 @@ const QUERIES: [string, Uint8Array][] = [
   ["that is malformed", hex("beef 0100 0001 0000 0000 0000 3f")],
 ];
 
-Deno.test("over UDP a refusal or truncated answer is never longer than the query (8914-2)", async () => {
+Deno.test("Answerer never sends a refusal or truncated reply over UDP that is longer than the query (8914-2)", async () => {
   for (const [name, bytes] of QUERIES) {
     const { answerer: refusing } = answerer({});
     const { answerer: truncating } = answerer(limited);
@@ -161,7 +161,7 @@ Deno.test("over UDP a refusal or truncated answer is never longer than the query
   }
 });
 
-Deno.test("a refusal says so with EDE 18 where there is room, and always over TCP (8914-3, 6891-1)", async () => {
+Deno.test("Answerer adds EDE 18 to a refusal when there is room, and always over TCP (8914-3, 6891-1)", async () => {
   const { answerer: refusing, resolver, events } = answerer({});
   const reply = async (bytes: Uint8Array, transport: "udp" | "tcp") =>
     read((await ask(refusing, bytes, from("192.0.2.1", transport)))!.subarray(2));
@@ -184,7 +184,7 @@ Deno.test("a refusal says so with EDE 18 where there is room, and always over TC
   );
 });
 
-Deno.test("a limited client gets TC=1 over UDP with its question, then silence; over TCP REFUSED", async () => {
+Deno.test("Answerer replies with TC=1 over UDP, then not at all, and with REFUSED over TCP, when a client is limited", async () => {
   const { answerer: limiting, resolver, events } = answerer(limited);
   const asked = query("example.com", "A", { edns: {} });
   const tell = async (transport: "udp" | "tcp") => {

@@ -38,7 +38,7 @@ const header = "beef 0100 0001 0000 0000 0000";
 const question = "0161 00 0001 0001"; // a. A IN
 const opt = "00 0029 04d0 00000000 0000";
 
-Deno.test("what is no query is met with silence", async () => {
+Deno.test("Answerer does not reply when a message is no query", async () => {
   const cases: [string, Uint8Array][] = [
     ["nothing", hex("")],
     ["one octet", hex("be")],
@@ -55,7 +55,7 @@ Deno.test("what is no query is met with silence", async () => {
   }
 });
 
-Deno.test("a query with records that no RFC wants there is answered FORMERR, however many they are (Unbound CVE-2026-96405)", async () => {
+Deno.test("Answerer replies FORMERR when a query has records that no RFC defines there (Unbound CVE-2026-96405)", async () => {
   const record = "c00c 0010 0001 00000000 0000";
   const tsig = "0161 00 00fa 00ff 00000000 0000";
   const soa = "c00c 0006 0001 00000000 0016 0000 00000001 00000002 00000003 00000004 00000005";
@@ -89,7 +89,7 @@ Deno.test("a query with records that no RFC wants there is answered FORMERR, how
   }
 });
 
-Deno.test("a query that cannot be read is answered FORMERR with its ID, and nobody is asked (5625, 6891-1)", async () => {
+Deno.test("Answerer replies FORMERR with the query's ID, without resolving, when a query is malformed (5625, 6891-1)", async () => {
   const cases: [string, string][] = [
     ["no question", "beef 0100 0000 0000 0000 0000"],
     ["two questions", `beef 0100 0002 0000 0000 0000 ${question} ${question}`],
@@ -118,7 +118,7 @@ Deno.test("a query that cannot be read is answered FORMERR with its ID, and nobo
   }
 });
 
-Deno.test("FORMERR, NOTIMP and REFUSED have an OPT record if the query has one, its DO copied (6891-1, F14)", async () => {
+Deno.test("Answerer adds an OPT record with the query's DO bit to FORMERR, NOTIMP and REFUSED when the query has one (6891-1)", async () => {
   const signed = "00 0029 04d0 00008000 0000";
   const cases: [what: string, query: string, rcode: number, expected: boolean | undefined][] = [
     ["a NOTIFY", `beef 2000 0001 0000 0000 0001 0161 00 0006 0001 ${opt}`, 4, false],
@@ -144,7 +144,7 @@ Deno.test("FORMERR, NOTIMP and REFUSED have an OPT record if the query has one, 
   }
 });
 
-Deno.test("types and classes that no record has are refused, and nobody is asked (9824 §3.5, 6895 §3.1, F13, F15)", async () => {
+Deno.test("Answerer refuses types and classes that no record has, without resolving (RFC 9824 §3.5, RFC 6895 §3.1)", async () => {
   const types: [type: number, rcode: number, code: number][] = [
     [0, 1, 30],
     [41, 1, 30],
@@ -168,7 +168,7 @@ Deno.test("types and classes that no record has are refused, and nobody is asked
   }
 });
 
-Deno.test("opcodes other than QUERY are answered NOTIMP, whatever follows the header", async () => {
+Deno.test("Answerer replies NOTIMP when the opcode is not QUERY, whatever follows the header", async () => {
   for (let opcode = 1; opcode < 16; opcode++) {
     for (
       const bytes of [query("example.com", "SOA", { opcode }), query(".", "A", { opcode }).subarray(0, 12)]
@@ -179,7 +179,7 @@ Deno.test("opcodes other than QUERY are answered NOTIMP, whatever follows the he
   }
 });
 
-Deno.test("a later version of EDNS is answered BADVERS with version 0 and the question (6891-2)", async () => {
+Deno.test("Answerer replies BADVERS with version 0 and the question when the EDNS version is later (6891-2)", async () => {
   for (const version of [1, 255]) {
     const { reply, asked } = await outcome(query("example.com", "A", { edns: { version } }));
     assertEquals([reply?.rcode, reply?.edns?.version, reply?.question?.name], [16, 0, "example.com"]);
@@ -187,12 +187,12 @@ Deno.test("a later version of EDNS is answered BADVERS with version 0 and the qu
   }
 });
 
-Deno.test("a question for OPT is a format error, since OPT is not data", async () => {
+Deno.test("Answerer replies FORMERR when the question's type is OPT", async () => {
   const { reply, asked } = await outcome(query("example.com", "OPT"));
   assertEquals([reply?.rcode, reply?.question?.type, asked.length], [1, 41, 0]);
 });
 
-Deno.test("zone transfers are answered NOTIMP, and clients that speak EDNS are told why (8914-1, 8914-3)", async () => {
+Deno.test("Answerer replies NOTIMP to zone transfers, with an extended error when the query has EDNS (8914-1, 8914-3)", async () => {
   for (const type of ["AXFR", "IXFR"] as const) {
     const { reply, asked } = await outcome(query("example.com", type, { edns: {} }), { client: tcp });
     assertEquals([reply?.rcode, asked.length], [4, 0]);
@@ -209,7 +209,7 @@ function extendedError(reply: Decoded | undefined): [number, string] {
 
 const facts = { upstream: "192.0.2.53:853", phase: "connect" } as const;
 
-Deno.test("an upstream's failure is SERVFAIL with the upstream, the phase and the cause (8914-1, 8914-3)", async () => {
+Deno.test("Answerer replies SERVFAIL with the upstream, the phase and the cause when an upstream fails (8914-1, 8914-3)", async () => {
   const cases = [["refused", 22], ["timed out", 22], ["silent", 22], ["wrong name", 23], ["closed", 23]];
   for (const [failure, code] of cases as [ConstructorParameters<typeof UpstreamError>[0], number][]) {
     const error = new UpstreamError(failure, { ...facts, detail: "so said the platform" });
@@ -225,7 +225,7 @@ Deno.test("an upstream's failure is SERVFAIL with the upstream, the phase and th
   }
 });
 
-Deno.test("what is shed says so in as many octets as the query has and a code more; over TCP in words (8914-1)", async () => {
+Deno.test("Answerer adds only a code to its reply over UDP, and a text over TCP, when a query is shed (8914-1)", async () => {
   const error = new UpstreamError("overloaded", { upstream: "all upstreams", phase: "read" });
   const asked = query("example.com", "A", { edns: {} });
   for (const [client, text, least] of [[udp, "", 0], [tcp, error.message, 40]] as const) {
@@ -238,13 +238,13 @@ Deno.test("what is shed says so in as many octets as the query has and a code mo
   }
 });
 
-Deno.test("a failure is told in no OPT record to a client that sent none (7828-4, 8914-1)", async () => {
+Deno.test("Answerer sends no OPT record with a failure when the query has none (7828-4, 8914-1)", async () => {
   const resolver = new FakeResolver(() => Promise.reject(new UpstreamError("refused", facts)));
   const { reply } = await outcome(query("example.com"), { resolver });
   assertEquals([reply?.rcode, reply?.edns], [2, undefined]);
 });
 
-Deno.test("a defect is SERVFAIL for the client and an event for the operator, however it comes", async () => {
+Deno.test("Answerer replies SERVFAIL and emits an event when a resolver has an internal error", async () => {
   for (const error of [new TypeError("a slip"), "a string", undefined]) {
     for (const respond of [() => Promise.reject(error), () => fail(error)]) {
       const { reply, events } = await outcome(query("example.com"), { resolver: new FakeResolver(respond) });
@@ -254,7 +254,7 @@ Deno.test("a defect is SERVFAIL for the client and an event for the operator, ho
   }
 });
 
-Deno.test("a response that is malformed behind its question is SERVFAIL and never an exception", async () => {
+Deno.test("Answerer replies SERVFAIL when a response is malformed after its question", async () => {
   const asked = query("a", "A", { id: 0xbeef });
   const broken = concat(hex(`beef 8180 0001 0001 0000 0000 ${question} c00c 0001 0001 00000001 0004 01`));
   for (const respond of [() => Message.parse(broken), () => Promise.resolve(Message.parse(broken))]) {
@@ -264,7 +264,7 @@ Deno.test("a response that is malformed behind its question is SERVFAIL and neve
   }
 });
 
-Deno.test("an answer comes at once where the resolver has it, and later where it has to wait", async () => {
+Deno.test("Answerer.answer returns true when the reply was immediate, and false when it waits", async () => {
   for (const [respond, atOnce] of [[undefined, true], [later, false]] as const) {
     const answerer = answererFor({ resolver: new FakeResolver(respond) });
     const replies: (Uint8Array | undefined)[] = [];
@@ -276,7 +276,7 @@ Deno.test("an answer comes at once where the resolver has it, and later where it
   }
 });
 
-Deno.test("a query carries its client and the deadline, and one event tells of its answer", async () => {
+Deno.test("Answerer passes on the client and the deadline, and emits one event per query", async () => {
   const [resolver, events, clock] = [new HoldingResolver(), new Events(), new Clock()];
   const reply = ask(answererFor({ resolver, events, clock }), query("example.com"), tcp);
   const [asked] = resolver.asked;
@@ -287,7 +287,7 @@ Deno.test("a query carries its client and the deadline, and one event tells of i
   assertEquals(events.all, [{ kind: "answered", query: asked!, rcode: 3, milliseconds: 25 }]);
 });
 
-Deno.test("keep-alive is told over TCP to clients that ask, and neither over UDP nor unasked (7828-3, 7828-5)", async () => {
+Deno.test("Answerer sends the keep-alive option over TCP when the client sent it, and never over UDP (7828-3, 7828-5)", async () => {
   const asking = query("example.com", "A", { edns: { options: [keepAlive()] } });
   const overTcp = await outcome(asking, { client: tcp });
   assertEquals(overTcp.reply?.edns?.options, [keepAlive(100)]);
@@ -296,13 +296,13 @@ Deno.test("keep-alive is told over TCP to clients that ask, and neither over UDP
   }
 });
 
-Deno.test("neither a client's padding nor any option of it comes back (6891-2, 7830-3)", async () => {
+Deno.test("Answerer returns neither the padding nor other options of a query (6891-2, 7830-3)", async () => {
   const unknown = { code: 65001, value: hex("0102") };
   const bytes = query("example.com", "A", { edns: { options: [unknown, padding(20)] } });
   assertEquals((await outcome(bytes, { client: tcp })).reply?.edns?.options, []);
 });
 
-/** What arrives at a port in the wild: noise, and real queries with some octets changed, cut off or left over. */
+/** What arrives at a port in the wild: noise, and real queries with some bytes changed, cut off or left over. */
 const datagrams = fc.oneof(
   fc.uint8Array({ maxLength: 600 }),
   fc.uint8Array({ maxLength: 200 }).map((bytes) => concat(hex("beef 0100 0001 0000 0000 0001"), bytes)),
@@ -318,7 +318,7 @@ function mutationsOf(bytes: Uint8Array) {
   });
 }
 
-Deno.test("any octets at all are answered with a DNS message under their ID, or with silence", async () => {
+Deno.test("Answerer replies with a DNS message under the same ID, or not at all, to any bytes", async () => {
   await fc.assert(
     fc.asyncProperty(datagrams, fc.constantFrom(udp, tcp), async (bytes, client) => {
       const resolver = new FakeResolver(({ message }) =>
@@ -332,7 +332,7 @@ Deno.test("any octets at all are answered with a DNS message under their ID, or 
   );
 });
 
-Deno.test("any response at all becomes an answer that fits, or SERVFAIL", async () => {
+Deno.test("Answerer replies with an answer that fits, or SERVFAIL, to any response", async () => {
   const asked = query("www.example.com", "A", { edns: { size: 512 } });
   const answers = Array.from({ length: 40 }, (_, i) => a("www.example.com", `192.0.2.${i}`));
   await fc.assert(

@@ -1,4 +1,4 @@
-/** Datagrams by the hundred, to names that the cache knows and others: by the short way and without it, all is the same. */
+/** Hundreds of queries to cached and other names: the fast path must not change any result. */
 import { Answerer } from "../../../lib/frontend/answer/answerer.ts";
 import { Admission, type AdmissionOptions } from "../../../lib/frontend/answer/admission.ts";
 import { UdpFrontend } from "../../../lib/frontend/udp/udp_frontend.ts";
@@ -19,7 +19,7 @@ interface Setting {
   readonly hostname?: string;
 }
 
-/** A front end with batches in front of a cache that knows `known.example` and has seen it pass. */
+/** A front end with batches before a cache, in which the fast path is open for `known.example`. */
 class Fixture implements AsyncDisposable {
   readonly events = new Events();
   readonly resolver = new FakeResolver(later);
@@ -50,12 +50,12 @@ class Fixture implements AsyncDisposable {
     });
   }
 
-  /** Asks for a name until the short way is open to it, if one is. */
+  /** Queries a name until the fast path is open for it. */
   async teach(name: string): Promise<void> {
     for (let i = 0; i < 2; i++) await askUdp(this.server.address, query(name));
   }
 
-  /** What becomes of queries that come all at once: RCODE and TC of each reply, counted. */
+  /** Sends queries at once, and counts the replies by RCODE and TC. */
   async burst(queries: readonly Uint8Array[], replies: number): Promise<Record<string, number>> {
     using client = new UdpClient(this.server.address);
     for (const each of queries) await client.send(each);
@@ -97,7 +97,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
   });
 }
 
-Deno.test("a token is taken once for each query, whichever way it goes", async () => {
+Deno.test("UdpFastPath takes one token per query, also when it declines the query", async () => {
   const rate = { perSecond: 0.001, burst: 12 };
   for (const queries of [known(30), unknown(30)]) {
     await using fixture = new Fixture({ admission: { rate } });
@@ -108,13 +108,13 @@ Deno.test("a token is taken once for each query, whichever way it goes", async (
   }
 });
 
-Deno.test("who may not ask gets nothing of what is known, and nobody is asked for him", async () => {
+Deno.test("UdpFastPath serves nothing from the cache, and nothing is resolved, when a client is denied", async () => {
   await using fixture = new Fixture({ admission: { deny: [parseNetwork("127.0.0.1")] } });
   assertEquals(await fixture.burst([...known(20), ...unknown(20)], 40), { "5": 40 });
   assertEquals(fixture.resolver.asked.length, 0);
 });
 
-Deno.test("hits are told of in sums, or each where that is wanted", async () => {
+Deno.test("UdpFastPath reports hits in sums, or one by one when events are needed per query", async () => {
   for (const wantsEach of [false, true]) {
     await using fixture = new Fixture({ wantsEach });
     await fixture.teach("known.example");
@@ -127,7 +127,7 @@ Deno.test("hits are told of in sums, or each where that is wanted", async () => 
   }
 });
 
-Deno.test("beside hits, what is senseless is told so or met with silence, as ever", async () => {
+Deno.test("UdpFastPath leaves malformed messages between hits to Answerer", async () => {
   await using fixture = new Fixture({});
   await fixture.teach("known.example");
   const queries = [

@@ -27,19 +27,19 @@ function flood(limit: RateLimit, addresses: number, now: number, queries = 1): v
   }
 }
 
-Deno.test("a burst is within the limit, as much again is over it, the rest far over", () => {
+Deno.test("RateLimit counts a burst as within, as many again as over, and the rest as far over", () => {
   const limit = new RateLimit({ perSecond: 10, burst: 20 });
   assertEquals(counts(limit, "192.0.2.1", 100, 5000), { within: 20, over: 20, "far over": 60 });
 });
 
-Deno.test("tokens for queries come back at the rate, and so do those for notices", () => {
+Deno.test("RateLimit refills tokens for queries and for notices at the rate", () => {
   const limit = new RateLimit({ perSecond: 10, burst: 20 });
   counts(limit, "192.0.2.1", 100, 5000);
   assertEquals(counts(limit, "192.0.2.1", 100, 6000), { within: 10, over: 10, "far over": 80 });
   assertEquals(counts(limit, "192.0.2.1", 100, 9000), { within: 20, over: 20, "far over": 60 });
 });
 
-Deno.test("of twice the rate one half is within the limit and the other over it, for as long as it goes on", () => {
+Deno.test("RateLimit counts one half as within and one half as over when a client sends at twice its rate", () => {
   const limit = new RateLimit({ perSecond: 20, burst: 20 });
   const found = { within: 0, over: 0, "far over": 0 };
   for (let i = 0; i < 4000; i++) found[limit.take(client("192.0.2.1"), "udp", 25 * i)]++;
@@ -47,7 +47,7 @@ Deno.test("of twice the rate one half is within the limit and the other over it,
   assertEquals(found, { within: 2019, over: 1981, "far over": 0 });
 });
 
-Deno.test("whoever keeps to the rate is never limited", () => {
+Deno.test("RateLimit never limits a client that keeps to its rate", () => {
   const limit = new RateLimit({ perSecond: 10, burst: 1 });
   for (let i = 0; i < 1000; i++) assertEquals(limit.take(client("192.0.2.1"), "udp", 100 * i), "within");
 });
@@ -77,7 +77,7 @@ class Oracle {
 
 const LONG = { maxLength: 300, size: "max" } as const;
 
-Deno.test("in any schedule queries and notices are measured as by two buckets that are filled as time goes by", () => {
+Deno.test("RateLimit agrees with two buckets that are refilled step by step, in any schedule", () => {
   const gaps = fc.constantFrom(3, 30, 300, 3000).chain((most) => fc.array(fc.nat(most), LONG));
   fc.assert(fc.property(RATES, BURSTS, fc.array(gaps, { maxLength: 3 }), (perSecond, burst, gaps) => {
     const limit = new RateLimit({ perSecond, burst });
@@ -91,7 +91,7 @@ Deno.test("in any schedule queries and notices are measured as by two buckets th
   }));
 });
 
-Deno.test("whoever asks faster than his rate is answered at the rate times the time, and the burst", () => {
+Deno.test("RateLimit admits the burst plus rate times time when a client is faster than its rate", () => {
   // In tokens. A bucket of one is full, and loses what comes, from the moment of its token to that of the next query.
   const bursts = fc.integer({ min: 2, max: 30 });
   const gaps = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), LONG);
@@ -110,7 +110,7 @@ Deno.test("whoever asks faster than his rate is answered at the rate times the t
   }));
 });
 
-Deno.test("IPv4 clients are told apart by address, IPv6 clients by /56", () => {
+Deno.test("RateLimit distinguishes IPv4 clients by address, and IPv6 clients by /56", () => {
   const limit = new RateLimit({ perSecond: 1, burst: 1 });
   const take = (text: string) => limit.take(client(text), "udp", 1000);
   assertEquals([take("192.0.2.1"), take("192.0.2.2")], ["within", "within"]);
@@ -118,27 +118,27 @@ Deno.test("IPv4 clients are told apart by address, IPv6 clients by /56", () => {
   assertEquals(take("2001:db8:0:200::1"), "within");
 });
 
-Deno.test("TCP has a bucket of its own: whoever forges a client's address does not shut it out", () => {
+Deno.test("RateLimit has a separate bucket for TCP, so forged queries over UDP do not close it", () => {
   const limit = new RateLimit({ perSecond: 1, burst: 5 });
   counts(limit, "192.0.2.1", 100, 1000);
   assertEquals(counts(limit, "192.0.2.1", 5, 1000, "tcp"), { within: 5, over: 0, "far over": 0 });
 });
 
-Deno.test("a million addresses do not make the table forget a client that is being limited", () => {
+Deno.test("RateLimit remembers a limited client when a million addresses follow", () => {
   const limit = new RateLimit({ perSecond: 1000, burst: 1000 });
   counts(limit, "192.0.2.1", 5000, 1000);
   flood(limit, 1_000_000, 1000);
   assertEquals(limit.take(client("192.0.2.1"), "udp", 1000), "far over");
 });
 
-Deno.test("nor one that is limited over TCP, while all of them come over UDP", () => {
+Deno.test("RateLimit remembers a client limited over TCP when a million addresses follow over UDP", () => {
   const limit = new RateLimit({ perSecond: 1000, burst: 1000 });
   counts(limit, "192.0.2.1", 5000, 1000, "tcp");
   flood(limit, 1_000_000, 1000);
   assertEquals(limit.take(client("192.0.2.1"), "tcp", 1000), "far over");
 });
 
-Deno.test("in such a flood a newcomer has all of his tokens, whoever's place he takes", () => {
+Deno.test("RateLimit gives a new client all of its tokens when it replaces another", () => {
   const limit = new RateLimit({ perSecond: 10, burst: 2 });
   // Each takes four tokens, and the table has places for a third of them.
   flood(limit, 100_000, 1000, 4);

@@ -10,7 +10,7 @@ function systemError(code: string): Error {
   return Object.assign(new Error(code), { code });
 }
 
-/** A listening socket whose accept fails with these errors one after the other, and then waits. */
+/** A listening socket whose `accept` fails with each of these errors, and then waits. */
 class FailingListener {
   readonly addr = { transport: "tcp", hostname: "127.0.0.1", port: 53 } as const;
   readonly #errors: unknown[];
@@ -50,17 +50,17 @@ function frontendOn(listener: FailingListener, events: Events): TcpFrontend {
   }
 }
 
-Deno.test("clients that are gone before they are accepted cost the others no pause, and are no trouble (S2)", async () => {
+Deno.test("TcpFrontend neither pauses nor reports when clients leave before they are accepted", async () => {
   const time = new FakeTime();
   using _time = time;
   const [events, listener] = [new Events(), new FailingListener(Array(500).fill(systemError("ENOTCONN")))];
   const frontend = frontendOn(listener, events);
-  await listener.drained.promise; // no time passes, so a pause would last for ever
+  await listener.drained.promise; // no time passes, so a pause would never end
   assertEquals(events.of("socket error"), []);
   frontend[Symbol.dispose]();
 });
 
-Deno.test("a shortage of the host is reported and pauses accepting, which goes on by itself", async () => {
+Deno.test("TcpFrontend reports and pauses, then accepts again, when the host is short of resources", async () => {
   for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
     const error = systemError(code);
     assert(isShortage(error));
@@ -72,7 +72,7 @@ Deno.test("a shortage of the host is reported and pauses accepting, which goes o
   }
 });
 
-Deno.test("a listener that fails without an end does not keep the thread busy", async () => {
+Deno.test("TcpFrontend pauses when its listener fails again and again", async () => {
   const errors = Array.from({ length: 1000 }, () => systemError("EINVAL"));
   const [events, listener] = [new Events(), new FailingListener(errors)];
   const frontend = frontendOn(listener, events);

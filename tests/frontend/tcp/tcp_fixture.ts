@@ -1,4 +1,4 @@
-/** What the tests of the TCP front end have in common. */
+/** Shared fixtures of the TCP front-end tests. */
 import { ConnectionLimit } from "../../../lib/frontend/tcp/connection_limit.ts";
 import { TcpFrontend } from "../../../lib/frontend/tcp/tcp_frontend.ts";
 import type { TcpClient } from "../../support/clients/plain_client.ts";
@@ -15,7 +15,7 @@ interface Settings {
   readonly maxPipelined?: number;
 }
 
-/** A front end on a port of its own. Its clock stands still, and idle sessions are looked for at `tick` only. */
+/** A front end on a free port. Its clock stands still, and sessions expire at `tick` only. */
 export function tcpServer(
   { resolver, maxClients = 50, maxClientsPerAddress = 20, maxPipelined = 256 }: Settings,
 ) {
@@ -36,7 +36,7 @@ export function tcpServer(
   return { frontend, address, events, clock, tick, [Symbol.dispose]: () => frontend[Symbol.dispose]() };
 }
 
-/** Asks on an open connection, and says which name was answered. */
+/** Sends a query on an open connection, and returns the name in the reply. */
 export async function askOn(client: TcpClient, name: string): Promise<string | undefined> {
   await client.send(query(name));
   return nameIn(await client.receive());

@@ -9,7 +9,7 @@ import { askOn, nameIn, tcpServer } from "./tcp_fixture.ts";
 
 const NAMES = Array.from({ length: 100 }, (_, i) => `query-${i}.example`);
 
-Deno.test("pipelined queries are processed concurrently and answered as answers come (7766-3, 7766-7)", async () => {
+Deno.test("TcpFrontend resolves pipelined queries concurrently and replies in the order of responses (7766-3, 7766-7)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using client = await TcpClient.connect(server.address);
@@ -22,7 +22,7 @@ Deno.test("pipelined queries are processed concurrently and answered as answers 
   }
 });
 
-Deno.test("an answer at once overtakes one that is waited for, on the same connection (7766-3)", async () => {
+Deno.test("TcpFrontend sends an immediate reply before a pending one on the same connection (7766-3)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using client = await TcpClient.connect(server.address);
@@ -35,7 +35,7 @@ Deno.test("an answer at once overtakes one that is waited for, on the same conne
   assertEquals(nameIn(await client.receive()), "slow.example");
 });
 
-Deno.test("answers go back on the connection their query came on (7766-1)", async () => {
+Deno.test("TcpFrontend replies on the connection of the query (7766-1)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using one = await TcpClient.connect(server.address);
@@ -50,7 +50,7 @@ Deno.test("answers go back on the connection their query came on (7766-1)", asyn
   assertEquals([nameIn(await other.receive()), nameIn(await other.receive())], ["d.example", "b.example"]);
 });
 
-Deno.test("length and message leave in one write, and so do all answers of one turn (7766-8)", async () => {
+Deno.test("TcpFrontend writes length and message together, and all replies of one turn (7766-8)", async () => {
   using server = tcpServer({ resolver: new FakeResolver(later) });
   using socket = await Deno.connect(server.address);
   const buffer = new Uint8Array(65_536);
@@ -67,7 +67,7 @@ Deno.test("length and message leave in one write, and so do all answers of one t
   }
 });
 
-Deno.test("a query that comes octet by octet is answered (7766-8)", async () => {
+Deno.test("TcpFrontend replies to a query that arrives byte by byte (7766-8)", async () => {
   using server = tcpServer({ resolver: new FakeResolver() });
   await using client = await TcpClient.connect(server.address);
   for (const name of ["first.example", "second.example"]) {
@@ -76,7 +76,7 @@ Deno.test("a query that comes octet by octet is answered (7766-8)", async () => 
   }
 });
 
-Deno.test("queries cut at any place between two writes are answered (7766-8)", async () => {
+Deno.test("TcpFrontend replies to queries that are split at any position (7766-8)", async () => {
   using server = tcpServer({ resolver: new FakeResolver() });
   await using client = await TcpClient.connect(server.address);
   const bytes = frame(query("first.example"), query("second.example"));
@@ -90,7 +90,7 @@ Deno.test("queries cut at any place between two writes are answered (7766-8)", a
   }
 });
 
-Deno.test("a client that half-closes gets all of its answers, then FIN (7766-3)", async () => {
+Deno.test("TcpFrontend sends all replies, then FIN, when a client half-closes (7766-3)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using client = await TcpClient.connect(server.address);
@@ -104,7 +104,7 @@ Deno.test("a client that half-closes gets all of its answers, then FIN (7766-3)"
   assertEquals([await client.receive(), await client.closed()], [undefined, "fin"]);
 });
 
-Deno.test("a client that half-closes within a query gets the answers to the complete ones, then FIN", async () => {
+Deno.test("TcpFrontend replies to the complete queries, then sends FIN, when a client half-closes within a query", async () => {
   using server = tcpServer({ resolver: new FakeResolver(later) });
   await using client = await TcpClient.connect(server.address);
   await client.sendRaw(concat(frame(query("whole.example")), frame(query("part.example")).subarray(0, 9)));
@@ -113,7 +113,7 @@ Deno.test("a client that half-closes within a query gets the answers to the comp
   assertEquals([await client.receive(), await client.closed()], [undefined, "fin"]);
 });
 
-Deno.test("frames that are no query are passed over, and the connection goes on", async () => {
+Deno.test("TcpFrontend skips frames that are no query, and keeps the connection", async () => {
   using server = tcpServer({ resolver: new FakeResolver() });
   await using client = await TcpClient.connect(server.address);
   await client.send(
@@ -127,7 +127,7 @@ Deno.test("frames that are no query are passed over, and the connection goes on"
   assertEquals(await askOn(client, "example.com"), "example.com");
 });
 
-Deno.test("an answer of 65,535 octets arrives whole", async () => {
+Deno.test("TcpFrontend sends a reply of 65,535 bytes", async () => {
   const asked = query("example.com", 65_280);
   const data = new Uint8Array(65_535 - asked.length - 12).map((_, i) => i * 31); // the owner is a pointer
   const answers = [record("example.com", 65_280, data)];
@@ -141,7 +141,7 @@ Deno.test("an answer of 65,535 octets arrives whole", async () => {
   }
 });
 
-Deno.test("a query of 65,535 octets is answered", async () => {
+Deno.test("TcpFrontend replies to a query of 65,535 bytes", async () => {
   using server = tcpServer({ resolver: new FakeResolver() });
   await using client = await TcpClient.connect(server.address);
   const bare = query("example.com", "A", { edns: { options: [{ code: 12, value: new Uint8Array(0) }] } });
@@ -153,7 +153,7 @@ Deno.test("a query of 65,535 octets is answered", async () => {
   ]);
 });
 
-Deno.test("what is truncated over UDP is whole over TCP", async () => {
+Deno.test("TcpFrontend sends the whole reply when UDP would truncate it", async () => {
   const answers = Array.from({ length: 40 }, (_, i) => txt("example.com", [`${i} ${"x".repeat(100)}`]));
   using server = tcpServer({ resolver: new FakeResolver((query) => addressed(query, { answers })) });
   for (const edns of [{}, { edns: { size: 512 } }]) {
@@ -164,7 +164,7 @@ Deno.test("what is truncated over UDP is whole over TCP", async () => {
   }
 });
 
-Deno.test("a client that resets the connection while it is answered harms nobody", async () => {
+Deno.test("TcpFrontend serves others when a client resets its connection during a reply", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   const reset = await TcpClient.connect(server.address);
@@ -181,7 +181,7 @@ Deno.test("a client that resets the connection while it is answered harms nobody
   assertEquals(server.events.all.filter(({ kind }) => kind !== "answered"), []);
 });
 
-Deno.test("a front end that stops answers what it was asked, closes with FIN and accepts no more", async () => {
+Deno.test("TcpFrontend replies to pending queries, sends FIN and accepts no more when it stops", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using client = await TcpClient.connect(server.address);
@@ -199,8 +199,8 @@ Deno.test("a front end that stops answers what it was asked, closes with FIN and
 });
 
 Deno.test({
-  name: "a front end that stops gets its answers through to a client that goes on asking",
-  // tcp_session.ts closes with octets unread: a RST, which takes along the answers on their way (RFC 2525 §2.17).
+  name: "TcpFrontend delivers its replies when a client goes on sending while it stops",
+  // tcp_session.ts closes with bytes unread: a RST, which takes along the answers on their way (RFC 2525 §2.17).
   async fn() {
     const resolver = new HoldingResolver();
     using server = tcpServer({ resolver });

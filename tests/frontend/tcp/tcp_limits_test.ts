@@ -7,7 +7,7 @@ import { query, record } from "../../support/packets/packets.ts";
 import { within } from "../../support/within.ts";
 import { askOn, IDLE_TIMEOUT, nameIn, tcpServer } from "./tcp_fixture.ts";
 
-Deno.test("a connection without a query is closed with FIN after the idle timeout (7766-5, 9210-2)", async () => {
+Deno.test("TcpFrontend closes a connection with FIN when no query arrives within the idle timeout (7766-5, 9210-2)", async () => {
   using server = tcpServer({ resolver: new FakeResolver() });
   await using client = await TcpClient.connect(server.address);
   assertEquals(await askOn(client, "example.com"), "example.com");
@@ -19,7 +19,7 @@ Deno.test("a connection without a query is closed with FIN after the idle timeou
   assertEquals(await client.closed(), "fin");
 });
 
-Deno.test("a complete query starts the idle timeout anew, part of one does not (7766-5)", async () => {
+Deno.test("TcpFrontend restarts the idle timeout when a query is complete, not when a part of it arrives (7766-5)", async () => {
   using server = tcpServer({ resolver: new FakeResolver() });
   await using honest = await TcpClient.connect(server.address);
   await using dripping = await TcpClient.connect(server.address);
@@ -35,7 +35,7 @@ Deno.test("a complete query starts the idle timeout anew, part of one does not (
   assertEquals(await askOn(honest, "still.example"), "still.example");
 });
 
-Deno.test("a client that waits for our answer is not idle, however long that takes", async () => {
+Deno.test("TcpFrontend keeps a client that waits for a reply, however long", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver });
   await using client = await TcpClient.connect(server.address);
@@ -47,7 +47,7 @@ Deno.test("a client that waits for our answer is not idle, however long that tak
   assertEquals(nameIn(await client.receive()), "slow.example");
 });
 
-Deno.test("connections from one address are limited, and what one gives back another gets (7766-9, 9210-2)", async () => {
+Deno.test("TcpFrontend limits connections per address, and reuses the slot of a closed one (7766-9, 9210-2)", async () => {
   using server = tcpServer({ resolver: new FakeResolver(), maxClientsPerAddress: 2 });
   await using first = await TcpClient.connect(server.address);
   await using second = await TcpClient.connect(server.address);
@@ -80,7 +80,7 @@ async function servedFrom(localAddress: string, { hostname: host, port }: Addres
   }
 }
 
-Deno.test("connections of all clients together are limited (7766-9, 9210-2)", async () => {
+Deno.test("TcpFrontend limits the connections of all clients together (7766-9, 9210-2)", async () => {
   using server = tcpServer({ resolver: new FakeResolver(), maxClients: 2 });
   await using first = await TcpClient.connect(server.address);
   await using second = await TcpClient.connect(server.address);
@@ -92,7 +92,7 @@ Deno.test("connections of all clients together are limited (7766-9, 9210-2)", as
   assertEquals(await askOn(first, "still-served.example"), "still-served.example");
 });
 
-Deno.test("a client that resets its connection gives back its place", async () => {
+Deno.test("TcpFrontend frees the slot of a client that resets its connection", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver, maxClientsPerAddress: 1 });
   const client = await TcpClient.connect(server.address);
@@ -104,7 +104,7 @@ Deno.test("a client that resets its connection gives back its place", async () =
   for (let tries = 1; !await servedFrom("127.0.0.1", server.address); tries++) assert(tries < 100);
 });
 
-Deno.test("queries that wait are limited for each connection, and the rest are read later (7766-9)", async () => {
+Deno.test("TcpFrontend limits pending queries per connection, and reads the rest later (7766-9)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver, maxPipelined: 10 });
   await using client = await TcpClient.connect(server.address);
@@ -158,14 +158,14 @@ async function answersOn(socket: Deno.TcpConn, count: number): Promise<number> {
   return got;
 }
 
-Deno.test("a client that does not read is not read from, others are served", async () => {
+Deno.test("TcpFrontend stops reading from a client that does not read, and serves others", async () => {
   await withGreedyClient(async (greedy, taken) => {
     assert(taken < 16 + IN_BUFFERS, `${taken} queries were read`);
     assertEquals(await answersOn(greedy, GREED), GREED, "once it reads, it gets all of its answers");
   });
 });
 
-Deno.test("a client that does not read is let go after the idle timeout (7766-5)", async () => {
+Deno.test("TcpFrontend closes a client that does not read after the idle timeout (7766-5)", async () => {
   await withGreedyClient(async (greedy, taken, server) => {
     server.clock.time += IDLE_TIMEOUT;
     server.tick();
@@ -173,7 +173,7 @@ Deno.test("a client that does not read is let go after the idle timeout (7766-5)
   });
 });
 
-Deno.test("a client that does not read is let go after the idle timeout by a listener that stops, too", async () => {
+Deno.test("TcpFrontend closes a client that does not read after the idle timeout, also while it stops", async () => {
   await withGreedyClient(async (greedy, taken, server) => {
     const { clearInterval } = globalThis;
     using stack = new DisposableStack();
@@ -190,7 +190,7 @@ Deno.test("a client that does not read is let go after the idle timeout by a lis
   });
 });
 
-Deno.test("with all places taken, half a message makes room for a query, one that waits for its answer does not (7766-5)", async () => {
+Deno.test("TcpFrontend evicts a client with half a message, and no waiting client, when all slots are taken (7766-5)", async () => {
   const resolver = new HoldingResolver();
   using server = tcpServer({ resolver, maxClients: 2 });
   await using waiting = await TcpClient.connect(server.address);

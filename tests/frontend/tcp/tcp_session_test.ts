@@ -6,7 +6,7 @@ import { frame } from "../../support/packets/frames.ts";
 import { query } from "../../support/packets/packets.ts";
 import { answererFor, Clock, LOOP_BUDGET } from "../fixture.ts";
 
-/** A socket that brings what the test says, and takes what is written only when the test says so. */
+/** A socket whose reads and writes the test completes. */
 class StuckSocket {
   written = 0;
   #arrived = Promise.withResolvers<Uint8Array>();
@@ -39,7 +39,7 @@ class StuckSocket {
   close(): void {
     this.#arrived.reject(new Deno.errors.Interrupted());
     this.#taken.reject(new Deno.errors.Interrupted());
-    this.#taken.promise.catch(() => {}); // nobody may be writing
+    this.#taken.promise.catch(() => {}); // there may be no write
   }
 }
 
@@ -54,7 +54,7 @@ function session(resolver: FakeResolver) {
   return { made, socket, clock };
 }
 
-Deno.test("a client that goes on asking and never reads is idle all the same", async () => {
+Deno.test("TcpSession counts a client as idle when it sends queries and never reads", async () => {
   const { made, socket, clock } = session(new FakeResolver());
   await socket.arrive("first.example");
   assertEquals([made.idleMs(clock.time), made.isUseful], [0, false], "its answer is stuck from now on");
@@ -71,7 +71,7 @@ Deno.test("a client that goes on asking and never reads is idle all the same", a
   await made.closed;
 });
 
-Deno.test("a client is of use once it has asked, and not idle while it waits for us", async () => {
+Deno.test("TcpSession is useful after its first query, and not idle while the client waits", async () => {
   const resolver = new HoldingResolver();
   const { made, socket, clock } = session(resolver);
   clock.time += 100;
@@ -84,7 +84,7 @@ Deno.test("a client is of use once it has asked, and not idle while it waits for
   resolver.release();
 });
 
-Deno.test("a client whose answer came late is not idle while that is on its way to it", async () => {
+Deno.test("TcpSession is not idle while a late reply is on its way", async () => {
   const resolver = new HoldingResolver();
   const { made, socket, clock } = session(resolver);
   await socket.arrive("slow.example");
@@ -98,7 +98,7 @@ Deno.test("a client whose answer came late is not idle while that is on its way 
   await made.closed;
 });
 
-Deno.test("an answer that never comes, by a defect, keeps no place for ever", async () => {
+Deno.test("TcpSession expires when a reply never comes because of an internal error", async () => {
   const { made, socket, clock } = session(new HoldingResolver());
   await socket.arrive("lost.example");
   clock.time += 59_999;

@@ -1,4 +1,4 @@
-/** The one file that hands memory to C, under random traffic on loopback and with garbage collected in between. */
+/** MmsgSocket under random traffic on loopback, with garbage collections in between. */
 import fc from "fast-check";
 import { openLibrary } from "../../../lib/platform/libc.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
@@ -51,7 +51,7 @@ function linkLocal(): Place | undefined {
 for (const [name, place] of Object.entries({ IPv4: IPV4, IPv6: IPV6, "IPv6 with a scope": linkLocal() })) {
   Deno.test({
     name:
-      `batches over ${name} touch nothing but what was received, and each reply reaches its own sender alone`,
+      `MmsgSocket over ${name} writes only to received slots, and sends each reply to its own sender only`,
     ignore: Deno.build.os !== "linux" || !place,
     async fn() {
       using library = watched();
@@ -68,7 +68,7 @@ for (const [name, place] of Object.entries({ IPv4: IPV4, IPv6: IPV6, "IPv6 with 
 }
 
 Deno.test({
-  name: "whatever the kernel should say, no datagram is longer than its slot, and an error is none received",
+  name: "MmsgSocket cuts lengths to the slot and receives nothing on an error, whatever the kernel returns",
   ignore: Deno.build.os !== "linux",
   fn() {
     using library = watched();

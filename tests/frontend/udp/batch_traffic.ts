@@ -1,24 +1,24 @@
-/** Random traffic at a UdpBatch, whose buffers are looked at all the while. */
+/** Random traffic for a MmsgSocket, with checks of its buffers. */
 import fc from "fast-check";
 import { MmsgSocket } from "../../../lib/frontend/udp/mmsg.ts";
 import { findDescriptor, type Library } from "../../../lib/platform/libc.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { within } from "../../support/within.ts";
-import { assertFilled, BATCH, Bystanders, collectGarbage, NAME, octetsFor, SLOT } from "./watched_library.ts";
+import { assertFilled, BATCH, Bystanders, bytesFor, collectGarbage, NAME, SLOT } from "./watched_library.ts";
 
 const CLIENTS = 5;
 const CANARY = 0xa5;
-/** What a socket's buffer surely takes, in octets; the kernel counts a datagram as about twice its length. */
+/** What a socket's buffer surely takes, in bytes; the kernel counts a datagram as about twice its length. */
 const ROOM = 150_000;
 const COST = 1_000;
 
 /** What happens until all that was sent has been received and answered. */
 export interface Round {
-  /** Of datagrams: who sends, and how many octets. */
+  /** Of datagrams: who sends, and how many bytes. */
   readonly sent: readonly { readonly client: number; readonly length: number }[];
   /** So many small ones more. */
   readonly burst: number;
-  /** Of replies, over and over: how many octets, and whether they wait for the next round. */
+  /** Of replies, over and over: how many bytes, and whether they wait for the next round. */
   readonly replies: readonly { readonly length: number; readonly waits: boolean }[];
   /** Replies to addresses that lead nowhere go among them, every so many. */
   readonly oddEvery: number;
@@ -106,21 +106,21 @@ export class BatchTraffic implements Disposable {
     this.#server.close();
   }
 
-  /** Sends what fits into the socket's buffer, and returns what is to arrive: from which port, and which octets. */
+  /** Sends what fits into the socket's buffer, and returns what is to arrive: from which port, and which bytes. */
   async #send(datagrams: Round["sent"]): Promise<string[]> {
     const expected: string[] = [];
     let room = ROOM;
     for (const { client, length } of datagrams) {
       if ((room -= length + COST) < 0) break;
       const { socket, port } = this.clients[client]!;
-      const octets = octetsFor(++this.#seed, length);
+      const octets = bytesFor(++this.#seed, length);
       await socket.send(octets, this.#address);
       expected.push(textOf(port, octets.subarray(0, SLOT)));
     }
     return expected;
   }
 
-  /** A batch, of which nothing has been written to but the octets and addresses of what was received. */
+  /** A batch, of which nothing has been written to but the bytes and addresses of what was received. */
   #receive(): number {
     const bytes = this.batch.incoming.fill(CANARY);
     const names = new Uint8Array(this.#names.deref()!).fill(CANARY);
@@ -152,7 +152,7 @@ export class BatchTraffic implements Disposable {
     const port = sender[2]! << 8 | sender[3]!;
     const client = this.clients.find((each) => each.port === port);
     assert(client, `port ${port} is nobody's`);
-    const reply = octetsFor(++this.#seed, length);
+    const reply = bytesFor(++this.#seed, length);
     if (waits) this.#waiting.push({ reply, to: sender.slice(), client });
     else this.#reply(reply, sender, client);
     return textOf(port, datagram);
@@ -166,7 +166,7 @@ export class BatchTraffic implements Disposable {
   }
 
   #sendOddly(number: number): void {
-    this.batch.send(octetsFor(number, number % 700), this.#odd[number % this.#odd.length]!);
+    this.batch.send(bytesFor(number, number % 700), this.#odd[number % this.#odd.length]!);
   }
 
   /** Reads what is for the client up to a last word, which comes behind all the rest. */

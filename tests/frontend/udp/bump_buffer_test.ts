@@ -1,7 +1,7 @@
 import { BumpBuffer } from "../../../lib/frontend/udp/bump_buffer.ts";
 import { assertEquals } from "../../support/assert.ts";
 
-Deno.test("copies stay as they were, however many follow, and many share a buffer", () => {
+Deno.test("BumpBuffer keeps copies unchanged when more follow, and shares buffers between them", () => {
   const copies = new BumpBuffer();
   const original = new Uint8Array(5_000);
   const taken = Array.from({ length: 2_000 }, (_, i) => {
@@ -15,6 +15,6 @@ Deno.test("copies stay as they were, however many follow, and many share a buffe
   assertEquals(new Set(taken.map(({ buffer }) => buffer)).size <= 3, true);
 });
 
-Deno.test("only what is to be copied is", () => {
+Deno.test("BumpBuffer copies the given range only", () => {
   assertEquals(new BumpBuffer().copy(Uint8Array.of(1, 2, 3, 4), 1, 2), Uint8Array.of(2, 3));
 });

@@ -31,7 +31,7 @@ function frontend(
   });
 }
 
-/** Whether datagrams are handed over one at a time or many makes no difference to what is true of them. */
+/** Runs a test with and without batches. */
 function bothWays(name: string, body: (library: Library | undefined) => Promise<void>): void {
   for (const batch of ["off", "on"] as const) {
     Deno.test(`${name} (--udp-batch ${batch})`, async () => {
@@ -51,20 +51,23 @@ function nameAndAddress(reply: Uint8Array): [string, string] {
   return [question!.name, answers[0]!.text];
 }
 
-bothWays("of many concurrent clients each gets the answer to its own query (5452-1)", async (library) => {
-  const resolver = new HoldingResolver();
-  using server = frontend(resolver, library);
-  const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
-  // One ID for all: nothing but the address can tell them apart.
-  const answers = names.map((name) => askUdp(server.address, query(name)));
-  await resolver.until(names.length);
-  resolver.release(resolver.asked.toReversed());
-  const got = await Promise.all(answers);
-  assertEquals(got.map(nameAndAddress), names.map((name) => [name, addressOf(name)]));
-});
+bothWays(
+  "UdpFrontend sends each of many concurrent clients the reply to its own query (5452-1)",
+  async (library) => {
+    const resolver = new HoldingResolver();
+    using server = frontend(resolver, library);
+    const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
+    // One ID for all: nothing but the address can tell them apart.
+    const answers = names.map((name) => askUdp(server.address, query(name)));
+    await resolver.until(names.length);
+    resolver.release(resolver.asked.toReversed());
+    const got = await Promise.all(answers);
+    assertEquals(got.map(nameAndAddress), names.map((name) => [name, addressOf(name)]));
+  },
+);
 
 bothWays(
-  "of many queries from one socket each is answered under its ID, in whatever order (7766-7)",
+  "UdpFrontend replies under the query's ID when responses arrive in any order (7766-7)",
   async (library) => {
     const resolver = new HoldingResolver();
     using server = frontend(resolver, library);
@@ -81,7 +84,7 @@ bothWays(
 );
 
 bothWays(
-  "a query that waits keeps its question, not its padding, and the datagrams after it do not overwrite it (BIND CVE-2019-6477)",
+  "UdpFrontend keeps the question of a pending query, not its padding, when more datagrams arrive (BIND CVE-2019-6477)",
   async (library) => {
     const resolver = new HoldingResolver();
     using server = frontend(resolver, library);
@@ -111,12 +114,12 @@ bothWays(
   },
 );
 
-/** A query of some 3,000 octets. */
+/** A query of some 3,000 bytes. */
 function large(name: string, fields: QueryFields): Uint8Array {
   return query(name, "A", { ...fields, edns: { options: [padding(3000)] } });
 }
 
-bothWays("an answer at once does not wait for one that takes longer", async (library) => {
+bothWays("UdpFrontend sends an immediate reply while another query is pending", async (library) => {
   const resolver = new HoldingResolver();
   using server = frontend(resolver, library);
   using slow = new UdpClient(server.address);
@@ -129,12 +132,12 @@ bothWays("an answer at once does not wait for one that takes longer", async (lib
   assertEquals(nameAndAddress(await slow.receive())[0], "slow.example");
 });
 
-/** TXT records of 100 octets of text each. */
+/** TXT records of 100 bytes of text each. */
 const texts = (count: number): Respond => (query) =>
   addressed(query, { answers: Array.from({ length: count }, () => txt("example.com", ["x".repeat(100)])) });
 
 bothWays(
-  "an answer is truncated exactly if the client cannot take it (1035-1, 6891-3, 9715-1, 2181-1)",
+  "UdpFrontend truncates a reply only if it exceeds the client's size (1035-1, 6891-3, 9715-1, 2181-1)",
   async (library) => {
     const cases: [string, number, QueryFields, number, boolean][] = [
       ["a small one without EDNS", 3, {}, 512, false],
@@ -156,20 +159,23 @@ bothWays(
   },
 );
 
-bothWays("empty, short, oversized and senseless datagrams hinder nobody", async (library) => {
-  const [resolver, events] = [new FakeResolver(), new Events()];
-  using server = frontend(resolver, library, events);
-  using client = new UdpClient(server.address);
-  const junk = [0, 1, 11, 12, 512, 1233, 65_507].map((length) => new Uint8Array(length).fill(0xee));
-  for (const bytes of [...junk, ...junk]) {
-    await client.send(bytes);
-    assertEquals(nameAndAddress(await askUdp(server.address, query("example.com")))[0], "example.com");
-  }
-  assertEquals(resolver.asked.length, 2 * junk.length);
-  assertEquals(events.of("socket error"), []);
-});
+bothWays(
+  "UdpFrontend serves others when datagrams are empty, short, oversized or malformed",
+  async (library) => {
+    const [resolver, events] = [new FakeResolver(), new Events()];
+    using server = frontend(resolver, library, events);
+    using client = new UdpClient(server.address);
+    const junk = [0, 1, 11, 12, 512, 1233, 65_507].map((length) => new Uint8Array(length).fill(0xee));
+    for (const bytes of [...junk, ...junk]) {
+      await client.send(bytes);
+      assertEquals(nameAndAddress(await askUdp(server.address, query("example.com")))[0], "example.com");
+    }
+    assertEquals(resolver.asked.length, 2 * junk.length);
+    assertEquals(events.of("socket error"), []);
+  },
+);
 
-bothWays("a client that has gone before its answer hinders nobody", async (library) => {
+bothWays("UdpFrontend serves others when a client closes before its reply", async (library) => {
   const [resolver, events] = [new HoldingResolver(), new Events()];
   using server = frontend(resolver, library, events);
   for (let i = 1; i <= 20; i++) {
@@ -183,7 +189,7 @@ bothWays("a client that has gone before its answer hinders nobody", async (libra
   assertEquals(events.of("socket error"), []);
 });
 
-bothWays("a frontend that stops answers what it was asked, then gives the port back", async (library) => {
+bothWays("UdpFrontend replies to pending queries and frees the port when it stops", async (library) => {
   const resolver = new HoldingResolver();
   using server = frontend(resolver, library, new Events(), "127.0.53.3"); // whose ports no other test takes
   const answers = Array.from(
@@ -202,7 +208,7 @@ bothWays("a frontend that stops answers what it was asked, then gives the port b
 });
 
 bothWays(
-  "a frontend that waits for nothing stops at once, and may be stopped and disposed of again",
+  "UdpFrontend stops at once when no query is pending, and may be stopped and disposed again",
   async (library) => {
     const server = frontend(new FakeResolver(), library);
     await server.stop();
@@ -211,7 +217,7 @@ bothWays(
   },
 );
 
-bothWays("an answer that comes after all is closed goes nowhere and harms nothing", async (library) => {
+bothWays("UdpFrontend drops a response that arrives after it was closed", async (library) => {
   const [resolver, events] = [new HoldingResolver(), new Events()];
   const server = frontend(resolver, library, events);
   using client = new UdpClient(server.address);
@@ -223,7 +229,7 @@ bothWays("an answer that comes after all is closed goes nowhere and harms nothin
   assertEquals(events.of("socket error"), []);
 });
 
-bothWays("of queries that come one by one each has its answer, however many there are", async (library) => {
+bothWays("UdpFrontend replies to each of thousands of queries in sequence", async (library) => {
   using server = frontend(new FakeResolver(), library);
   using client = new UdpClient(server.address);
   for (let id = 0; id < 3_000; id++) {
@@ -233,7 +239,7 @@ bothWays("of queries that come one by one each has its answer, however many ther
 });
 
 Deno.test({
-  name: "a front end whose descriptor cannot be found gives the port back",
+  name: "UdpFrontend frees the port when the descriptor is not found",
   ignore: Deno.build.os !== "linux",
   fn() {
     const library = openLibrary("on")!;

@@ -60,7 +60,7 @@ function fuzz(name: string, parts: Parts, onEnd: (traffic: UdpTraffic) => void =
 const MANY: Parts = { name: (number) => `name-${number}.example`, cached: false };
 
 fuzz(
-  "whatever comes and in whatever order it is answered, each client gets its own answers alone, until all is closed (5452-1, 7766-7)",
+  "UdpFrontend sends each client its own replies only, under random traffic (5452-1, 7766-7)",
   MANY,
 );
 
@@ -71,17 +71,21 @@ const FEW: Parts = {
 };
 let hits = 0;
 
-fuzz("what the cache knows reaches its own client alone, too (5452-1, 7766-7)", FEW, ({ events }) => {
-  for (const { count } of events.of("hits")) hits += count;
-});
+fuzz(
+  "UdpFrontend sends cache hits to their own client only, under random traffic (5452-1, 7766-7)",
+  FEW,
+  ({ events }) => {
+    for (const { count } of events.of("hits")) hits += count;
+  },
+);
 
 Deno.test({
-  name: "most of that came from buffer to buffer",
+  name: "UdpFastPath answered most of that traffic",
   ignore: Deno.build.os !== "linux",
   fn: () => assert(hits > 500, `${hits} did`),
 });
 
-onLinux("at whatever moment of an answer's way all is closed, nothing is sent any more", async (watched) => {
+onLinux("UdpFrontend sends nothing after it was closed at any stage of a reply", async (watched) => {
   for (let microtasks = 0; microtasks < 12; microtasks++) {
     using traffic = new UdpTraffic(watched, MANY);
     await traffic.play({ datagrams: [], burst: 10, holds: true, releases: 0, collects: false });

@@ -8,7 +8,7 @@ import { addressed, FakeResolver } from "../../support/fakes/resolver.ts";
 import { padding, query, read } from "../../support/packets/packets.ts";
 import { Changes } from "../../support/within.ts";
 import { Events, LOOP_BUDGET } from "../fixture.ts";
-import { Bystanders, collectGarbage, octetsFor, type WatchedLibrary } from "./watched_library.ts";
+import { Bystanders, bytesFor, collectGarbage, type WatchedLibrary } from "./watched_library.ts";
 
 export const CLIENTS = 6;
 /** Each client has so many IDs, which are no other's. */
@@ -224,7 +224,7 @@ export class UdpTraffic implements Disposable {
     const isQuery = kind === "query";
     client.asked.set(id, isQuery || kind === "long query" ? name : undefined);
     if (isQuery) client.owed.add(id);
-    await client.socket.send(octetsOf(kind, id, name, number), this.frontend.address);
+    await client.socket.send(bytesOf(kind, id, name, number), this.frontend.address);
   }
 
   async #receive(client: Client): Promise<void> {
@@ -254,11 +254,11 @@ export class UdpTraffic implements Disposable {
 }
 
 /** Of what is no query, the ID is there where there is room for one. */
-function octetsOf(kind: Kind, id: number, name: string, number: number): Uint8Array {
+function bytesOf(kind: Kind, id: number, name: string, number: number): Uint8Array {
   if (kind === "empty") return new Uint8Array(0);
   if (kind === "query") return query(name, "A", { id, ...number % 3 === 0 && { edns: {} } });
   if (kind === "long query") return query(name, "A", { id, edns: { options: [padding(5_000)] } });
-  const octets = octetsFor(number, kind === "jumbo" ? 65_507 : number % 300);
+  const octets = bytesFor(number, kind === "jumbo" ? 65_507 : number % 300);
   octets.set([id >> 8, id & 0xff].slice(0, octets.length));
   return octets;
 }

@@ -1,4 +1,4 @@
-/** Between UdpBatch and the C library: looks at all that the kernel is told before it is told. */
+/** A library between MmsgSocket and libc that checks all arguments before a system call. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Library } from "../../../lib/platform/libc.ts";
@@ -123,7 +123,7 @@ export const collectGarbage: () => void = (() => {
   return runInNewContext("gc");
 })();
 
-/** Memory of the sizes that UdpBatch uses, with octets that nobody may touch: where collected buffers have been. */
+/** Memory of the sizes that MmsgSocket uses, with bytes that nobody may touch: where collected buffers have been. */
 export class Bystanders {
   readonly #arrays = [BATCH * SLOT, BATCH * NAME, BATCH * HEADER.size, BATCH * 16]
     .flatMap((size) => [size, size, size]).map((size) => new Uint8Array(size).fill(0x5a));
@@ -140,7 +140,7 @@ export function assertFilled(octets: Uint8Array, value: number, what: string): v
 }
 
 /** Octets that are the same for the same seed, and different for another. */
-export function octetsFor(seed: number, length: number): Uint8Array<ArrayBuffer> {
+export function bytesFor(seed: number, length: number): Uint8Array<ArrayBuffer> {
   const octets = new Uint8Array(length);
   let state = Math.imul(seed, 0x9e3779b1) | 1;
   for (let i = 0; i < length; i++) {
