@@ -13,7 +13,7 @@ import { a, aaaa, response } from "./support/packets/packets.ts";
 import { OPEN } from "./support/fakes/policy.ts";
 import { asked, resolved, told } from "./support/clients/resolver_client.ts";
 
-/** A policy, the chain before the cache, and files that are gone in the end. */
+/** Builds policy chains, and removes their files at the end. */
 class Fixture implements Disposable {
   readonly events: Event[] = [];
   readonly next = new FakeResolver();
@@ -42,7 +42,7 @@ class Fixture implements Disposable {
   }
 }
 
-Deno.test("what the configuration says of a name comes before files, these before filters and lists", async () => {
+Deno.test("configured records come before hosts files, and these before lists and filters", async () => {
   using fixture = new Fixture();
   const hosts = fixture.write("hosts", "10.0.0.1 a.lan\n10.0.0.1 b.lan\nfd00::1 b.lan\n");
   const path = fixture.write("ads", "lan\nads.example\n");
@@ -64,7 +64,7 @@ Deno.test("what the configuration says of a name comes before files, these befor
   assertEquals(fixture.next.names, ["example"]);
 });
 
-Deno.test("what others have another answer for is told with EDE 4, names of the own network are not", async () => {
+Deno.test("local answers for public names have EDE 4, and those for internal names do not", async () => {
   using fixture = new Fixture();
   const records = [
     "www.example.com",
@@ -81,7 +81,7 @@ Deno.test("what others have another answer for is told with EDE 4, names of the 
   assertEquals(await Promise.all(names.map(forged)), [1, 0, 0, 0, 0]);
 });
 
-Deno.test("files are read again beside the traffic; one that cannot be read leaves all as it was", async () => {
+Deno.test("a reload reads files while queries are answered; an unreadable file leaves all unchanged", async () => {
   using fixture = new Fixture();
   const hosts = fixture.write("hosts", "10.0.0.1 a.lan\n");
   const path = fixture.write("ads", "ads.example\n");
@@ -91,7 +91,7 @@ Deno.test("files are read again beside the traffic; one that cannot be read leav
   fixture.write("hosts", "10.0.0.2 a.lan\n");
   fixture.write("ads", "b.example\n");
   const reading = policy.reload();
-  assertEquals(await told(first, "ads.example"), "3", "the old list holds until the new one is there");
+  assertEquals(await told(first, "ads.example"), "3", "the old list is in force until the new one is read");
   await reading;
   assertEquals([await told(first, "a.lan"), await told(first, "b.example")], ["0 10.0.0.2", "3"]);
   assertEquals((await resolved(first, asked("ads.example"))).rcode, 0);
@@ -104,7 +104,7 @@ Deno.test("files are read again beside the traffic; one that cannot be read leav
   assertEquals(kinds.filter((kind) => kind === "list reload failed").length, 1);
 });
 
-Deno.test("a hosts file that is empty at the start is in force when it has names", async () => {
+Deno.test("an empty hosts file is in force once it has names", async () => {
   using fixture = new Fixture();
   const hosts = fixture.write("hosts", "");
   const { policy, first } = fixture.start({ hosts: [hosts] });
@@ -113,7 +113,7 @@ Deno.test("a hosts file that is empty at the start is in force when it has names
   assertEquals(await told(first, "a.lan"), "0 10.0.0.1");
 });
 
-Deno.test("a file that cannot be read keeps the proxy from starting, with option, file, reason and remedy", () => {
+Deno.test("build throws for an unreadable file, with option, file, reason and remedy", () => {
   using fixture = new Fixture();
   const list = (path: string, allows: boolean) => ({ lists: [{ label: "ads", path, allows }] });
   const options: [option: string, config: (path: string) => Partial<PolicyConfig>][] = [
@@ -132,7 +132,7 @@ Deno.test("a file that cannot be read keeps the proxy from starting, with option
   }
 });
 
-Deno.test("a list that goes away before it has been read lets questions pass, or the configuration before go on", async () => {
+Deno.test("a list removed before it is read lets queries pass at the start, and fails a reload", async () => {
   using fixture = new Fixture();
   for (const isReload of [false, true]) {
     const path = fixture.write("ads", "ads.example\n");
@@ -148,11 +148,11 @@ Deno.test("a list that goes away before it has been read lets questions pass, or
   assertEquals(
     fixture.events.map(({ kind }) => kind),
     ["list reload failed"],
-    "of the second, who waits tells",
+    "the second failure rejects `loaded` instead",
   );
 });
 
-Deno.test("private addresses from strangers pass unless protection is on", async () => {
+Deno.test("private addresses from upstreams pass unless the protection is on", async () => {
   using fixture = new Fixture();
   assertEquals(withRebindingFilter(OPEN, fixture.next), fixture.next);
   const config = { ...OPEN, rebindProtection: true, rebindAllow: ["corp.example"] };
@@ -161,7 +161,7 @@ Deno.test("private addresses from strangers pass unless protection is on", async
   assertEquals((await resolved(guarded, asked("www.corp.example"))).answers.length, 1);
 });
 
-Deno.test("of other classes than IN nothing is made up, filtered or blocked, nor an answer of IN let through (F13)", async () => {
+Deno.test("queries of other classes skip local data, filters and lists, and get no records of class IN", async () => {
   using fixture = new Fixture();
   const path = fixture.write("ads", "ads.example\n");
   const { policy, first } = fixture.start({
@@ -184,7 +184,7 @@ Deno.test("of other classes than IN nothing is made up, filtered or blocked, nor
   }
 });
 
-Deno.test("protection against rebinding knows networks that are not public, and addresses within others (F9)", async () => {
+Deno.test("the rebinding filter knows internal networks and embedded IPv4 addresses", async () => {
   using fixture = new Fixture();
   const inside = [
     ...[
@@ -218,7 +218,7 @@ Deno.test("protection against rebinding knows networks that are not public, and 
   }
 });
 
-Deno.test("the target of an alias of the configuration may be private, and no other name with it (F9)", async () => {
+Deno.test("the target of a configured alias may have a private address, and no other name", async () => {
   using fixture = new Fixture();
   const config = {
     rebindProtection: true,
@@ -235,7 +235,7 @@ Deno.test("the target of an alias of the configuration may be private, and no ot
   assertEquals((await resolved(first, asked("x.lan"))).answers.length, 2);
 });
 
-Deno.test("a change of files is told of once, when nobody writes any more", async () => {
+Deno.test("FileWatch reports a change once, after the files are stable", async () => {
   using fixture = new Fixture();
   const path = fixture.write("list", "a");
   let changes = 0;

@@ -1,4 +1,4 @@
-/** Who is not answered, over the network, and what the metrics say of it. */
+/** Denied clients and rejected messages over the network, and their metrics. */
 import type { PolicyConfig } from "../../lib/config/policy_config.ts";
 import { parseNetwork } from "../../lib/net/ip_network.ts";
 import { Counters } from "../../lib/observe/counters.ts";
@@ -12,10 +12,10 @@ import { ONE_THREAD } from "../support/mode.ts";
 import { RunningProxy, type RunningProxyOptions } from "../support/processes/running_proxy.ts";
 
 const MESSAGES = [1, 2, 3, 4, 5].map((id) => question("localhost", id));
-/** Two at once, and no other comes back in the time of a test. */
+/** A burst of two queries, and no further one during a test. */
 const RATE = { perSecond: 1e-6, burst: 2 };
 
-/** A proxy that answers for localhost, and has no upstream that would. */
+/** A proxy that answers for localhost. Its upstream does not exist. */
 function start(policy: Partial<PolicyConfig>, options: Partial<RunningProxyOptions> = {}): RunningProxy {
   return new RunningProxy({
     upstreams: ["127.0.53.22:1"],
@@ -25,21 +25,21 @@ function start(policy: Partial<PolicyConfig>, options: Partial<RunningProxyOptio
   });
 }
 
-/** Sends them all from one socket, and tells of so many replies: RCODE, and whether there is more over TCP. */
+/** Sends all messages from one socket, and returns the RCODE and TC flag of a number of replies. */
 async function askUdp(proxy: RunningProxy, messages: readonly Uint8Array[], replies: number) {
   using client = new UdpClient(proxy.address);
   for (const message of messages) await client.send(message);
   return await takeAll(replies, () => client.receive());
 }
 
-/** Likewise, over one connection. */
+/** As `askUdp`, over one TCP connection. */
 async function askTcp(proxy: RunningProxy, messages: readonly Uint8Array[], replies: number) {
   await using client = await TcpClient.connect(proxy.address);
   await client.send(...messages);
   return await takeAll(replies, async () => (await client.receive())!);
 }
 
-/** In the order of the alphabet. */
+/** Receives a number of replies. Sorted. */
 async function takeAll(replies: number, receive: () => Promise<Uint8Array>): Promise<string[]> {
   const all: string[] = [];
   while (all.length < replies) all.push(told(await receive()));
@@ -51,7 +51,7 @@ function told(reply: Uint8Array): string {
   return `${rcode}${flags.tc ? " truncated" : ""}`;
 }
 
-/** Samples of those who were not answered, in the order of the alphabet, when so many events have told of them. */
+/** Samples of a metric after a number of events of its kind. Sorted. */
 async function samples(proxy: RunningProxy, kind: "denied" | "rejected", events: number) {
   await proxy.until((proxy) => proxy.count(kind) === events);
   const counters = new Counters();
@@ -62,7 +62,7 @@ async function samples(proxy: RunningProxy, kind: "denied" | "rejected", events:
   return lines.filter((line) => line.startsWith(`${name}{`)).map((line) => line.slice(name.length)).sort();
 }
 
-Deno.test("clients that may not ask are counted by transport, and as told where they are refused", async () => {
+Deno.test("denied clients are counted by transport and answer", async () => {
   await using proxy = start({ deny: [parseNetwork("127.0.0.1")] });
   assertEquals(await askUdp(proxy, MESSAGES, 5), Array(5).fill("5"));
   assertEquals(await askTcp(proxy, MESSAGES.slice(2), 3), Array(3).fill("5"));
@@ -73,11 +73,11 @@ Deno.test("clients that may not ask are counted by transport, and as told where 
   assertEquals(proxy.count("answered"), 0);
 });
 
-Deno.test("and as met with silence where --deny-answer says so", async () => {
+Deno.test("denied clients are counted as silence with --deny-answer=silence", async () => {
   await using proxy = start({ deny: [parseNetwork("127.0.0.1")], denyAnswer: "silence" });
   await askUdp(proxy, MESSAGES, 0);
   await using client = await TcpClient.connect(proxy.address);
-  await client.closed(); // before it costs a place
+  await client.closed(); // before it takes a slot
   assertEquals(await samples(proxy, "denied", 6), [
     '{transport="tcp",reason="not allowed",response="none"} 1',
     '{transport="udp",reason="not allowed",response="none"} 5',
@@ -85,7 +85,7 @@ Deno.test("and as met with silence where --deny-answer says so", async () => {
   assertEquals(proxy.count("answered"), 0);
 });
 
-Deno.test("clients that may not ask get a place and a refusal only while no other needs the place (S2)", async () => {
+Deno.test("a denied client gets a TCP connection and REFUSED only below the connection limit", async () => {
   await using proxy = start({ deny: [parseNetwork("127.0.0.1")] }, { maxTcpClients: 1, ...ONE_THREAD });
   await using first = await TcpClient.connect(proxy.address);
   await first.send(MESSAGES[0]!);
@@ -93,14 +93,14 @@ Deno.test("clients that may not ask get a place and a refusal only while no othe
   await using second = await TcpClient.connect(proxy.address);
   await second.closed();
   await first.send(MESSAGES[1]!);
-  assertEquals(told((await first.receive())!), "5", "it was not pushed out");
+  assertEquals(told((await first.receive())!), "5", "it was not evicted");
   assertEquals(await samples(proxy, "denied", 3), [
     '{transport="tcp",reason="not allowed",response="none"} 1',
     '{transport="tcp",reason="not allowed",response="refused"} 2',
   ]);
 });
 
-Deno.test("a client that asks too much is counted by transport, while it is told so and when it is not", async () => {
+Deno.test("a client above the rate limit is counted by transport and answer", async () => {
   await using proxy = start({ rateLimit: RATE });
   assertEquals(await askUdp(proxy, MESSAGES, 4), ["0", "0", "0 truncated", "0 truncated"]);
   assertEquals(await askTcp(proxy, MESSAGES, 4), ["0", "0", "5", "5"]);
@@ -113,7 +113,7 @@ Deno.test("a client that asks too much is counted by transport, while it is told
   assertEquals(proxy.count("answered"), 4);
 });
 
-Deno.test("what is no query to resolve is counted by transport and what was said to it", async () => {
+Deno.test("rejected messages are counted by transport and RCODE", async () => {
   await using proxy = start({});
   const status = query("localhost", "A", { opcode: 2 });
   const malformed = hex("beef 0100 0001 0000 0000 0000 3f");

@@ -9,7 +9,7 @@ const NXDOMAIN: ResponseFields = { rcode: 3 };
 const REFUSED: ResponseFields = { rcode: 5 };
 const WITHOUT_BUDGET = { withoutBudget: true };
 
-/** The first upstream fails its query, and with CD set again: it is not about validation. */
+/** The first upstream fails the query, and again with CD set: validation is not the reason. */
 async function failed(fixture: Fixture, fields: ResponseFields): Promise<void> {
   for (let i = 0; i < 2; i++) {
     fixture.all[0]!.attempt.answer(fields);
@@ -21,7 +21,7 @@ function extendedError(code: number): ResponseFields {
   return { rcode: 2, edns: { options: [{ code: 15, value: Uint8Array.of(0, code) }] } };
 }
 
-Deno.test("an answer is passed on as it is, and nobody else is asked", async () => {
+Deno.test("a response is passed on unchanged, and no other upstream gets the query", async () => {
   const fixture = new Fixture(3);
   const query = asking("name.test", 4_000);
   const fate = fixture.ask(query);
@@ -32,7 +32,7 @@ Deno.test("an answer is passed on as it is, and nobody else is asked", async () 
 });
 
 for (const [what, poor] of Object.entries({ SERVFAIL, REFUSED, "SERVFAIL with EDE 22": extendedError(22) })) {
-  Deno.test(`${what} is retried at one other upstream, whose answer counts`, async () => {
+  Deno.test(`${what} is retried at one other upstream, whose response counts`, async () => {
     const fixture = new Fixture(3);
     const fate = fixture.ask();
     await failed(fixture, poor);
@@ -42,7 +42,7 @@ for (const [what, poor] of Object.entries({ SERVFAIL, REFUSED, "SERVFAIL with ED
     assertEquals([fixture.asked, fate.outcome], [[2, 1, 0], "0 from b"]);
   });
 
-  Deno.test(`${what} from two upstreams is the answer, and a third is not asked`, async () => {
+  Deno.test(`${what} from two upstreams is the response, and a third gets no query`, async () => {
     const fixture = new Fixture(3);
     const fate = fixture.ask();
     await failed(fixture, poor);
@@ -52,7 +52,7 @@ for (const [what, poor] of Object.entries({ SERVFAIL, REFUSED, "SERVFAIL with ED
   });
 }
 
-Deno.test("NXDOMAIN is never retried, nor as the second opinion", async () => {
+Deno.test("NXDOMAIN is never retried, neither from the first upstream nor from the second", async () => {
   const fixture = new Fixture(3);
   const [one, other] = [fixture.ask(), fixture.ask()];
   const { all: [a, b] } = fixture;
@@ -67,7 +67,7 @@ Deno.test("NXDOMAIN is never retried, nor as the second opinion", async () => {
 });
 
 for (const code of [6, 7, 8, 9, 10, 11, 12]) {
-  Deno.test(`SERVFAIL with EDE ${code}, which DNSSEC is the reason for, is not retried (8914 §4.7 to §4.13)`, async () => {
+  Deno.test(`SERVFAIL with EDE ${code} for failed validation is not retried (8914 §4.7 to §4.13)`, async () => {
     const fixture = new Fixture(3);
     const fate = fixture.ask();
     fixture.all[0]!.attempt.answer(extendedError(code));
@@ -85,7 +85,7 @@ for (const code of [0, 3, 5, 13, 14, 22, 23]) {
   });
 }
 
-Deno.test("a poor answer is better than none: it counts when all others fail", async () => {
+Deno.test("SERVFAIL or REFUSED counts if all other upstreams fail", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
   await failed(fixture, REFUSED);
@@ -96,7 +96,7 @@ Deno.test("a poor answer is better than none: it counts when all others fail", a
   assertEquals([fixture.asked, fate.outcome], [[2, 1, 1], "5 from a"]);
 });
 
-Deno.test("after a failure the next one is asked, each once, and the last reason is told when all have failed", async () => {
+Deno.test("after a failure the next upstream gets the query, each once, and the last failure counts", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
   for (const [i, failure] of (["refused", "closed", "silent"] as const).entries()) {
@@ -107,7 +107,7 @@ Deno.test("after a failure the next one is asked, each once, and the last reason
   assertEquals([fixture.asked, fate.outcome], [[1, 1, 1], "silent at c"]);
 });
 
-Deno.test("nobody is asked any more after the deadline", async () => {
+Deno.test("no upstream gets the query after the deadline", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
   fixture.now = 4_000;
@@ -116,7 +116,7 @@ Deno.test("nobody is asked any more after the deadline", async () => {
   assertEquals([fixture.asked, fate.outcome], [[1, 0, 0], "timed out at a"]);
 });
 
-Deno.test("an exception that is no failure of an upstream is passed on at once", async () => {
+Deno.test("an exception other than UpstreamError is passed on at once", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
   fixture.all[0]!.attempt.failWith(new RangeError("a defect"));
@@ -134,7 +134,7 @@ Deno.test("retries after a failure cost no budget", async () => {
   assertEquals(fixture.asked, [1_000, 1_000]);
 });
 
-Deno.test("one that is not usable does not serve as a hedge, but is tried when all others have failed", async () => {
+Deno.test("an unusable upstream gets no hedge, but is tried after all others have failed", async () => {
   const fixture = new Fixture(2);
   fixture.all[1]!.usable = false;
   const fate = fixture.ask();
@@ -147,7 +147,7 @@ Deno.test("one that is not usable does not serve as a hedge, but is tried when a
   assertEquals([fixture.asked, fate.outcome], [[1, 1], "0 from b"]);
 });
 
-Deno.test("race: two are asked at once, beside the budget, and the first good answer wins", async () => {
+Deno.test("race: two upstreams get the query at once without budget, and the first good response wins", async () => {
   const fixture = new Fixture(3, "race");
   for (let i = 0; i < 1_000; i++) fixture.ask();
   assertEquals(fixture.asked, [1_000, 1_000, 0]);
@@ -159,7 +159,7 @@ Deno.test("race: two are asked at once, beside the budget, and the first good an
   assertEquals(fate.outcome, "0 from b");
 });
 
-Deno.test("a single upstream is told that there is nobody else, whatever the strategy", async () => {
+Deno.test("a single upstream gets no hedge trigger, whatever the selection policy", async () => {
   for (const name of ["fastest", "race"] as const) {
     const fixture = new Fixture(1, name);
     const fate = fixture.ask();

@@ -7,7 +7,7 @@ const SERVFAIL = { rcode: 2 };
 const WITHIN_BUDGET = { withoutBudget: false };
 const WITHOUT_BUDGET = { withoutBudget: true };
 
-/** How many extra queries can be sent at once. */
+/** Spends the budget, and returns the number of extra queries. */
 function rest(budget: HedgeBudget): number {
   let count = 0;
   while (budget.spend()) count++;
@@ -18,7 +18,7 @@ function earn(budget: HedgeBudget, queries: number): void {
   for (let i = 0; i < queries; i++) budget.earn();
 }
 
-Deno.test("a new proxy may help out its first queries", () => {
+Deno.test("a new budget has ten extra queries", () => {
   assertEquals(rest(new HedgeBudget()), 10);
 });
 
@@ -27,19 +27,19 @@ Deno.test("twenty queries earn one extra query", () => {
   rest(budget);
   for (let i = 0; i < 50; i++) {
     earn(budget, 20);
-    budget.earn(); // for what a sum of twentieths falls short of 1
+    budget.earn(); // makes up for rounding: twenty twentieths are less than 1
     assertEquals(budget.spend(), true);
   }
   assertEquals(rest(budget) <= 2, true);
 });
 
-Deno.test("what is saved up in quiet times is limited", () => {
+Deno.test("saved extra queries are limited", () => {
   const budget = new HedgeBudget();
   earn(budget, 100_000);
   assertEquals(rest(budget), 100);
 });
 
-Deno.test("a slow answer is hedged: the first good one wins, and what comes later harms nothing", async () => {
+Deno.test("a slow query is hedged: the first good response wins, and later outcomes are ignored", async () => {
   for (const [winner, loser] of [[0, 1], [1, 0]] as const) {
     for (const end of ["answer", "fail"] as const) {
       const fixture = new Fixture(3);
@@ -57,7 +57,7 @@ Deno.test("a slow answer is hedged: the first good one wins, and what comes late
   }
 });
 
-Deno.test("a hedged query fails only when both have failed, and others are asked meanwhile", async () => {
+Deno.test("a hedged query fails only after all upstreams have failed", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
   fixture.all[0]!.attempt.trigger!.onSlow(WITHIN_BUDGET);
@@ -72,7 +72,7 @@ Deno.test("a hedged query fails only when both have failed, and others are asked
   assertEquals(fate.outcome, "0 from c");
 });
 
-Deno.test("two poor answers are not the end while a third upstream has not spoken", async () => {
+Deno.test("two SERVFAIL responses do not settle the query while a third upstream is running", async () => {
   const fixture = new Fixture(3);
   const fate = fixture.ask();
   for (let i = 0; i < 2; i++) {
@@ -88,7 +88,7 @@ Deno.test("two poor answers are not the end while a third upstream has not spoke
   assertEquals(fate.outcome, "0 from c");
 });
 
-Deno.test("hedges are 5 % of all queries however many are slow, beyond those saved up", async () => {
+Deno.test("hedges are 5 % of all queries plus the saved ones, however many queries are slow", async () => {
   const fixture = new Fixture(2);
   for (let i = 0; i < 4_000; i++) {
     fixture.ask();
@@ -101,7 +101,7 @@ Deno.test("hedges are 5 % of all queries however many are slow, beyond those sav
   assert(hedges >= 200 && hedges <= 211, `${hedges} of 4000`);
 });
 
-Deno.test("another attempt that is free, is free: no budget limits it", () => {
+Deno.test("an extra query without budget is not limited", () => {
   const fixture = new Fixture(2);
   for (let i = 0; i < 1_000; i++) {
     fixture.ask();
@@ -110,7 +110,7 @@ Deno.test("another attempt that is free, is free: no budget limits it", () => {
   assertEquals(fixture.asked, [1_000, 1_000]);
 });
 
-Deno.test("sharded: a slow answer is waited for; only half of the time over, the next operator is asked", () => {
+Deno.test("sharded: a slow query is hedged only after half of its time", () => {
   const fixture = new Fixture(3, "sharded");
   fixture.ask();
   const first = fixture.all.find(({ attempts }) => attempts.length === 1)!;

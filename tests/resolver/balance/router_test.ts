@@ -7,7 +7,7 @@ import { hex } from "../../support/packets/packets.ts";
 
 const OTHERWISE = "otherwise";
 
-/** Which route each name takes. */
+/** The route of each name. */
 function routes(domains: readonly string[], names: readonly string[]): Record<string, string> {
   const resolvers = new Map([...domains, OTHERWISE].map((domain) => [domain, new FakeResolver()]));
   const otherwise = resolvers.get(OTHERWISE)!;
@@ -21,7 +21,7 @@ function routes(domains: readonly string[], names: readonly string[]): Record<st
   }));
 }
 
-Deno.test("the longest domain that fits decides, label by label", () => {
+Deno.test("RouteTable finds the longest domain, label by label", () => {
   assertEquals(
     routes(["corp.example", "lab.corp.example", "example"], [
       "corp.example",
@@ -44,20 +44,20 @@ Deno.test("the longest domain that fits decides, label by label", () => {
   );
 });
 
-Deno.test("the letters' case makes no difference", () => {
+Deno.test("RouteTable ignores case", () => {
   assertEquals(routes(["corp.example"], ["WWW.Corp.EXAMPLE"]), { "WWW.Corp.EXAMPLE": "corp.example" });
 });
 
-Deno.test("the root as a domain takes what no other does, the root itself included", () => {
+Deno.test("a route of the root takes all names without a longer route, and the root itself", () => {
   assertEquals(routes(["", "test"], [".", "com", "name.test"]), { ".": "", "com": "", "name.test": "test" });
 });
 
-Deno.test("without routes, and for the root without one of its own, it is the upstreams for all", () => {
+Deno.test("RouteTable finds no route without routes, and none for the root without a route of its own", () => {
   assertEquals(routes([], ["name.test"]), { "name.test": OTHERWISE });
   assertEquals(routes(["test"], ["."]), { ".": OTHERWISE });
 });
 
-Deno.test("a dot within a label does not end it", () => {
+Deno.test("a dot within a label does not end the label", () => {
   const answered: string[] = [];
   const resolver = (name: string) => ({ resolve: () => (answered.push(name), new Promise<never>(() => {})) });
   const router = new Router(new Map([["example.com", resolver("route")]]), resolver("otherwise"));

@@ -1,4 +1,4 @@
-/** Routes are trees of their own for the cache as well: no denial reaches from one into another (8020, 4035). */
+/** Routes are separate trees for the cache, too: a denial in one says nothing about another (8020, 4035). */
 import { Router } from "../../../lib/resolver/balance/router.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { FakeResolver, type Respond } from "../../support/fakes/resolver.ts";
@@ -16,7 +16,7 @@ const DENIED = { rcode: 3, ad: true, authority: [soa("", { minimum: 3_600, ttl: 
 const deny = responding(DENIED);
 const address = responding(({ message }) => ({ answers: [a(message.name, "10.0.0.9")] }));
 
-/** A cache before these routes, and who was asked what. */
+/** A cache before these routes, and the route of each query. */
 class Routes implements Disposable {
   readonly fixture: CacheFixture;
   readonly asked: string[] = [];
@@ -29,7 +29,7 @@ class Routes implements Disposable {
     this.fixture = new CacheFixture((query) => router.resolve(query), { routes: Object.keys(routes) });
   }
 
-  /** The RCODE, and where the answer came from. */
+  /** The RCODE, and the route or source of the answer. */
   async ask(name: string, options: AskOptions = {}): Promise<string> {
     const before = this.asked.length;
     const { message, source } = await this.fixture.ask(name, options);
@@ -49,7 +49,7 @@ class Routes implements Disposable {
 }
 
 for (const type of ["A", "DS", "NS"] as const) {
-  Deno.test(`a validated denial of a name above a route (${type}) leaves the names of the route alone`, async () => {
+  Deno.test(`a validated denial of a name above a route (${type}) does not apply to names of the route`, async () => {
     using routes = new Routes({ "home.lan": address });
     assertEquals(await routes.ask("lan", { type }), "3 default");
     for (const name of ["home.lan", "nas.home.lan", "a.b.HOME.lan"]) {
@@ -59,7 +59,7 @@ for (const type of ["A", "DS", "NS"] as const) {
   });
 }
 
-Deno.test("a validated denial within a route is a cut there, but not for a route below", async () => {
+Deno.test("a validated denial within a route applies below it, but not to a route below", async () => {
   using routes = new Routes({ "corp.example": deny, "lab.x.corp.example": address }, address);
   assertEquals(await routes.ask("x.corp.example"), "3 corp.example");
   assertEquals(await routes.ask("y.x.corp.example"), "3 cache");
@@ -67,13 +67,13 @@ Deno.test("a validated denial within a route is a cut there, but not for a route
   assertEquals(await routes.ask("www.lab.x.corp.example"), "0 lab.x.corp.example");
 });
 
-Deno.test("a denial at a route's own domain is the route's, and a cut for all of it", async () => {
+Deno.test("a denial of a route's own domain applies to all of the route", async () => {
   using routes = new Routes({ "corp.example": deny }, address);
   assertEquals(await routes.ask("corp.example"), "3 corp.example");
   assertEquals(await routes.ask("a.corp.example"), "3 cache");
 });
 
-Deno.test("DS of a route's domain is asked of the tree above, all else of the route (4035 §3.1.4.1)", async () => {
+Deno.test("DS queries for a route's domain go to the tree above, all others to the route (4035 §3.1.4.1)", async () => {
   using routes = new Routes({ "ins.example": address, "sub.ins.example": address }, address);
   assertEquals(await routes.ask("ins.example", { type: "DS" }), "0 default");
   assertEquals(await routes.ask("INS.example", { type: 48 }), "0 ins.example");
@@ -82,7 +82,7 @@ Deno.test("DS of a route's domain is asked of the tree above, all else of the ro
   assertEquals(await routes.ask("example", { type: "DS" }), "0 default");
 });
 
-Deno.test("the parent's NXDOMAIN to DS is kept, but denies nothing of the routed name, nor does the route's deny DS", async () => {
+Deno.test("NXDOMAIN for DS from the parent denies no routed name, and NXDOMAIN from the route denies no DS", async () => {
   using routes = new Routes({ "home.lan": address });
   assertEquals(await routes.ask("home.lan", { type: "DS" }), "3 default");
   assertEquals(await routes.ask("home.lan"), "0 home.lan");
@@ -93,7 +93,7 @@ Deno.test("the parent's NXDOMAIN to DS is kept, but denies nothing of the routed
   assertEquals(await denying.ask("home.lan", { type: "DS" }), "0 default");
 });
 
-/** Answers each name with these records, a name without any with NXDOMAIN. */
+/** Answers names with these records, and all other names with NXDOMAIN. */
 function zone(
   records: Readonly<Record<string, readonly ResourceRecord[]>>,
   fields: ResponseFields = {},
@@ -129,7 +129,7 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [name, texts] of Object.entries(CHAINS)) {
-  Deno.test(`${name} is followed into the tree of its target, which alone has the answer for it (1034 §5.2.2)`, async () => {
+  Deno.test(`${name} is followed into the tree of its target, whose answer alone counts (1034 §5.2.2)`, async () => {
     using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
     for (const source of ["upstream", "cache"]) {
       const { message, ...outcome } = await routes.fixture.ask(name);
@@ -140,26 +140,26 @@ for (const [name, texts] of Object.entries(CHAINS)) {
   });
 }
 
-Deno.test("an alias into another tree for a name that is not there is denied by that tree", async () => {
+Deno.test("an alias for an unknown name of another tree is denied by that tree", async () => {
   using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
   const { message } = await routes.fixture.ask("gone.corp.example");
   assertEquals([message.rcode, message.answers.length, message.authority[0]?.type], [3, 1, 6]);
   assertEquals(routes.asked, ["corp.example", "default"]);
 });
 
-Deno.test("an alias that is asked for itself is not followed", async () => {
+Deno.test("the answer to a CNAME query is not followed", async () => {
   using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
   await routes.fixture.ask("out.corp.example", { type: "CNAME" });
   assertEquals(routes.asked, ["corp.example"]);
 });
 
-Deno.test("aliases that lead in a circle from route to route end in SERVFAIL", async () => {
+Deno.test("a loop of aliases between routes ends in SERVFAIL", async () => {
   using routes = new Routes({ "corp.example": INSIDE }, OUTSIDE);
   const { message, reasons } = await routes.fixture.ask("loop.example");
   assertEquals([message.rcode, message.answers.length, reasons, routes.asked.length], [2, 8, [0], 9]);
 });
 
-Deno.test("what was followed is validated only where all of it was, and its signatures come along", async () => {
+Deno.test("a followed answer has AD only if all parts have it, and keeps the signatures", async () => {
   const signature = record("out.corp.example", "RRSIG", Uint8Array.of(0, 5, ...new Array(16).fill(0), 0, 1));
   const inside = (ad: boolean) =>
     zone({ "out.corp.example": [cname("out.corp.example", "www.example"), signature] }, { ad });
@@ -171,7 +171,7 @@ Deno.test("what was followed is validated only where all of it was, and its sign
   }
 });
 
-Deno.test("the target's tree out of reach, the query fails with that reason", async () => {
+Deno.test("the query fails with the failure of the target's tree", async () => {
   using routes = new Routes({ "corp.example": failing("refused", "connect") }, OUTSIDE);
   assertEquals(await routes.fixture.tell("in.example"), "error: refused");
 });

@@ -10,7 +10,7 @@ function orderer(name: StrategyName, now = () => 0) {
     order(asking(asked), candidates) as FakeCandidate[];
 }
 
-/** How often each was the first choice, by label. */
+/** The number of times each candidate was the first choice, by label. */
 function shares(count: number, choose: (i: number) => FakeCandidate): Record<string, number> {
   const shares: Record<string, number> = {};
   for (let i = 0; i < count; i++) {
@@ -32,7 +32,7 @@ function labels(candidates: readonly { label: string }[]): string {
 }
 
 for (const name of ["fastest", "failover", "round-robin", "random", "race", "sharded"] as const) {
-  Deno.test(`${name}: all are in the order once, usable ones first, and the given list stays as it is`, () => {
+  Deno.test(`${name}: each candidate is in the order once, usable ones first, and the given list is unchanged`, () => {
     const order = orderer(name);
     const all = candidates(5);
     all[0]!.usable = all[3]!.usable = false;
@@ -44,14 +44,14 @@ for (const name of ["fastest", "failover", "round-robin", "random", "race", "sha
     assertEquals(labels(all), "abcde");
   });
 
-  Deno.test(`${name}: when none is usable, all are tried all the same`, () => {
+  Deno.test(`${name}: all candidates are tried if none is usable`, () => {
     const all = candidates(3);
     for (const each of all) each.usable = false;
     assertEquals(orderer(name)(all).length, 3);
   });
 }
 
-Deno.test("race alone asks two at once, and sharded alone is not hedged", () => {
+Deno.test("only race starts two attempts at once, and only sharded is not hedged", () => {
   const told = (["fastest", "failover", "round-robin", "random", "race", "sharded"] as const)
     .map((name) => selectionPolicy(name, () => 0)).map(({ parallel, hedged }) =>
       `${parallel}${hedged ? "h" : ""}`
@@ -59,7 +59,7 @@ Deno.test("race alone asks two at once, and sharded alone is not hedged", () => 
   assertEquals(told, ["1h", "1h", "1h", "1h", "2h", "1"]);
 });
 
-Deno.test("failover: the order given, and the first one again as soon as it is back", () => {
+Deno.test("failover: the given order, and the first candidate again once it is usable", () => {
   const order = orderer("failover");
   const all = candidates(3);
   all[2]!.expectedLatencyMs = 1;
@@ -70,7 +70,7 @@ Deno.test("failover: the order given, and the first one again as soon as it is b
   assertEquals(labels(order(all)), "abc");
 });
 
-Deno.test("fastest: by expected latency, for which a weight of 2 makes up half", () => {
+Deno.test("fastest: by expected latency divided by weight", () => {
   const order = orderer("fastest");
   const [a, b, c] = [30, 10, 45].map((expectedLatencyMs, i) =>
     new FakeCandidate("abc"[i]!, { expectedLatencyMs })
@@ -80,7 +80,7 @@ Deno.test("fastest: by expected latency, for which a weight of 2 makes up half",
   assertEquals(labels(order([a!, b!, c!])), "cba");
 });
 
-Deno.test("fastest: one not asked for 5 s gets a query now and then, which are less than 5 % even if many are forgotten", () => {
+Deno.test("fastest: a candidate without queries for 5 s gets one, with less than 5 % of all queries in total", () => {
   let now = 0;
   const order = orderer("fastest", () => now);
   const all = candidates(20);
@@ -115,7 +115,7 @@ Deno.test("fastest: with two upstreams, exploration takes less than one query in
   assert(firsts.b! >= 15 && firsts.b! < 50, `${firsts.b}`);
 });
 
-Deno.test("fastest: what is not usable is not explored", () => {
+Deno.test("fastest: an unusable candidate is not explored", () => {
   const order = orderer("fastest", () => 1e6);
   const [a, b] = candidates(2);
   a!.lastQueryAt = 1e6;
@@ -123,7 +123,7 @@ Deno.test("fastest: what is not usable is not explored", () => {
   assertEquals(shares(1_000, () => order([a!, b!])[0]!), { a: 1_000 });
 });
 
-Deno.test("round-robin: shares by weight exactly, and interleaved", () => {
+Deno.test("round-robin: exact and interleaved shares by weight", () => {
   const order = orderer("round-robin");
   const [a, b, c] = candidates(3);
   a!.weight = 2;
@@ -132,7 +132,7 @@ Deno.test("round-robin: shares by weight exactly, and interleaved", () => {
   assertEquals(shares(4_000, () => order([a!, b!, c!])[0]!), { a: 2_000, b: 1_000, c: 1_000 });
 });
 
-Deno.test("round-robin: the others share what the failed one had, and it gets no more than its own when it is back", () => {
+Deno.test("round-robin: the others share the queries of an unusable candidate, which later gets only its own share", () => {
   const order = orderer("round-robin");
   const all = candidates(3);
   all[0]!.usable = false;
@@ -154,7 +154,7 @@ Deno.test("random: by weight", () => {
   assertShare(c, count, 0.2);
 });
 
-Deno.test("random: two queries in a row are no more alike than chance has it", () => {
+Deno.test("random: successive choices are independent", () => {
   const order = orderer("random");
   const all = candidates(2);
   const firsts = Array.from({ length: 10_000 }, () => order(all)[0]!.label);
@@ -163,7 +163,7 @@ Deno.test("random: two queries in a row are no more alike than chance has it", (
 
 const DOMAINS = Array.from({ length: 10_000 }, (_, i) => `domain${i}.test`);
 
-Deno.test("sharded: every name of one registrable domain goes to one upstream, whatever the letters' case", () => {
+Deno.test("sharded: every name of one registrable domain goes to one upstream, ignoring case", () => {
   const order = orderer("sharded");
   const all = candidates(5);
   const owners = new Set<string>();
@@ -179,14 +179,14 @@ Deno.test("sharded: every name of one registrable domain goes to one upstream, w
   assert(owners.size > 1);
 });
 
-Deno.test("sharded: a top-level domain and the root have their place too", () => {
+Deno.test("sharded: a top-level domain and the root have an upstream, too", () => {
   const order = orderer("sharded");
   for (const name of ["com", ".", "co.uk", "4.3.2.1.in-addr.arpa", "_dot._tcp.example.com"]) {
     assertEquals(order(candidates(3), name).length, 3);
   }
 });
 
-Deno.test("sharded: domains are shared out by weight, whatever the order of the upstreams", () => {
+Deno.test("sharded: domains are distributed by weight, whatever the order of the upstreams", () => {
   const order = orderer("sharded");
   const all = candidates(4);
   all[1]!.weight = 2;
@@ -198,7 +198,7 @@ Deno.test("sharded: domains are shared out by weight, whatever the order of the 
 });
 
 for (const n of [1, 2, 3, 7]) {
-  Deno.test(`sharded: one upstream more than ${n} takes over its share, and moves nothing else`, () => {
+  Deno.test(`sharded: one upstream more than ${n} takes its share, and no other name moves`, () => {
     const order = orderer("sharded");
     const all = candidates(n + 1);
     const moved = DOMAINS.filter((name) => order(all, name)[0] !== order(all.slice(0, n), name)[0]);
@@ -207,7 +207,7 @@ for (const n of [1, 2, 3, 7]) {
   });
 }
 
-Deno.test("sharded: the names of a failed upstream move together, to one other, and come back to it", () => {
+Deno.test("sharded: the names of a failed upstream move together to one other, and back", () => {
   const order = orderer("sharded");
   const all = candidates(5);
   for (const failed of all) {
@@ -225,7 +225,7 @@ Deno.test("sharded: the names of a failed upstream move together, to one other, 
   }
 });
 
-Deno.test("race: the two that are likely to be first", () => {
+Deno.test("race: the two candidates with the lowest cost", () => {
   const all = candidates(3);
   all.forEach((each, i) => each.expectedLatencyMs = 30 - 10 * i);
   assertEquals(labels(selectionPolicy("race", () => 0).order(QUERY, all)), "cba");

@@ -16,7 +16,7 @@ import { asked, resolved, told } from "../../support/clients/resolver_client.ts"
 
 const utf8 = new TextEncoder();
 
-/** The names of a line: with a final "*" if all below are meant, with a first "+" if they are let through. */
+/** The names of a line. A final "*" marks a rule for all names below, and a leading "+" an allow rule. */
 function lineSays(text: string): [understood: boolean, ...names: string[]] {
   const line = new ListParser();
   const names: string[] = [];
@@ -64,11 +64,11 @@ const LINES: [line: string, ...says: ReturnType<typeof lineSays>][] = [
   ["a.".repeat(130), false],
 ];
 
-Deno.test("a line is a comment, a line of hosts, a domain, a rule about a domain, or is passed over", () => {
+Deno.test("ListParser accepts comments, hosts lines, domains and rules for domains, and ignores other lines", () => {
   for (const [line, ...says] of LINES) assertEquals(lineSays(line), says, line);
 });
 
-Deno.test("any line comes to an end, without an exception, and with names only", () => {
+Deno.test("ListParser ends on any line without an exception, and yields only names", () => {
   const alphabet = "abcZ09.-_ \t#!@|^$*[]/:%=~,ä\r\0";
   const text = fc.string({ unit: fc.constantFrom(...alphabet), maxLength: 300 });
   fc.assert(
@@ -84,7 +84,7 @@ Deno.test("any line comes to an end, without an exception, and with names only",
 
 const message = (name: string) => Message.parse(query(name));
 
-Deno.test("a set of names says of any name what a search through all its lines would say", () => {
+Deno.test("BlockIndex agrees with a search through all lines for any name", () => {
   const label = fc.constantFrom("a", "b", "c");
   const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join("."));
   const entry = fc.record({ name, withBelow: fc.boolean(), allows: fc.boolean() });
@@ -130,7 +130,7 @@ async function read(files: readonly ListFile[]) {
   return { lists, reports };
 }
 
-Deno.test("files are read whatever their line ends and however long their lines are, and counted", async () => {
+Deno.test("readLists reads and counts lines with any line ends and of any length", async () => {
   await using files = new Files();
   const long = `${"x".repeat(100_000)} y\n`;
   const many = Array.from({ length: 20_000 }, (_, i) => `n${i}.example`).join("\r\n");
@@ -173,7 +173,7 @@ async function blocking(answer: "nxdomain" | "null" | "refused", next = new Fake
   return blockList;
 }
 
-Deno.test("before lists have been read, no more questions wait for them than may wait for upstreams", async () => {
+Deno.test("BlockFilter limits the queries that wait for the lists", async () => {
   const blockList = new BlockFilter("nxdomain", new FakeResolver());
   const waiting = Array.from({ length: 16_384 }, () => blockList.resolve(asked("a.example")));
   const error = assertThrows(() => blockList.resolve(asked("a.example")), UpstreamError);
@@ -183,7 +183,7 @@ Deno.test("before lists have been read, no more questions wait for them than may
   assertEquals((await blockList.resolve(asked("a.example"))).rcode, 0);
 });
 
-Deno.test("blocked names do not exist, are at no address, or are refused, as is wished", async () => {
+Deno.test("a blocked name is NXDOMAIN, a null address or REFUSED, as configured", async () => {
   const cases: ["nxdomain" | "null" | "refused", Type, string][] = [
     ["nxdomain", "A", "3"],
     ["null", "A", "0 0.0.0.0"],
@@ -196,7 +196,7 @@ Deno.test("blocked names do not exist, are at no address, or are refused, as is 
   }
 });
 
-Deno.test("who is blocked is told by which list, and that it holds for a minute (8914-3, 2308-2)", async () => {
+Deno.test("a response for a blocked name names the list and has a TTL of a minute (8914-3, 2308-2)", async () => {
   const query = asked("WWW.ads.example");
   const answer = await resolved(await blocking("nxdomain"), query);
   assertEquals(extendedErrors(answer), [{ code: 15, text: "blocked by the list ads" }]);
@@ -209,7 +209,7 @@ Deno.test("who is blocked is told by which list, and that it holds for a minute 
   assertEquals(answer.authority.map(({ ttl, type }) => [ttl, type]), [[60, 6]]);
 });
 
-Deno.test("hosts are blocked alone, domains with all below, and what is let through wins", async () => {
+Deno.test("a hosts line blocks one name, a domain all names below, and an allow rule overrides both", async () => {
   const blockList = await blocking("nxdomain");
   const rcodes = async (...names: string[]) =>
     await Promise.all(names.map(async (name) => (await resolved(blockList, asked(name))).rcode));
@@ -227,7 +227,7 @@ Deno.test("hosts are blocked alone, domains with all below, and what is let thro
   ]);
 });
 
-/** Answers that come by an alias. */
+/** Answers with an alias. */
 function aliased(...chain: string[]) {
   return new FakeResolver(({ message }) => {
     const owners = [message.name, ...chain];
@@ -236,7 +236,7 @@ function aliased(...chain: string[]) {
   });
 }
 
-Deno.test("an answer that comes over a blocked alias is blocked, unless its own name is let through", async () => {
+Deno.test("an answer with a blocked alias is blocked, unless the name itself is allowed", async () => {
   const cases: [name: string, chain: string[], rcode: number][] = [
     ["www.site.example", ["x.ads.example"], 3],
     ["www.site.example", ["cdn.example", "host.example", "far.example"], 3],
@@ -251,7 +251,7 @@ Deno.test("an answer that comes over a blocked alias is blocked, unless its own 
   }
 });
 
-Deno.test("an HTTPS or SVCB record that leads to a blocked name is blocked (9460 §2.4, F17)", async () => {
+Deno.test("an HTTPS or SVCB record with a blocked target is blocked (9460 §2.4)", async () => {
   const target = (name: string) => concat(hex("0001"), composeName(name), hex("0001 0003 026832"));
   const cases: [name: string, target: string, rcode: number][] = [
     ["www.site.example", "x.ads.example", 3],
@@ -270,7 +270,7 @@ Deno.test("an HTTPS or SVCB record that leads to a blocked name is blocked (9460
   }
 });
 
-Deno.test("questions wait for the first lists, and not for later ones", async () => {
+Deno.test("queries wait for the first lists, and not for later ones", async () => {
   const blockList = new BlockFilter("nxdomain", new FakeResolver());
   const early = resolved(blockList, asked("ads.example"));
   const names = new BlockIndex();

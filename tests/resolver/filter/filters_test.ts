@@ -30,7 +30,7 @@ import {
 } from "../../support/packets/packets.ts";
 import { asked, resolved } from "../../support/clients/resolver_client.ts";
 
-Deno.test("ANY over UDP is one small record; over TCP it is looked up (8482)", async () => {
+Deno.test("ANY over UDP is one small record; over TCP it is resolved (8482)", async () => {
   const next = new FakeResolver();
   const any = new AnyFilter(next);
   const { rcode, answers, source } = await resolved(any, asked("example.com", "ANY"));
@@ -44,7 +44,7 @@ Deno.test("ANY over UDP is one small record; over TCP it is looked up (8482)", a
 
 const V6 = "00000000000000000000000000000001";
 
-/** A resolver that answers all questions like this. */
+/** A resolver that answers all queries with these records. */
 const answering = (fields: ResponseFields) =>
   new FakeResolver(({ message }) => Message.parse(response(message.bytes, fields)));
 const https = (rdata: string): ResourceRecord => record("www.example", "HTTPS", hex(rdata), 60);
@@ -53,7 +53,7 @@ const rrsig = (covered: Type) =>
 const told = (records: readonly { type: number; text: string }[]) =>
   records.map(({ type, text }) => `${type} ${text}`);
 
-Deno.test("a filtered type is NODATA with a reason, others go on, and NXDOMAIN stays (8914-3, F5)", async () => {
+Deno.test("a filtered type is NODATA with a reason, other types pass, and NXDOMAIN stays (8914-3)", async () => {
   const records = {
     answers: [aaaa("www.example", "2001:db8::1")],
     authority: [record("example", "NS", hex("00"))],
@@ -79,7 +79,7 @@ Deno.test("a filtered type is NODATA with a reason, others go on, and NXDOMAIN s
   assertEquals(told(addresses.answers), ["1 192.0.2.1"]);
 });
 
-Deno.test("an alias of a filtered name stays, with the target's NODATA (F4)", async () => {
+Deno.test("an alias of a filtered name stays, with the target's NODATA", async () => {
   const answers = [cname("www.example", "a.b.net"), aaaa("a.b.net", "2001:db8::1")];
   const filter = new TypeFilter([28], false, answering({ answers }));
   const answer = await resolved(filter, asked("www.example", "AAAA"));
@@ -106,7 +106,7 @@ const FILTERED: [what: string, types: number[], record: ResourceRecord, left: st
   ["behind a target", [28], https(`0001 0178 00 0006 0010 ${V6}`), "0001 0178 00"],
 ];
 
-Deno.test("hints of HTTPS and SVCB records are filtered with the addresses that they are (9460 §7.3, F4)", async () => {
+Deno.test("address hints of HTTPS and SVCB records are filtered like the addresses (9460 §7.3)", async () => {
   for (const [what, types, answer, left] of FILTERED) {
     for (const type of [64, 65]) {
       const next = answering({ answers: [{ ...answer, type }] });
@@ -122,7 +122,7 @@ Deno.test("hints of HTTPS and SVCB records are filtered with the addresses that 
   assertEquals(await new TypeFilter([28], false, next).resolve(query), answer, "as it came");
 });
 
-Deno.test("filtered types are taken out of additional records and of ANY, with their signatures (F4)", async () => {
+Deno.test("filtered types are removed from additional records and from ANY, with their signatures", async () => {
   const records = [a("www.example", "192.0.2.1"), aaaa("www.example", "2001:db8::1"), rrsig("AAAA")];
   const any = await resolved(
     new TypeFilter([28], false, answering({ answers: records })),
@@ -137,7 +137,7 @@ Deno.test("filtered types are taken out of additional records and of ANY, with t
   assertEquals([answer.answers.length, answer.additional.map(({ type }) => type)], [1, [1]]);
 });
 
-Deno.test("signed answers to clients that ask for signatures stay, unless told otherwise (F5)", async () => {
+Deno.test("signed answers for clients that ask for signatures stay whole, unless configured otherwise", async () => {
   const answers = [aaaa("www.example", "2001:db8::1"), rrsig("AAAA")];
   const count = async (filtersSigned: boolean, dnssecOk: boolean, records: ResourceRecord[]) => {
     const filter = new TypeFilter([28], filtersSigned, answering({ answers: records, ad: true }));
@@ -166,7 +166,7 @@ const ANSWERS: [what: string, records: ResourceRecord[], isEmptied: boolean][] =
   ["parameters that run past the end", [https("0001 00 0004 00ff 0a000001")], false],
 ];
 
-Deno.test("answers that lead into the own network are emptied, and say why (8914-3)", async () => {
+Deno.test("answers with internal addresses are emptied, with a reason (8914-3)", async () => {
   for (const [what, answers, isEmptied] of ANSWERS) {
     const next = new FakeResolver(({ message }) => Message.parse(response(message.bytes, { answers })));
     const answer = await resolved(new RebindingFilter(own, new DomainSet([]), next), asked("www.example"));
@@ -176,7 +176,7 @@ Deno.test("answers that lead into the own network are emptied, and say why (8914
   }
 });
 
-Deno.test("named domains may lead into the own network, with all names below", async () => {
+Deno.test("allowed domains and all names below may have internal addresses", async () => {
   const answers = [a("x", "10.0.0.1")];
   const next = new FakeResolver(({ message }) =>
     Promise.resolve(Message.parse(response(message.bytes, { answers })))
@@ -186,7 +186,7 @@ Deno.test("named domains may lead into the own network, with all names below", a
   assertEquals(await Promise.all(["corp.example", "a.corp.example", "acorp.example"].map(found)), [1, 1, 0]);
 });
 
-Deno.test("whatever octets a response has, each filter gives a message or throws UpstreamError", async () => {
+Deno.test("each filter returns a message or throws UpstreamError for any bytes of a response", async () => {
   const names = new ZoneData();
   names.add(parseRecord("www.example CNAME other.example"));
   const lists = { names: new BlockIndex(), labels: ["ads"] };

@@ -10,7 +10,7 @@ import { FakeResolver } from "../../support/fakes/resolver.ts";
 import { a, cname, read, response, type Type } from "../../support/packets/packets.ts";
 import { asked, resolved, told } from "../../support/clients/resolver_client.ts";
 
-/** What goes on is answered 198.51.100.9, as "upstream". */
+/** The upstream answers all queries with 198.51.100.9. */
 const elsewhere = () =>
   new FakeResolver(({ message }) =>
     Message.parse(response(message.bytes, { answers: [a(message.name, "198.51.100.9")] }))
@@ -80,7 +80,7 @@ const ORDINARY: [name: string, type: Type][] = [
   ["home.arpa", "DS"],
 ];
 
-Deno.test("special-use names and private reverse zones are answered here (6761, 6303, 7793, 9462)", async () => {
+Deno.test("special-use names and private reverse zones are answered locally (6761, 6303, 7793, 9462)", async () => {
   for (const [name, type, answer] of SPECIAL) {
     const { local, next } = special();
     assertEquals(await told(local, name, type), answer, name);
@@ -88,7 +88,7 @@ Deno.test("special-use names and private reverse zones are answered here (6761, 
   }
 });
 
-Deno.test("names that are only like special ones go on, and so does the question for a delegation", async () => {
+Deno.test("names similar to special-use names are forwarded, and so are DS queries for an apex", async () => {
   for (const [name, type] of ORDINARY) {
     const { local, next } = special();
     await local.resolve(asked(name, type));
@@ -96,7 +96,7 @@ Deno.test("names that are only like special ones go on, and so does the question
   }
 });
 
-Deno.test("a 'no' has an SOA record of its zone, so that it can be kept (2308-2, 6303)", async () => {
+Deno.test("a negative answer has the SOA record of its zone, so that clients can cache it (2308-2, 6303)", async () => {
   const { local } = special();
   const { flags, authority, source } = await resolved(local, asked("1.0.0.10.in-addr.arpa", "PTR"));
   assertEquals([flags.aa, source], [true, "local"]);
@@ -105,7 +105,7 @@ Deno.test("a 'no' has an SOA record of its zone, so that it can be kept (2308-2,
   ]);
 });
 
-Deno.test("what a route covers goes on: a whole zone, what is above it, or a part of one", async () => {
+Deno.test("names within a route are forwarded: a whole zone, a domain above it, or a part of it", async () => {
   const cases: [route: string, name: string, goesOn: boolean][] = [
     ["168.192.in-addr.arpa", "1.1.168.192.in-addr.arpa", true],
     ["in-addr.arpa", "1.1.168.192.in-addr.arpa", true],
@@ -145,20 +145,20 @@ const RECORDS: [record: string, name: string, type: Type, answer: string][] = [
   ["nas.lan CNAME nas.example", "nas.lan", "CNAME", "0 nas.example"],
 ];
 
-Deno.test("records of the configuration are answered, and NODATA for the other types of their names", async () => {
+Deno.test("configured records are answered, and other types of their names get NODATA", async () => {
   for (const [record, name, type, answer] of RECORDS) {
     const { local } = having(record);
     assertEquals(await told(local, name, type), answer, record);
   }
 });
 
-Deno.test("records have the TTL that they are given, or five minutes", async () => {
+Deno.test("records have the configured TTL, or five minutes", async () => {
   const { local } = having("a.lan A 10.0.0.2", "b.lan 7 A 10.0.0.2");
   const ttl = async (name: string) => (await resolved(local, asked(name))).answers[0]!.ttl;
   assertEquals([await ttl("a.lan"), await ttl("b.lan")], [300, 7]);
 });
 
-Deno.test("a wildcard yields to names that are there, and to those that these are below (4592)", async () => {
+Deno.test("a wildcard does not apply to existing names and empty non-terminals (4592)", async () => {
   const { local, next } = having(
     "*.dev.lan A 10.0.0.3",
     "host.dev.lan A 10.0.0.4",
@@ -172,7 +172,7 @@ Deno.test("a wildcard yields to names that are there, and to those that these ar
   assertEquals(next.names, ["below.host.dev.lan", "y.deep.dev.lan", "dev.lan"]);
 });
 
-Deno.test("an alias is followed, here or elsewhere, and the names of the answer are its own", async () => {
+Deno.test("an alias is followed locally or upstream, and the answer keeps the alias as owner", async () => {
   const { local, next } = having(
     "a.lan CNAME b.lan",
     "b.lan CNAME far.example",
@@ -195,7 +195,7 @@ Deno.test("an alias is followed, here or elsewhere, and the names of the answer 
   ]);
 });
 
-Deno.test("a chain of more local aliases than are followed is SERVFAIL with a reason, and nobody is asked (F7)", async () => {
+Deno.test("a chain of too many local aliases is SERVFAIL with a reason, without a query to the upstream", async () => {
   const { local, next } = having(
     ...Array.from({ length: 17 }, (_, i) => `a${i}.lan CNAME a${i + 1}.lan`),
     "a17.lan A 10.0.0.1",
@@ -209,7 +209,7 @@ Deno.test("a chain of more local aliases than are followed is SERVFAIL with a re
   assertEquals(next.asked.length, 0);
 });
 
-Deno.test("an alias that leads back to itself by way of the upstream is SERVFAIL with a reason (F7)", async () => {
+Deno.test("an alias that leads back to itself through the upstream is SERVFAIL with a reason", async () => {
   const { local, next } = having("a.lan CNAME b.lan", "b.lan CNAME far.example");
   next.respond = ({ message }) =>
     Message.parse(response(message.bytes, { answers: [cname("far.example", "A.lan")] }));
@@ -218,7 +218,7 @@ Deno.test("an alias that leads back to itself by way of the upstream is SERVFAIL
   assertEquals(extendedErrors(answer).map(({ code }) => code), [0]);
 });
 
-Deno.test("a wildcard alias's own target is asked for upstream, and so is what is an alias for itself (F7)", async () => {
+Deno.test("the target of a wildcard alias is forwarded, and so is an alias for itself", async () => {
   const { local, next } = having(
     "*.w.lan CNAME Out.w.lan",
     "*.w2.lan A 10.0.0.1",
@@ -232,7 +232,7 @@ Deno.test("a wildcard alias's own target is asked for upstream, and so is what i
   assertEquals(next.names, ["out.w.lan", "OUT.w.lan", "exc.w2.lan", "below.exc.w2.lan"]);
 });
 
-Deno.test("a name that has only names below it is NODATA below a wildcard (4592 §2.2.2, F17)", async () => {
+Deno.test("an empty non-terminal below a wildcard is NODATA (4592 §2.2.2)", async () => {
   const { local, next } = having("*.dev.lan A 10.0.0.3", "x.y.deep.dev.lan A 10.0.0.5");
   for (const name of ["deep.dev.lan", "y.deep.dev.lan"]) assertEquals(await told(local, name), "0", name);
   assertEquals(next.asked.length, 0);
@@ -240,7 +240,7 @@ Deno.test("a name that has only names below it is NODATA below a wildcard (4592 
   assertEquals(next.asked.length, 1, "not below the wildcard");
 });
 
-Deno.test("NODATA has the SOA record of a zone above the name, never of the name itself (F16)", async () => {
+Deno.test("NODATA has the SOA record of a zone above the name, never of the name itself", async () => {
   const names = new ZoneData();
   for (const record of ["nas.lan", "nas.home.arpa", "*.dev.lan", "single"]) {
     names.add(parseRecord(`${record} A 10.0.0.1`));
@@ -257,7 +257,7 @@ Deno.test("NODATA has the SOA record of a zone above the name, never of the name
   }
 });
 
-Deno.test("canary names and those below do not exist, unless a record or a route has them (F8)", async () => {
+Deno.test("canary names and names below them are NXDOMAIN, except with a record or a route", async () => {
   const canaries = ["use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"];
   const names = new ZoneData();
   addCanaryNames(names, []);
@@ -285,7 +285,7 @@ Deno.test("canary names and those below do not exist, unless a record or a route
   assertEquals(await told(other, "use-application-dns.net"), "0 198.51.100.9");
 });
 
-Deno.test("an alias's answer keeps the target's TC, and is about as long as it (F17)", async () => {
+Deno.test("the answer for an alias keeps the target's TC flag, and is about as long as the target's answer", async () => {
   const { local, next } = having("a.lan CNAME a-name-of-some-length.example");
   const addresses = Array.from({ length: 60 }, (_, i) => `192.0.2.${i}`);
   next.respond = ({ message }) =>
@@ -303,7 +303,7 @@ Deno.test("an alias's answer keeps the target's TC, and is about as long as it (
   assert(bytes.length < 12 + 11 + 60 + 60 * 16, `${bytes.length} octets`);
 });
 
-Deno.test("a name that has another answer elsewhere is told with EDE 4 (8914-3)", async () => {
+Deno.test("an answer for a name that is public elsewhere has EDE 4 (8914-3)", async () => {
   const names = new ZoneData();
   names.add(parseRecord("www.example.com A 10.0.0.2"), true);
   names.add(parseRecord("nas.lan A 10.0.0.2"));
@@ -313,7 +313,7 @@ Deno.test("a name that has another answer elsewhere is told with EDE 4 (8914-3)"
   assertEquals([await codes("www.example.com"), await codes("nas.lan")], [[4], []]);
 });
 
-Deno.test("what is no record is refused with what its type takes", () => {
+Deno.test("a malformed record is rejected with the form that its type takes", () => {
   const cases: [string, string][] = [
     ["", "is not a record; write 'NAME TYPE DATA'"],
     ["nas.lan", "is not a record"],
@@ -338,7 +338,7 @@ Deno.test("what is no record is refused with what its type takes", () => {
   }
 });
 
-Deno.test("a hosts file answers both ways: all names of an address, and its first name (hosts(5))", async () => {
+Deno.test("a hosts file answers the names of an address, and PTR queries with the first name (hosts(5))", async () => {
   const { records, ignored } = parseHosts(`
 # comment
 127.0.0.1 localhost
