@@ -1,3 +1,6 @@
+/** The composition of one thread: listeners, answerer and forwarder. */
+
+import { settlesWithin } from "./async/deadline.ts";
 import type { CacheControl } from "./admin/cache_api.ts";
 import type { Config } from "./config/config.ts";
 import { Forwarder } from "./forwarder.ts";
@@ -11,38 +14,38 @@ import { type Library, openLibrary } from "./platform/libc.ts";
 import type { Observe } from "./core/event.ts";
 import type { CacheStatus, UpstreamStatus } from "./core/status.ts";
 
-/** Queries of one TCP client that may wait at once; a client with more is not read from until some are answered. */
+/** Bound of unanswered queries per TCP client. At the bound, the proxy stops reading from the client. */
 const MAX_PIPELINED = 256;
 
-/** In ms; who asks whether we are ready does not wait for long. */
-const PROBE_TIMEOUT = 2000;
+/** Short, because readiness checks have short timeouts. */
+const PROBE_TIMEOUT_MS = 2000;
 
 const now = () => performance.now();
 
-/** The end of the time to stop in, in ms, kept for telling clients that no answer will come. */
-const LAST_WORDS = 200;
+/** The last part of a stop. In it, queries without an answer get SERVFAIL. */
+const FAILURE_TIME_MS = 200;
 
 export interface ProxyOptions {
   readonly config: Config;
-  /** PEM certificates trusted beside the built-in roots. */
+  /** PEM certificates that are trusted in addition to the built-in roots. */
   readonly caCerts: readonly string[];
   readonly observe: Observe;
-  /** Whether `observe` wants to know of each answer, as it does unless told; else those of the cache come together. */
+  /** Whether `observe` needs one event per query (the default). Otherwise cache hits are reported in batches. */
   readonly needsPerQueryEvents?: () => boolean;
-  /** Whether other threads listen on the same ports; "alone" unless told. */
+  /** Whether other threads listen on the same ports. Default: "alone". */
   readonly sharing?: Sharing;
-  /** TCP clients of these other threads. */
+  /** TCP clients of all threads. */
   readonly sharedCount?: SharedCount;
-  /** Opened by whoever makes the proxy, who also closes it; else it is the proxy's own. */
+  /** The C library, owned by the caller. Without it, the proxy loads and closes its own. */
   readonly library?: Library | undefined;
-  /** Called when `addresses` have changed because those of the host have. */
+  /** Called when `addresses` have changed with the addresses of the host. */
   readonly onMove?: () => void;
 }
 
-/** What a proxy is made of, and what another configuration changes. */
+/** The options that `reconfigure` replaces. */
 export type ProxyInputs = Pick<ProxyOptions, "config" | "caCerts">;
 
-/** The only composition: front ends, one forwarder, upstreams. It listens as soon as it is made. */
+/** A proxy in this thread. It listens from construction on. */
 export class Proxy implements Disposable {
   readonly #options: Omit<ProxyOptions, keyof ProxyInputs>;
   readonly #observe: Observe;
@@ -50,12 +53,12 @@ export class Proxy implements Disposable {
   readonly #answerer: Answerer;
   readonly #listeners: Listeners;
   #forwarder: Forwarder;
-  /** Those of earlier configurations, which answer what they were asked. */
+  /** Forwarders of earlier configurations, until their queries have ended. */
   readonly #retired = new Map<Forwarder, ReturnType<typeof setTimeout>>();
   #isStopping = false;
   #disposed = false;
 
-  /** Throws `ListenError`, or a `UsageError` for what cannot be had here. */
+  /** Throws `ListenError`, or `UsageError` for an option that is not available on this host. */
   constructor({ config, caCerts, ...options }: ProxyOptions) {
     const { observe } = this.#options = options;
     this.#observe = observe;
@@ -71,10 +74,10 @@ export class Proxy implements Disposable {
     }
   }
 
-  /** An idle client gives up its connection for one to an upstream, which is for all clients. */
+  /** Closes the connection of an idle client, so that its descriptor is free for an upstream connection. */
   readonly #makeRoom = (): boolean => this.#listeners?.closeIdleConnections(1) > 0;
 
-  /** Makes all but sockets. Throws `UsageError` for what cannot be used, as a proxy would at its start. */
+  /** Builds everything except sockets. Throws the `UsageError` that the constructor would throw. */
   static check({ config, caCerts }: ProxyInputs): void {
     openLibrary(config.udpBatch)?.close();
     const withoutState = { ...config, stateDir: undefined };
@@ -87,12 +90,12 @@ export class Proxy implements Disposable {
     })[Symbol.dispose]();
   }
 
-  /** Where it listens, over UDP and TCP alike. */
+  /** Addresses that listen, over both UDP and TCP. */
   get addresses(): Deno.NetAddr[] {
     return this.#listeners.addresses;
   }
 
-  /** Whether datagrams are handed over many at a time. */
+  /** Whether UDP uses batches. */
   get hasBatches(): boolean {
     return this.#library !== undefined;
   }
@@ -101,7 +104,7 @@ export class Proxy implements Disposable {
     return this.#forwarder.upstreams;
   }
 
-  /** Undefined where there is no cache. */
+  /** Undefined without a cache. */
   get cache(): CacheStatus | undefined {
     return this.#forwarder.cache?.status;
   }
@@ -111,9 +114,9 @@ export class Proxy implements Disposable {
   }
 
   /**
-   * Goes over to another configuration, at once for all queries that come from now on; those under way end as they began.
-   * What has not changed is not disturbed. Rejects with what the constructor throws, everything as it was. To be called
-   * once at a time; `udpBatch` and `stateDir` have to stay as they are.
+   * Replaces the configuration. New queries use it, and queries under way finish with the old one. Unchanged upstreams,
+   * listeners and caches continue. Rejects with the errors of the constructor, without a change. Calls must not overlap.
+   * `udpBatch` and `stateDir` must not change.
    */
   async reconfigure({ config, caCerts }: ProxyInputs): Promise<void> {
     const previous = this.#forwarder;
@@ -133,28 +136,27 @@ export class Proxy implements Disposable {
     this.#retire(previous);
   }
 
-  /** Listens on these from now on, as `reconfigure` does, and leaves all else as it is. */
+  /** Replaces the listen addresses only. */
   listen(addresses: readonly ListenAddress[]): void {
     this.#listeners.reconfigure(addresses);
   }
 
-  /** Whether an upstream answers a query of our own. */
+  /** Sends an internal query. Resolves with whether an upstream answered it. */
   probe(): Promise<boolean> {
-    return this.#forwarder.probe(PROBE_TIMEOUT);
+    return this.#forwarder.probe(PROBE_TIMEOUT_MS);
   }
 
-  /** Takes no more queries, answers those it has, then closes; after `limit` ms it closes all the same. */
-  async stop(limit: number): Promise<void> {
+  /** Accepts no more queries, answers those under way, then closes; at the latest after `limitMs`. */
+  async stop(limitMs: number): Promise<void> {
     this.#isStopping = true;
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    // Who still waits then is told SERVFAIL, which needs the front ends a little longer.
+    const start = now();
+    // Disposed forwarders fail their queries. The listeners stay open a little longer to send these failures.
     const timers = [
-      setTimeout(() => this.#disposeForwarders(), limit - LAST_WORDS),
-      setTimeout(() => this[Symbol.dispose](), limit),
-      setTimeout(resolve, limit),
+      setTimeout(() => this.#disposeForwarders(), limitMs - FAILURE_TIME_MS),
+      setTimeout(() => this[Symbol.dispose](), limitMs),
     ];
     await this.#listeners.stop();
-    await Promise.race([this.#forwarder.save(), late]);
+    await settlesWithin(this.#forwarder.save(), Math.max(0, start + limitMs - now()));
     timers.forEach(clearTimeout);
     this[Symbol.dispose]();
   }
@@ -167,10 +169,10 @@ export class Proxy implements Disposable {
     if (!this.#options.library) this.#library?.close();
   }
 
-  /** Ends it when no query can need it any more: none outlives its deadline. */
+  /** Disposes the forwarder when the deadlines of all its queries have passed. */
   #retire(forwarder: Forwarder): void {
     const timer = setTimeout(() => {
-      this.#forwarder.dropStaleEntries(forwarder); // what it has learnt meanwhile
+      this.#forwarder.dropStaleEntries(forwarder); // Entries that its last queries have added.
       this.#retired.delete(forwarder);
       forwarder[Symbol.dispose]();
     }, forwarder.queryTimeoutMs);

@@ -1,25 +1,26 @@
 /**
- * Restarts the program when the event loop of one of its threads stands still, whatever has brought that about: no other
- * code of the thread runs then, and no signal is heard.
+ * Restarts the program when the event loop of a thread is blocked. No other code of that thread can run then, and signals are
+ * not handled.
  *
- * A thread of its own looks at a count that each of the others goes on adding to. Its way out is execve(2): the same
- * program begins anew under the same process ID, with or without a service manager, and all sockets close on the way.
+ * A separate thread checks one counter per thread, which the other threads increment. It restarts the program with execve(2):
+ * the process ID stays the same, with or without a service manager, and all sockets close.
  */
+
 import { LIBRARIES } from "../platform/libc.ts";
 import { type SharedCounts, sharedCounts } from "./shared_count.ts";
 
-/** The environment variable by which a program that is begun anew learns why. */
+/** Environment variable with the reason of a restart. */
 const REASON = "DOT_PROXY_RESTARTED";
 
 export interface WatchdogOptions {
   readonly threads: number;
-  /** How often each thread has to show itself, in ms. */
+  /** Interval of the checks, in ms. */
   readonly period?: number;
-  /** After so many periods without a sign, its event loop stands still: long lists take a slow machine seconds. */
+  /** Number of intervals without a heartbeat before a restart. Long lists block a slow machine for seconds. */
   readonly limit?: number;
 }
 
-/** What the watching thread is given. */
+/** Input of the watchdog thread. */
 interface Orders {
   readonly beats: SharedCounts;
   readonly period: number;
@@ -28,9 +29,9 @@ interface Orders {
   readonly variable: string;
 }
 
-/** The watching thread, as the others have it. */
+/** The watchdog thread as the first thread sees it. */
 export class Watchdog implements Disposable {
-  /** For `Heartbeat`: one count for each thread, and behind them whether the program is to end. */
+  /** For `Heartbeat`: one counter per thread, then a flag: the program is stopping. */
   readonly beats: SharedCounts;
   readonly #worker: Worker;
 
@@ -39,7 +40,7 @@ export class Watchdog implements Disposable {
     this.beats = beats;
   }
 
-  /** Undefined where the C library cannot be had, and so the program cannot begin anew by itself. */
+  /** Starts the thread. Resolves with undefined if the C library, which the restart needs, cannot be loaded. */
   static async start({ threads, period = 1000, limit = 20 }: WatchdogOptions): Promise<Watchdog | undefined> {
     const beats = sharedCounts(threads + 1);
     const source = `(${watch.toString()})()`;
@@ -58,7 +59,7 @@ export class Watchdog implements Disposable {
     return undefined;
   }
 
-  /** From now on a thread that stands still ends the program, which is not begun anew. */
+  /** From now on, a blocked thread ends the program without a restart. */
   stopping(): void {
     Atomics.store(this.beats, this.beats.length - 1, 1);
   }
@@ -68,13 +69,13 @@ export class Watchdog implements Disposable {
   }
 }
 
-/** Shows the watchdog that the event loop of this thread turns. */
+/** Increments the counter of this thread as long as its event loop runs. */
 export class Heartbeat implements Disposable {
   readonly #beats: SharedCounts;
   readonly #index: number;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** @param thread its number, from 1 */
+  /** @param thread the number of this thread, from 1 */
   constructor(beats: SharedCounts, thread: number, period = 1000) {
     this.#beats = beats;
     this.#index = thread - 1;
@@ -82,21 +83,21 @@ export class Heartbeat implements Disposable {
     this.#timer = setInterval(() => Atomics.add(beats, this.#index, 1), period);
   }
 
-  /** The thread is not watched any more. */
+  /** Ends the supervision of this thread. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     Atomics.store(this.#beats, this.#index, 0);
   }
 }
 
-/** Why the program was begun anew, which is said once; undefined where it was not. */
+/** Returns the reason of a restart and removes it from the environment. Undefined without a restart. */
 export function takeRestartReason(): string | undefined {
   const reason = Deno.env.get(REASON);
   if (reason !== undefined) Deno.env.delete(REASON);
   return reason;
 }
 
-/** All of the watching thread. It is handed over as text, so that it refers to nothing outside of itself. */
+/** The code of the watchdog thread. It is passed as text, so it refers to nothing outside of this function. */
 function watch(): void {
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent<Orders>) => void;
@@ -106,7 +107,7 @@ function watch(): void {
     const symbols = openLibrary(libraries);
     scope.postMessage(symbols !== undefined);
     if (!symbols) return;
-    // Both are kept for as long as the thread lives: C reads them.
+    // Both stay referenced while the thread runs, because C reads them.
     const program = encode("/proc/self/exe");
     const argv = readArguments(symbols);
     const threads = beats.length - 1;
@@ -125,7 +126,7 @@ function watch(): void {
       if (Atomics.load(beats, threads) === 0 && argv) {
         const seconds = Math.round(limit * period / 1000);
         Deno.env.set(variable, `the event loop of thread ${thread} was blocked for ${seconds} s`);
-        symbols!.execv(program, argv.pointers); // and so it does not return
+        symbols!.execv(program, argv.pointers); // Does not return.
       }
       symbols!._exit(1);
     }
@@ -142,7 +143,7 @@ function watch(): void {
           execv: { parameters: ["buffer", "buffer"], result: "i32" },
           _exit: { parameters: ["i32"], result: "void" },
         }).symbols;
-      } catch { /* it may be elsewhere */ }
+      } catch { /* Try the next path. */ }
     }
     return undefined;
   }
@@ -151,7 +152,7 @@ function watch(): void {
     return new TextEncoder().encode(`${text}\0`);
   }
 
-  /** The program's own command line, as execv(3) takes it; by C, since Deno guards /proc. */
+  /** The command line of this process, in the form for execv(3). C reads it, because Deno restricts access to /proc. */
   function readArguments({ open, read, close, memcpy }: NonNullable<ReturnType<typeof openLibrary>>) {
     const text = new Uint8Array(1 << 20);
     const file = open(encode("/proc/self/cmdline"), 0);
