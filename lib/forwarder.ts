@@ -82,7 +82,7 @@ export class Forwarder implements Disposable {
     this.cache?.fastPath.invalidate();
     const stale = staleEntries(previous.#options.config, this.#options.config);
     if (stale.length > 0) previous.cache?.stopWriting();
-    for (const selection of stale) this.cache?.forget(selection);
+    for (const selection of stale) this.cache?.flushNow(selection);
   }
 
   /** Maximum time that a query waits here, in ms. */
@@ -165,9 +165,9 @@ export class Forwarder implements Disposable {
     return new SnapshotFile({
       directory: stateDir,
       store,
-      conditions: policyFingerprint(config),
-      serveStale,
-      maxTtl: maxTtl / 1000,
+      policy: policyFingerprint(config),
+      serveStaleMs: serveStale,
+      maxTtlSeconds: maxTtl / 1000,
       observe,
       now,
       wallClock: Date.now,

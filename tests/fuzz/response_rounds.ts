@@ -12,7 +12,7 @@ import { Cache } from "../../lib/resolver/cache/cache.ts";
 import type { Query, Trace } from "../../lib/core/resolver.ts";
 import type { CacheFastPath } from "../../lib/resolver/cache/fast_path.ts";
 import {
-  CHUNK_HEADER,
+  CHUNK_HEADER_BYTES,
   composeChunk,
   restoreChunk,
   SnapshotError,
@@ -164,8 +164,13 @@ export class ResponseRounds {
     using other = this.#cache(new Uint8Array(0));
     for (let segment = 0; segment < cache.store.segments; segment++) {
       const chunk = composeChunk(cache.store, segment);
-      const times = { shift: 0, latest: Infinity, earliest: 0, maxTtl: Infinity };
-      restoreChunk(other.store, chunk.subarray(0, CHUNK_HEADER), chunk.subarray(CHUNK_HEADER), times);
+      const times = { shiftTicks: 0, latestTicks: Infinity, earliestTicks: 0, maxTtlSeconds: Infinity };
+      restoreChunk(
+        other.store,
+        chunk.subarray(0, CHUNK_HEADER_BYTES),
+        chunk.subarray(CHUNK_HEADER_BYTES),
+        times,
+      );
     }
     await this.#damaged(cache, bytes);
     const restored = await this.#ask(other, bytes);
@@ -178,14 +183,14 @@ export class ResponseRounds {
   async #damaged(cache: Cache, bytes: Uint8Array): Promise<void> {
     using other = this.#cache(new Uint8Array(0));
     const chunk = composeChunk(cache.store, 0);
-    const payload = chunk.subarray(CHUNK_HEADER);
+    const payload = chunk.subarray(CHUNK_HEADER_BYTES);
     if (payload.length === 0) return;
     const at = this.#random() % payload.length;
     payload[at]! ^= 1 << this.#random() % 8;
     new DataView(chunk.buffer).setInt32(4, crc32(payload) | 0, true);
-    const times = { shift: 0, latest: Infinity, earliest: 0, maxTtl: Infinity };
+    const times = { shiftTicks: 0, latestTicks: Infinity, earliestTicks: 0, maxTtlSeconds: Infinity };
     try {
-      restoreChunk(other.store, chunk.subarray(0, CHUNK_HEADER), payload, times);
+      restoreChunk(other.store, chunk.subarray(0, CHUNK_HEADER_BYTES), payload, times);
     } catch (error) {
       if (!(error instanceof SnapshotError)) throw error;
       this.counts.refused++;

@@ -1,3 +1,19 @@
+/**
+ * The cache: a resolver that answers from the store, and sends one query upstream for all that ask the same. This folder may
+ * import `dns/`, `core/`, `async/`, and `platform/` for its file. It has no sockets, and knows no option of the command line.
+ *
+ *     fast_path.ts   hits from bytes to bytes        cacheability.ts   what may be cached, and how long
+ *     cache.ts       all other queries               writer.ts         stores responses and failures
+ *     lookup.ts      which entry answers             failures.ts       cached failures
+ *     message.ts     messages made of entries        inspection.ts     list and flush entries of a name
+ *     store/         the entries in memory           snapshot_file.ts  the entries on disk
+ *
+ * The life of an entry:
+ *
+ *     fresh ──last tenth of its lifetime──▶ due ──lifetime over──▶ stale ──serveStale over──▶ evicted or overwritten
+ *                                          one prefetch           ask upstream, answer stale data after a timeout or failure
+ */
+
 import type { Message } from "../../dns/message.ts";
 import { compactQuery } from "../../dns/compose/upstream_query.ts";
 import { UpstreamError } from "../../core/errors.ts";
@@ -8,53 +24,49 @@ import { freshMessage, messageBelow, staleMessage, withoutProofs } from "./messa
 import { Singleflight } from "../singleflight.ts";
 import { FailureCache } from "./failures.ts";
 import { CacheFastPath } from "./fast_path.ts";
-import { type CachedAnswer, flush, flushNow, type FlushSelection, inspect } from "./inspection.ts";
+import { type CachedAnswer, flush, type FlushSelection, flushStoreNow, inspect } from "./inspection.ts";
 import { NONE, type Ref } from "./store/index.ts";
-import { entryTag, findAnswer, findNxdomainCut, ticks } from "./lookup.ts";
+import { entryVariant, findAnswer, findNxdomainCut, ticks } from "./lookup.ts";
 import { TimeoutQueue } from "./timeout_queue.ts";
 import { DO } from "../question_key.ts";
-import { CacheWriter, RECHECK } from "./writer.ts";
+import { CacheWriter, RECHECK_TICKS } from "./writer.ts";
 import type { Query, Resolver, Trace } from "../../core/resolver.ts";
 import { RouteTable } from "../balance/route_table.ts";
 import { Store, TICKS_PER_SECOND } from "./store/store.ts";
 import { isBogus } from "../upstream_validation.ts";
 
-/** How long a client waits for the upstream while there is stale data, in ms (RFC 8767 §5: "1.8 seconds"). */
-const CLIENT_RESPONSE = 1800;
-/** How long a failed attempt counts as recent, so that nobody has to wait for the next one (RFC 8767 §7), in ticks. */
-const RECENT = 300 * TICKS_PER_SECOND;
+/** A client waits this long for the upstream before it gets stale data (RFC 8767 §5: "1.8 seconds"). */
+const CLIENT_RESPONSE_MS = 1800;
+/** After a failed refresh, clients get stale data at once for this long (RFC 8767 §7). */
+const RECENT_FAILURE_TICKS = 300 * TICKS_PER_SECOND;
 
 export interface CacheOptions extends TtlLimits {
   readonly next: Resolver;
-  /** For everything but failures. */
+  /** Bound of the store. Failures have a bound of their own. */
   readonly maxOctets: number;
-  /** That of a cache before this one, with what it knows; a new one unless given. */
+  /** The store of a previous cache, with its entries. Default: a new store. */
   readonly store?: Store | undefined;
-  /** How long data may be used after its time, in ms; 0 if not at all. */
+  /** How long stale data may be used, in ms; 0 for never. */
   readonly serveStale: number;
-  /** Types for which resolvers before this one may decide otherwise than for a name's others; none unless given. */
+  /** Types that never take the fast path: see `CacheFastPath`. Default: none. */
   readonly bypassTypes?: ReadonlySet<number>;
-  /** Domains with upstreams of their own: separate trees, whose names are not denied from above. */
+  /** Domains with their own upstreams. A denial of a name above such a domain does not deny the names below it. */
   readonly routes?: readonly string[];
-  /** Whether the addresses of an answer take turns in being the first; they do unless told. */
+  /** Whether the addresses of an answer rotate from one reply to the next. Default: true. */
   readonly rotate?: boolean;
   readonly observe: Observe;
   readonly now: () => number;
 }
 
-/**
- * Answers at once what it knows, and makes one query of all that ask for what it does not. An entry is
- * fresh → due (the last tenth of its life: it is asked for again in the background, once) → stale (asked for while the
- * client waits a little, or in the background where that failed a moment ago) → gone.
- */
+/** Answers at once if it has a fresh entry, and else asks the next resolver. See the life of an entry above. */
 export class Cache implements Resolver, Disposable {
-  /** The way from bytes to bytes past all resolvers, for entries that it has been allowed for. */
+  /** Answers queries from this cache's store without `resolve`. */
   readonly fastPath: CacheFastPath;
   /** Queries answered with stale data, with a cached failure, and by an upstream. */
   staleHits = 0;
   failureHits = 0;
   misses = 0;
-  /** Entries that were asked for again before their end. */
+  /** Entries that were refreshed while still fresh. */
   prefetches = 0;
   readonly store: Store;
   readonly #failures = new FailureCache();
@@ -76,7 +88,7 @@ export class Cache implements Resolver, Disposable {
     const routes = this.#routes = new RouteTable(options.routes ?? []);
     this.#writer = new CacheWriter({ ...options, routes, store, failures: this.#failures });
     this.#singleflight = new Singleflight(options.next, now, this.#writer);
-    this.#timeouts = new TimeoutQueue(CLIENT_RESPONSE, now);
+    this.#timeouts = new TimeoutQueue(CLIENT_RESPONSE_MS, now);
     this.#staleTicks = ticks(serveStale);
   }
 
@@ -90,25 +102,27 @@ export class Cache implements Resolver, Disposable {
     return { entries, bytes, maxBytes: this.#options.maxOctets, evictions };
   }
 
-  /** Queries that were answered by another's. */
+  /** Queries that got the response of another query with the same question. */
   get coalesced(): number {
     return this.#singleflight.coalesced;
   }
 
   resolve(query: Query): Message | Promise<Message> {
     const { message } = query;
-    const tag = entryTag(message, this.#routes);
-    const milliseconds = this.#options.now();
-    const now = ticks(milliseconds);
-    const ref = findAnswer(this.store, message, tag, now);
-    if (ref !== NONE && now < this.store.entries.expiresAt(ref)) return this.#fresh(query, ref, now);
-    const below = this.#below(query, tag, now);
+    const variant = entryVariant(message, this.#routes);
+    const nowMs = this.#options.now();
+    const nowTicks = ticks(nowMs);
+    const ref = findAnswer(this.store, message, variant, nowTicks);
+    if (ref !== NONE && nowTicks < this.store.entries.expiresAt(ref)) {
+      return this.#fresh(query, ref, nowTicks);
+    }
+    const below = this.#findBelow(query, variant, nowTicks);
     if (below) return below;
-    if (this.#isServable(ref, now)) return this.#stale(query, ref, now);
-    const other = this.#findOther(message, tag, now);
-    const failure = this.#failures.find(message, milliseconds);
+    if (this.#isServable(ref, nowTicks)) return this.#stale(query, ref, nowTicks);
+    const other = this.#findOther(message, variant, nowTicks);
+    const failure = this.#failures.find(message, nowMs);
     if (failure) {
-      if (other !== NONE && !isBogus(failure)) return this.#serveOther(query, other, now);
+      if (other !== NONE && !isBogus(failure)) return this.#serveOther(query, other, nowTicks);
       this.failureHits++;
       query.trace.source = "cache";
       return failure;
@@ -117,24 +131,24 @@ export class Cache implements Resolver, Disposable {
     return other === NONE ? this.#singleflight.resolve(query) : this.#answerOrOther(query);
   }
 
-  /** All that is known of a name. Rejects with a `TypeError` where the name is none. */
+  /** The entries of a name. Rejects with a `TypeError` if the name is invalid. */
   inspect(name: string): Promise<CachedAnswer[]> {
     return inspect(this.store, name, ticks(this.#options.now()));
   }
 
-  /** Forgets answers, and all failures; returns how many answers. Rejects with a `TypeError` where the name is none. */
+  /** Removes the selected entries and all failures; resolves to the number of entries. Rejects with a `TypeError` if the name is invalid. */
   flush(what: FlushSelection): Promise<number> {
     this.#failures.clear();
     return flush(this.store, what);
   }
 
-  /** Likewise at once, for what must not be given out any more. */
-  forget(what: FlushSelection): void {
+  /** The same, but synchronously: for entries that no client may get any more. */
+  flushNow(what: FlushSelection): void {
     this.#failures.clear();
-    flushNow(this.store, what);
+    flushStoreNow(this.store, what);
   }
 
-  /** Queries under way are answered, but what comes of them is not kept: they were asked under other conditions. */
+  /** Queries in flight are answered, but their responses are not stored, because the policy has changed since. */
   stopWriting(): void {
     this.#writer.isWriting = false;
   }
@@ -143,14 +157,14 @@ export class Cache implements Resolver, Disposable {
     this.#timeouts[Symbol.dispose]();
   }
 
-  #fresh(query: Query, ref: Ref, now: number): Message {
+  #fresh(query: Query, ref: Ref, nowTicks: number): Message {
     const { entries } = this.store;
     this.#hits++;
     query.trace.source = "cache";
     entries.use(ref);
-    const age = toSeconds(now - entries.storedAt(ref));
+    const age = toSeconds(nowTicks - entries.storedAt(ref));
     const message = freshMessage(entries, ref, query.message, age, query.client.transport === "udp");
-    const isDue = now >= entries.refreshAt(ref);
+    const isDue = nowTicks >= entries.refreshAt(ref);
     if (!isDue) {
       this.fastPath.offer(message, ref);
     } else {
@@ -160,11 +174,17 @@ export class Cache implements Resolver, Disposable {
     return message;
   }
 
-  #below(query: Query, tag: number, now: number): Message | undefined {
+  #findBelow(query: Query, variant: number, nowTicks: number): Message | undefined {
     const { entries } = this.store;
-    const ref = findNxdomainCut(this.store, query.message, tag, now, this.#routes.treeStart(query.message));
+    const ref = findNxdomainCut(
+      this.store,
+      query.message,
+      variant,
+      nowTicks,
+      this.#routes.treeStart(query.message),
+    );
     if (ref === NONE) return undefined;
-    const message = messageBelow(entries, ref, query.message, toSeconds(now - entries.storedAt(ref)));
+    const message = messageBelow(entries, ref, query.message, toSeconds(nowTicks - entries.storedAt(ref)));
     if (!message) return undefined;
     this.#hits++;
     query.trace.source = "cache";
@@ -172,43 +192,43 @@ export class Cache implements Resolver, Disposable {
     return message;
   }
 
-  #isServable(ref: Ref, now: number): boolean {
-    return ref !== NONE && now < this.store.entries.expiresAt(ref) + this.#staleTicks;
+  #isServable(ref: Ref, nowTicks: number): boolean {
+    return ref !== NONE && nowTicks < this.store.entries.expiresAt(ref) + this.#staleTicks;
   }
 
-  /** RFC 8767 §5: first the upstream is tried; where that is known to be in vain, the client need not wait for it. */
-  #stale(query: Query, ref: Ref, now: number): Message | Promise<Message> {
+  /** Tries the upstream before stale data (RFC 8767 §5), except shortly after a failed refresh. */
+  #stale(query: Query, ref: Ref, nowTicks: number): Message | Promise<Message> {
     const { entries } = this.store;
     const refreshAt = entries.refreshAt(ref);
     const hasFailed = refreshAt > entries.expiresAt(ref);
-    if (!hasFailed || now >= refreshAt + RECENT) return this.#answerOrStale(query);
+    if (!hasFailed || nowTicks >= refreshAt + RECENT_FAILURE_TICKS) return this.#answerOrStale(query);
     const message = this.#serveStale(query, ref);
-    if (now >= refreshAt) this.#refresh(query, ref, now + RECHECK);
+    if (nowTicks >= refreshAt) this.#refresh(query, ref, nowTicks + RECHECK_TICKS);
     return message;
   }
 
-  /** The answer if it comes in time, else stale data. The upstream is waited for all the same, as others may ask. */
+  /** The upstream's answer, or stale data if it is late or fails. A late answer is still stored. */
   #answerOrStale(query: Query): Promise<Message> {
     this.misses++;
-    return this.#askOr(query, () => this.#staleInstead(query), (answer) => this.#timeouts.within(answer));
+    return this.#askOr(query, () => this.#staleFallback(query), (answer) => this.#timeouts.within(answer));
   }
 
   /**
-   * The answer, or where there is only a failure what is known from asking with DO in place of without, or without in place
-   * of with: an answer that cannot be validated is better than none.
+   * The upstream's answer, or if it fails the entry of the other variant: the one with DO for a query without it, and the
+   * reverse. An answer that the client cannot validate is better than none.
    */
   #answerOrOther(query: Query): Promise<Message> {
     return this.#askOr(query, () => {
-      const now = ticks(this.#options.now());
-      const ref = this.#findOther(query.message, entryTag(query.message, this.#routes), now);
-      return ref === NONE ? undefined : this.#serveOther(query, ref, now);
+      const nowTicks = ticks(this.#options.now());
+      const ref = this.#findOther(query.message, entryVariant(query.message, this.#routes), nowTicks);
+      return ref === NONE ? undefined : this.#serveOther(query, ref, nowTicks);
     }, (answer) => answer);
   }
 
-  /** The answer if it comes within the time that `wait` gives it and is one, else what there is in its place. */
+  /** The upstream's answer if `wait` resolves to one, or else the fallback. A failure if there is no fallback. */
   async #askOr(
     query: Query,
-    instead: () => Message | undefined,
+    fallback: () => Message | undefined,
     wait: (answer: Promise<Message>) => Promise<Message | undefined>,
   ): Promise<Message> {
     const own = withOwnBytes(query);
@@ -216,9 +236,9 @@ export class Cache implements Resolver, Disposable {
     try {
       const response = await wait(answer);
       if (response && (isAnswer(response) || isBogus(response))) return response;
-      return instead() ?? response ?? await answer;
+      return fallback() ?? response ?? await answer;
     } catch (error) {
-      const other = error instanceof UpstreamError ? instead() : undefined;
+      const other = error instanceof UpstreamError ? fallback() : undefined;
       if (!other) throw error;
       return other;
     } finally {
@@ -227,35 +247,35 @@ export class Cache implements Resolver, Disposable {
     }
   }
 
-  /** The entry, fresh or stale, for the question asked without DO where it has it, or with it where it has not; or NONE. */
-  #findOther(message: Message, tag: number, now: number): Ref {
-    const ref = findAnswer(this.store, message, tag ^ DO, now);
-    return this.#isServable(ref, now) ? ref : NONE;
+  /** The usable entry, fresh or stale, of the same question with the other value of DO. NONE if there is none. */
+  #findOther(message: Message, variant: number, nowTicks: number): Ref {
+    const ref = findAnswer(this.store, message, variant ^ DO, nowTicks);
+    return this.#isServable(ref, nowTicks) ? ref : NONE;
   }
 
-  #serveOther(query: Query, ref: Ref, now: number): Message {
+  #serveOther(query: Query, ref: Ref, nowTicks: number): Message {
     const { entries } = this.store;
     const { message } = query;
     const isUdp = query.client.transport === "udp";
     let response: Message;
-    if (now < entries.expiresAt(ref)) {
+    if (nowTicks < entries.expiresAt(ref)) {
       this.#hits++;
       query.trace.source = "cache";
       entries.use(ref);
-      response = freshMessage(entries, ref, message, toSeconds(now - entries.storedAt(ref)), isUdp);
+      response = freshMessage(entries, ref, message, toSeconds(nowTicks - entries.storedAt(ref)), isUdp);
     } else {
       response = this.#serveStale(query, ref);
     }
     return message.edns?.dnssecOk ? response : withoutProofs(message, response);
   }
 
-  /** Undefined where the entry has gone meanwhile. Those who ask next need not wait. */
-  #staleInstead(query: Query): Message | undefined {
+  /** Stale data; undefined if the entry is gone by now. Postpones the next refresh, so that the next clients need not wait. */
+  #staleFallback(query: Query): Message | undefined {
     const { entries } = this.store;
-    const now = ticks(this.#options.now());
-    const ref = findAnswer(this.store, query.message, entryTag(query.message, this.#routes), now);
-    if (!this.#isServable(ref, now)) return undefined;
-    if (entries.refreshAt(ref) <= now) entries.refreshLater(ref, now + RECHECK);
+    const nowTicks = ticks(this.#options.now());
+    const ref = findAnswer(this.store, query.message, entryVariant(query.message, this.#routes), nowTicks);
+    if (!this.#isServable(ref, nowTicks)) return undefined;
+    if (entries.refreshAt(ref) <= nowTicks) entries.refreshLater(ref, nowTicks + RECHECK_TICKS);
     return this.#serveStale(query, ref);
   }
 
@@ -266,9 +286,9 @@ export class Cache implements Resolver, Disposable {
     return staleMessage(this.store.entries, ref, query.message, query.client.transport === "udp");
   }
 
-  /** Asks the upstream on nobody's behalf, and not again before `nextAt`, in ticks. */
-  #refresh(query: Query, ref: Ref, nextAt: number): void {
-    this.store.entries.refreshLater(ref, nextAt);
+  /** Asks the upstream in the background, and not again before `nextAtTicks`. */
+  #refresh(query: Query, ref: Ref, nextAtTicks: number): void {
+    this.store.entries.refreshLater(ref, nextAtTicks);
     this.#ask(withOwnBytes(query)).catch((error) => {
       if (!(error instanceof UpstreamError)) this.#options.observe({ kind: "internal error", error });
     });
@@ -279,10 +299,7 @@ export class Cache implements Resolver, Disposable {
   }
 }
 
-/**
- * The query as the upstream is asked where the cache has something to answer: good also when the client has its answer,
- * and so its buffer may be used again.
- */
+/** A query for the upstream that may outlast the client's, whose buffer is used again once the client has its answer. */
 function withOwnBytes({ message, client, deadline }: Query): Query {
   const trace: Trace = { source: "upstream", upstream: undefined, attempts: 0 };
   return { message: compactQuery(message), client, deadline, trace, hasFallback: true };

@@ -1,54 +1,55 @@
+/** Which responses may be cached, for how long, and what the store must know of their records. */
+
 import { Flag, HEADER_BYTES } from "../../dns/header.ts";
 import { readUint16 } from "../../dns/bytes.ts";
 import { Class, EdnsOption, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import { Message } from "../../dns/message.ts";
-import { equalNames, skipPlainName } from "../../dns/name.ts";
+import { equalNames, POINTER, skipPlainName } from "../../dns/name.ts";
 import { readTtl, RecordCursor, soaMinimum, writeTtl } from "../../dns/records.ts";
 
-/** In seconds. */
+/** Bounds of TTLs, in seconds. */
 export interface TtlLimits {
-  /** What a shorter TTL of data is raised to. */
+  /** Shorter TTLs of data are raised to this. */
   readonly minTtl: number;
   readonly maxTtl: number;
 }
 
-/** RFC 2308 §5: "values of one to three hours have been found to work well". In seconds. */
-const MAX_NEGATIVE = 3 * 3600;
-/** A set with more addresses than this keeps its order: to change it would cost more than it is worth. */
-const MAX_ROTATED = 256;
-/** A record takes eleven octets at least. */
-const MOST_RECORDS = 65_535 / 11 | 0;
+/** RFC 2308 §5: "values of one to three hours have been found to work well". */
+const MAX_NEGATIVE_SECONDS = 3 * 3600;
+/** Longer sets of addresses, and sets behind more records, do not rotate: an entry has eight bits for each of the two. */
+const MAX_ROTATED = 255;
+/** A record takes at least eleven bytes. */
+const MAX_RECORDS = 65_535 / 11 | 0;
 
-/**
- * What of a response may be kept, and for how long. Whoever holds one uses it again and again; it tells of the last
- * response that it was asked about.
- */
+/** The assessment of one response. An object is used again for each response, and its fields describe the last one. */
 export class Cacheability {
-  /** How long to keep it, in seconds; 0 if not at all. */
-  lifetime = 0;
-  /** Whether it denies the name, whatever the type (RFC 2308 §5). */
+  /** How long the response may be cached; 0 if not at all. */
+  lifetimeSeconds = 0;
+  /** Whether the response denies the name, for all types (RFC 2308 §5). */
   deniesName = false;
-  /** Whether it denies all names below, too: "there is nothing underneath" (RFC 8020 §2). */
+  /** Whether it also denies all names below: "there is nothing underneath" (RFC 8020 §2). */
   isNxdomainCut = false;
-  /** Whether it has a set of addresses, one behind the other, whose order does not matter. */
-  rotates = false;
-  /** Whether it was asked for with DO and has no signatures, so that it is the answer without DO, too. */
+  /** Addresses that rotate: the index of the first one, and their number; 0 if none do. They follow one another. */
+  firstRotating = 0;
+  rotating = 0;
+  /** Whether the query had DO and the response has no signatures. Then it answers queries without DO as well. */
   isForBoth = false;
-  /** Whether a record's owner is the name in the question, spelled out: it should be as each client writes it. */
+  /** Whether a record's owner repeats the name in the question, uncompressed. A client expects it in the case of its query. */
   spellsOut = false;
-  /** How many records it has before its OPT record. */
+  /** Number of records before the OPT record. */
   count = 0;
-  /** By record: where its TTL stands, in octets behind the question, and what it shall say. */
-  readonly offsets = new Uint16Array(MOST_RECORDS);
-  readonly ttls = new Uint32Array(MOST_RECORDS);
+  /** Per record: offset of its TTL in bytes from the end of the question, and the TTL to store, in seconds. */
+  readonly offsets = new Uint16Array(MAX_RECORDS);
+  readonly ttls = new Uint32Array(MAX_RECORDS);
   readonly #limits: TtlLimits;
   #isData = false;
   #hasSoa = false;
   #hasProofs = false;
   #hasOther = false;
   #isSigned = false;
-  /** Where the first address begins, and the index of the record behind the last one. */
+  /** Offset of the first address record, its index, and the index behind the last one. */
+  #firstAddressAt = 0;
   #firstAddress = 0;
   #addressesEnd = 0;
 
@@ -56,25 +57,24 @@ export class Cacheability {
     this.#limits = limits;
   }
 
-  /** Looks at a response. Throws `FormatError` where the response is malformed. */
+  /** Assesses a response. Throws `FormatError` if it is malformed. */
   assess(response: Message, wantsProofs: boolean): this {
     this.deniesName = this.isNxdomainCut = false;
     this.#walk(response);
     this.isForBoth = wantsProofs && !this.#isSigned;
     const isNegative = !this.#isData;
-    this.#limit(isNegative);
+    this.#limitTtls(isNegative);
     // RFC 2308 §5: "negative responses without SOA records SHOULD NOT be cached".
-    if (!isKept(response) || isNegative && !this.#hasSoa) this.lifetime = 0;
-    else if (response.rcode === Rcode.NXDOMAIN) this.#deny(response, wantsProofs);
+    if (!isCacheable(response) || isNegative && !this.#hasSoa) this.lifetimeSeconds = 0;
+    else if (response.rcode === Rcode.NXDOMAIN) this.#assessDenial(response, wantsProofs);
     return this;
   }
 
   /**
-   * The response that was appraised, as clients get it from the first one on: with the TTLs that it is kept with, and
-   * without AA, which is for whoever the zone is of (RFC 1035 §4.1.1). A copy only where something differs. TTLs stay as
-   * they are where a name can be read through one of them.
+   * The assessed response as all clients get it: with the TTLs of the entry, and without AA, which only an authoritative
+   * server sets (RFC 1035 §4.1.1). Makes a copy only if something differs. TTLs stay if a compression pointer leads into one.
    */
-  adopt(response: Message): Message {
+  normalize(response: Message): Message {
     const { bytes, questionEnd, flags } = response;
     let copy: Uint8Array | undefined;
     const count = response.pointersLeadToNames ? this.count : 0;
@@ -98,7 +98,6 @@ export class Cacheability {
     this.#hasSoa = this.#hasProofs = this.#hasOther = false;
     this.#isData =
       this.#isSigned =
-      this.rotates =
       this.spellsOut =
         false;
     const { rcode } = response;
@@ -124,14 +123,18 @@ export class Cacheability {
       this.offsets[this.count] = at - questionEnd;
       this.ttls[this.count++] = ttl;
     }
-    this.rotates = addresses > 1 && addresses <= MAX_ROTATED;
+    const rotates = addresses > 1 && addresses <= MAX_ROTATED && this.#firstAddress <= MAX_ROTATED;
+    this.firstRotating = rotates ? this.#firstAddress : 0;
+    this.rotating = rotates ? addresses : 0;
   }
 
-  /** Whether the address stands right behind those of its set that came before. */
+  /** Whether the address directly follows the `before` earlier addresses of the same set. */
   #isNextAddress(bytes: Uint8Array, cursor: RecordCursor, size: number, before: number): boolean {
     if (cursor.end - cursor.data !== size || cursor.class !== Class.IN) return false;
-    if (before === 0) this.#firstAddress = cursor.start;
-    else if (this.#addressesEnd !== this.count || !equalNames(bytes, cursor.start, this.#firstAddress)) {
+    if (before === 0) {
+      this.#firstAddressAt = cursor.start;
+      this.#firstAddress = this.count;
+    } else if (this.#addressesEnd !== this.count || !equalNames(bytes, cursor.start, this.#firstAddressAt)) {
       return false;
     }
     this.#addressesEnd = this.count + 1;
@@ -144,25 +147,25 @@ export class Cacheability {
     else if (type !== Type.RRSIG) this.#hasOther = true;
   }
 
-  /** An answer is as good as its shortest-lived record; zero means "only for the transaction in progress". */
-  #limit(isNegative: boolean): void {
+  /** Limits the TTLs. The shortest one is the lifetime; zero means "only for the transaction in progress". */
+  #limitTtls(isNegative: boolean): void {
     const { minTtl, maxTtl } = this.#limits;
     const least = isNegative ? 0 : minTtl;
-    const most = isNegative ? Math.min(maxTtl, MAX_NEGATIVE) : maxTtl;
+    const most = isNegative ? Math.min(maxTtl, MAX_NEGATIVE_SECONDS) : maxTtl;
     let lifetime = this.count === 0 ? 0 : most;
     for (let i = 0; i < this.count; i++) {
-      // Zero stays zero, whatever the limits (RFC 1035 §3.2.1).
+      // Zero stays zero, whatever the minimum (RFC 1035 §3.2.1).
       if (this.ttls[i] !== 0) this.ttls[i] = Math.min(Math.max(this.ttls[i]!, least), most);
       lifetime = Math.min(lifetime, this.ttls[i]!);
     }
-    this.lifetime = lifetime;
+    this.lifetimeSeconds = lifetime;
   }
 
   /**
-   * With a CNAME before it, it is the alias's target that does not exist, not the name asked for (RFC 6604 §3). A cut is
-   * believed from who validates only (RFC 8020 §7), and passes for an answer to DO only with its proofs.
+   * An NXDOMAIN behind a CNAME denies the target of the alias, not the name in the question (RFC 6604 §3). A cut counts only
+   * from an upstream that validates (RFC 8020 §7). With DO it counts only with its proofs.
    */
-  #deny(response: Message, wantsProofs: boolean): void {
+  #assessDenial(response: Message, wantsProofs: boolean): void {
     this.deniesName = readUint16(response.bytes, 6) === 0;
     const isValidated = (response.flags & Flag.AD) !== 0;
     this.isNxdomainCut = this.deniesName && isValidated && !this.#hasOther &&
@@ -171,19 +174,19 @@ export class Cacheability {
   }
 }
 
-/** Bytes before the signer's name in the data of an RRSIG record (RFC 4034 §3.1). */
-const BEFORE_SIGNER = 18;
+/** Offset of the signer's name in the data of an RRSIG record (RFC 4034 §3.1). */
+const RRSIG_SIGNER = 18;
 
 /**
- * Whether the names in the proofs of a denial are spelled out, as they "MUST" be (RFC 4034 §3.1.7, §4.1.1). A pointer there
- * would lead elsewhere once the question is another.
+ * Whether the names in the proofs of a denial are uncompressed, as they "MUST" be (RFC 4034 §3.1.7, §4.1.1). In an answer to a
+ * longer question, a pointer there would lead to another name.
  */
 function hasPlainProofs({ bytes, questionEnd, recordsEnd }: Message): boolean {
   const cursor = new RecordCursor(bytes, questionEnd);
   try {
     while (cursor.next() && cursor.start < recordsEnd) {
       const { type, data, end } = cursor;
-      const before = type === Type.RRSIG ? BEFORE_SIGNER : type === Type.NSEC ? 0 : undefined;
+      const before = type === Type.RRSIG ? RRSIG_SIGNER : type === Type.NSEC ? 0 : undefined;
       if (before !== undefined && skipPlainName(bytes, data + before) > end) return false;
     }
     return true;
@@ -193,31 +196,31 @@ function hasPlainProofs({ bytes, questionEnd, recordsEnd }: Message): boolean {
   }
 }
 
-/** Whether an octet begins a label: it is no pointer, and not the root, which has no case. */
-function isLabel(octet: number): boolean {
-  return octet > 0 && octet < 0xc0;
+/** Whether a label starts with this byte. A pointer and the root, which has no case, are no labels. */
+function isLabel(byte: number): boolean {
+  return byte > 0 && byte < POINTER;
 }
 
-/** Whether records of a type are for queries with DO (RFC 4035 §3.1). */
+/** Whether records of this type belong only into answers to queries with DO (RFC 4035 §3.1). */
 export function isProof(type: number): boolean {
   return type === Type.RRSIG || type === Type.NSEC || type === Type.NSEC3;
 }
 
-/** Whether a record of the answer section is what was asked for; with YXDOMAIN that is the DNAME (RFC 6672 §2.2). */
+/** Whether a record of the answer section answers the question. With YXDOMAIN that is the DNAME (RFC 6672 §2.2). */
 function isData(rcode: number, type: number, asked: number): boolean {
   if (rcode === Rcode.YXDOMAIN) return type === Type.DNAME;
   return rcode === Rcode.NOERROR && (type === asked || asked === Type.ANY);
 }
 
-/** RFC 2181 §9: what is truncated must not be used. RFC 8767 §4: other RCODEs say nothing about the data. */
-function isKept(response: Message): boolean {
+/** Whether a response may be cached at all. A truncated one may not (RFC 2181 §9). */
+function isCacheable(response: Message): boolean {
   if (!response.hasQuestion || (response.flags & Flag.TC) !== 0) return false;
-  // Reserved (RFC 6895 §3.1), and where denials are kept: what is said of it must not pass for one of the name.
+  // Type 0 is reserved (RFC 6895 §3.1). The store has denials of names under it, so no answer may take its place.
   if (response.type === 0) return false;
-  // A server's own names, such as version.bind in class CH, are told by the server each time.
+  // Names of other classes, such as version.bind in class CH, describe the server itself and may change at any time.
   if (readUint16(response.bytes, response.questionEnd - 2) !== Class.IN) return false;
   if (!isAnswer(response)) return false;
-  // The TTLs of what is kept are written, and a name read through one of them would change with it.
+  // The cache overwrites TTLs. A name that is read through one of them would change with it.
   if (!response.pointersLeadToNames) return false;
   // RFC 7871 §7.3.1: an answer with a SCOPE PREFIX-LENGTH is for one network's clients.
   const subnet = response.edns?.option(EdnsOption.CLIENT_SUBNET);
@@ -225,8 +228,8 @@ function isKept(response: Message): boolean {
 }
 
 /**
- * RFC 8767 §4: "only NOERROR and NXDOMAIN" tell something of the data. So does a DNAME whose substitution makes the name
- * too long, which comes with YXDOMAIN (RFC 6672 §2.2).
+ * Whether a response says anything about the data: "only NOERROR and NXDOMAIN" do (RFC 8767 §4). YXDOMAIN does too, with the
+ * DNAME whose substitution makes the name too long (RFC 6672 §2.2).
  */
 export function isAnswer({ rcode, bytes }: Message): boolean {
   if (rcode === Rcode.YXDOMAIN) return readUint16(bytes, 6) > 0;

@@ -1,3 +1,5 @@
+/** The cache of failures (RFC 9520). */
+
 import { Flag } from "../../dns/header.ts";
 import { writeUint16 } from "../../dns/bytes.ts";
 import { ExtendedError } from "../../dns/codes.ts";
@@ -8,60 +10,62 @@ import type { UpstreamError } from "../../core/errors.ts";
 import { hashQuestion, variantOf } from "../question_key.ts";
 
 /** RFC 9520 §3.2: "MUST be cached for at least 1 second", "MUST NOT cache a resolution failure for longer than 5 minutes". */
-const LEAST = 1000;
-const MOST = 300_000;
-/** "The amount of storage used … MUST be bounded" (RFC 9520 §5). In bytes. */
+const MIN_MS = 1000;
+const MAX_MS = 300_000;
+/** "The amount of storage used … MUST be bounded" (RFC 9520 §5). */
 const MAX_BYTES = 4 << 20;
-/** What a failure takes beside its message: its objects, and its place in the table. In bytes. */
-const OVERHEAD = 320;
+/** Memory of a failure in addition to its message's bytes: its objects, and its entry in the map. */
+const OVERHEAD_BYTES = 320;
 
-interface Failed {
-  /** What clients are told; its question is the one that failed. */
+interface CachedFailure {
+  /** The response for clients, with the question that failed. */
   readonly message: Message;
-  readonly tag: number;
-  /** For how long, in ms; doubled at each further failure. */
-  readonly duration: number;
-  readonly until: number;
+  readonly variant: number;
+  /** How long the question is not asked again. Doubles with each further failure. */
+  readonly durationMs: number;
+  readonly untilMs: number;
 }
 
 /**
- * Questions that could not be answered, and are not asked again for a while. Kept apart from data: a failure neither
- * pushes an answer out nor is looked for where there is one, stale ones included.
+ * Questions that failed, and are not asked again for a while. They are separate from the store: a failure never evicts an answer,
+ * and is looked up only if the store has no answer, fresh or stale.
  */
 export class FailureCache {
-  /** By hash of question and tag. Of two questions with the same hash the later one is kept: nothing is lost by that. */
-  readonly #failed = new Map<number, Failed>();
+  /** By hash of question and variant. Two questions with one hash replace each other, which costs one more query. */
+  readonly #failed = new Map<number, CachedFailure>();
 
   #bytes = 0;
 
-  /** What the failures take, in bytes. */
+  /** Memory of all failures. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** What to tell a client whose question failed a moment ago. */
-  find(query: Message, now: number): Message | undefined {
+  /** The response to a question that failed a short time ago. Undefined if it may be asked. */
+  find(query: Message, nowMs: number): Message | undefined {
     if (this.#failed.size === 0) return undefined;
-    const failed = this.#about(query);
-    return failed && now < failed.until ? failed.message : undefined;
+    const failed = this.#findEntry(query);
+    return failed && nowMs < failed.untilMs ? failed.message : undefined;
   }
 
-  /** Notes that the question failed, by an error or by a response such as SERVFAIL. */
-  note(query: Message, failure: UpstreamError | Message, now: number): void {
+  /** Adds a question that failed with an error, or with a response such as SERVFAIL. */
+  add(query: Message, failure: UpstreamError | Message, nowMs: number): void {
     const hash = hashQuestion(query, variantOf(query));
-    const before = this.#about(query);
-    const isRepeated = before !== undefined && now < before.until + MOST;
-    const duration = isRepeated && isAboutTheName(failure) ? Math.min(2 * before.duration, MOST) : LEAST;
-    this.#delete(hash); // so that it counts as the latest
+    const before = this.#findEntry(query);
+    const isRepeated = before !== undefined && nowMs < before.untilMs + MAX_MS;
+    const durationMs = isRepeated && isFailureOfQuestion(failure)
+      ? Math.min(2 * before.durationMs, MAX_MS)
+      : MIN_MS;
+    this.#delete(hash); // so that the new one is last in the order of eviction
     const message = composeFailure(query, failure);
-    this.#failed.set(hash, { message, tag: variantOf(query), duration, until: now + duration });
+    this.#failed.set(hash, { message, variant: variantOf(query), durationMs, untilMs: nowMs + durationMs });
     this.#bytes += bytesOf(message);
     while (this.#bytes > MAX_BYTES) this.#delete(this.#failed.keys().next().value!);
   }
 
-  /** The question has been answered. */
-  forget(query: Message): void {
-    if (this.#failed.size > 0 && this.#about(query)) this.#delete(hashQuestion(query, variantOf(query)));
+  /** Removes a question that was answered. */
+  remove(query: Message): void {
+    if (this.#failed.size > 0 && this.#findEntry(query)) this.#delete(hashQuestion(query, variantOf(query)));
   }
 
   clear(): void {
@@ -76,23 +80,23 @@ export class FailureCache {
     this.#bytes -= bytesOf(failed.message);
   }
 
-  #about(query: Message): Failed | undefined {
-    const tag = variantOf(query);
-    const failed = this.#failed.get(hashQuestion(query, tag));
-    return failed?.tag === tag && failed.message.sameQuestion(query) ? failed : undefined;
+  #findEntry(query: Message): CachedFailure | undefined {
+    const variant = variantOf(query);
+    const failed = this.#failed.get(hashQuestion(query, variant));
+    return failed?.variant === variant && failed.message.sameQuestion(query) ? failed : undefined;
   }
 }
 
 function bytesOf({ bytes }: Message): number {
-  return OVERHEAD + bytes.length;
+  return OVERHEAD_BYTES + bytes.length;
 }
 
-/** An upstream out of reach has its own pauses, and must not cost a name more than one second when it is back. */
-function isAboutTheName(failure: UpstreamError | Message): boolean {
+/** Whether the failure belongs to the question. An unreachable upstream does not, and must not block a name after it is back. */
+function isFailureOfQuestion(failure: UpstreamError | Message): boolean {
   return failure instanceof Message || failure.phase === "read";
 }
 
-/** The failure as it was told, with "Cached Error" beside the reasons (RFC 8914 §4.14). */
+/** The failure as a response, with "Cached Error" added to its extended errors (RFC 8914 §4.14). */
 function composeFailure(query: Message, failure: UpstreamError | Message): Message {
   const isResponse = failure instanceof Message;
   const reasons = isResponse

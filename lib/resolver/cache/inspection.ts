@@ -1,23 +1,25 @@
+/** Lists and flushes the entries of a name. */
+
 import { parseName } from "../../dns/name.ts";
-import { ENTRY_HEADER, EntryWord } from "./store/entry.ts";
+import { ENTRY_HEADER_BYTES, EntryWord } from "./store/entry.ts";
 import { type Store, TICKS_PER_SECOND } from "./store/store.ts";
 import type { Ref } from "./store/index.ts";
 
-/** What to forget: all of one name, or of one and all below, as people write them; or everything. */
+/** Which entries to flush: those of a name, those of a name and all names below it, or all. */
 export type FlushSelection = { readonly name: string } | { readonly suffix: string } | "all";
 
-/** Forgets entries at once: for those that must not be given out any more. Throws a `TypeError` where the name is none. */
-export function flushNow(store: Store, what: FlushSelection): void {
+/** Removes entries synchronously: for those that no client may get any more. Throws a `TypeError` if the name is invalid. */
+export function flushStoreNow(store: Store, what: FlushSelection): void {
   if (what === "all") return store.clear();
-  const isMeant = matcher(store, what);
+  const isSelected = matcher(store, what);
   for (let segment = 0; segment < store.segments; segment++) {
     store.visit(segment, (ref) => {
-      if (isMeant(ref)) store.remove(ref);
+      if (isSelected(ref)) store.remove(ref);
     });
   }
 }
 
-/** Forgets entries, some at a time, and returns how many. Rejects with a `TypeError` where the name is none. */
+/** Removes entries, one segment per turn of the event loop. Resolves to their number. Rejects with a `TypeError` if the name is invalid. */
 export async function flush(store: Store, what: FlushSelection): Promise<number> {
   let count = 0;
   if (what === "all") {
@@ -25,9 +27,9 @@ export async function flush(store: Store, what: FlushSelection): Promise<number>
     store.clear();
     return count;
   }
-  const isMeant = matcher(store, what);
+  const isSelected = matcher(store, what);
   await store.visitAll((ref) => {
-    if (!isMeant(ref)) return;
+    if (!isSelected(ref)) return;
     store.remove(ref);
     count++;
   });
@@ -37,45 +39,45 @@ export async function flush(store: Store, what: FlushSelection): Promise<number>
 function matcher(store: Store, what: Exclude<FlushSelection, "all">): (ref: Ref) => boolean {
   const isSuffix = "suffix" in what;
   const name = parseName(isSuffix ? what.suffix : what.name);
-  return (ref) => isWithin(store, ref, name, isSuffix);
+  return (ref) => hasName(store, ref, name, isSuffix);
 }
 
-/** Whether an entry is about a plain name in small letters, or where it is a suffix about one that ends with it. */
-function isWithin({ entries }: Store, ref: Ref, name: Uint8Array, isSuffix: boolean): boolean {
+/** Whether an entry has this name in lower case, or if `isSuffix` one that is or ends with it. */
+function hasName({ entries }: Store, ref: Ref, name: Uint8Array, isSuffix: boolean): boolean {
   const bytes = entries.bytesOf(ref);
   const end = entries.nameEnd(ref);
   const start = end - name.length;
   let at = entries.nameAt(ref);
   if (!isSuffix && at !== start) return false;
-  // A suffix begins where a label does: www.notexample.com is not below example.com.
+  // A suffix starts at a label: www.notexample.com is not below example.com.
   while (at < start) at += bytes[at]! + 1;
-  return at === start && name.every((octet, i) => octet === bytes[start + i]);
+  return at === start && name.every((byte, i) => byte === bytes[start + i]);
 }
 
-/** What is known of a name under one type. */
+/** One entry of a name. */
 export interface CachedAnswer {
-  /** 0 where it is known that the name does not exist, whatever the type. */
+  /** 0 for a denial of the name, which holds for all types. */
   readonly type: number;
   readonly rcode: number;
-  /** Records of its answer section. */
+  /** Number of records in the answer section. */
   readonly answers: number;
-  /** How long it is fresh, in seconds; less than 0 for stale data. */
+  /** Remaining lifetime; negative for stale data. */
   readonly secondsLeft: number;
 }
 
-/** All that is known of a name; `now` in ticks. Rejects with a `TypeError` where the name is none. */
-export async function inspect(store: Store, name: string, now: number): Promise<CachedAnswer[]> {
+/** The entries of a name. Rejects with a `TypeError` if the name is invalid. */
+export async function inspect(store: Store, name: string, nowTicks: number): Promise<CachedAnswer[]> {
   const plain = parseName(name);
   const found: CachedAnswer[] = [];
   await store.visitAll((ref) => {
-    if (!isWithin(store, ref, plain, false)) return;
+    if (!hasName(store, ref, plain, false)) return;
     const { entries } = store;
-    const header = new Int32Array(entries.bytesAt(ref).slice(0, ENTRY_HEADER).buffer);
+    const header = new Int32Array(entries.bytesAt(ref).slice(0, ENTRY_HEADER_BYTES).buffer);
     found.push({
       type: header[EntryWord.TYPE_AND_CLASS]! >>> 16,
       rcode: entries.flags(ref) & 0xf,
       answers: header[EntryWord.COUNTS]! >>> 16,
-      secondsLeft: Math.floor((entries.expiresAt(ref) - now) / TICKS_PER_SECOND),
+      secondsLeft: Math.floor((entries.expiresAt(ref) - nowTicks) / TICKS_PER_SECOND),
     });
   });
   return found;

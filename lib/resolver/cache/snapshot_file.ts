@@ -1,8 +1,13 @@
+/**
+ * Keeps the store across restarts, in a file `cache` in the state directory. A new file is written beside the old one and then
+ * renamed, so that there is always a whole one. It is written in chunks, so that queries are answered in between.
+ */
+
 import type { Observe } from "../../core/event.ts";
 import { withinDeadline } from "../../platform/file_deadline.ts";
 import { ticks } from "./lookup.ts";
 import {
-  CHUNK_HEADER,
+  CHUNK_HEADER_BYTES,
   chunkLength,
   composeChunk,
   composeHeader,
@@ -10,34 +15,31 @@ import {
   parseHeader,
   restoreChunk,
   type Restoring,
-  SNAPSHOT_HEADER,
+  SNAPSHOT_HEADER_BYTES,
   SnapshotError,
 } from "./store/snapshot.ts";
 import type { Store } from "./store/store.ts";
 
-/** How often the file is written, in ms: what a power cut may cost, against wear of the disk. */
-const INTERVAL = 10 * 60_000;
+/** The file is written this often: a balance between entries lost in a power cut and wear of the disk. */
+const INTERVAL_MS = 10 * 60_000;
 
 export interface SnapshotFileOptions {
-  /** Where the file is; made if it does not exist. */
+  /** Created if it does not exist. */
   readonly directory: string;
   readonly store: Store;
-  /** Which names go to which upstreams, and what their answers have to pass. */
-  readonly conditions: string;
-  /** How long entries may be used after their time, in ms. */
-  readonly serveStale: number;
-  /** The longest TTL that what is read may have had, in seconds; as it was saved unless told. */
-  readonly maxTtl?: number;
+  /** The policy fingerprint: a file with another one is not loaded. */
+  readonly policy: string;
+  /** Entries that are stale for longer are not loaded. */
+  readonly serveStaleMs: number;
+  /** Longer TTLs are reduced to this when the file is loaded. Default: no limit. */
+  readonly maxTtlSeconds?: number;
   readonly observe: Observe;
   readonly now: () => number;
-  /** The time of day, in ms since 1970: the one clock that goes on while the host is off. */
+  /** In ms since 1970. Of the two clocks, only this one runs while the host is off. */
   readonly wallClock: () => number;
 }
 
-/**
- * Keeps the store's entries over restarts. The file is written beside its place and then put there at once, so that
- * there is a whole one at any time; and in chunks, so that answering goes on meanwhile.
- */
+/** Loads the file once, and saves it every ten minutes and on demand. */
 export class SnapshotFile implements Disposable {
   readonly #options: SnapshotFileOptions;
   readonly #path: string;
@@ -51,17 +53,20 @@ export class SnapshotFile implements Disposable {
     this.#saveLater();
   }
 
-  /** Reads what was saved; warns of a directory in which others could have put it there. Where the file cannot be used, says so in one line and leaves the store empty. */
+  /**
+   * Loads the file. Reports a directory that other users may write to. If the file cannot be used, reports the reason in one event
+   * and leaves the store empty. Never rejects.
+   */
   async load(): Promise<void> {
     try {
-      await this.#warnOfOthers();
+      await this.#checkPermissions();
       using file = await withinDeadline(this.#path, () => openRegular(this.#path), {
         discard: (late) => late.close(),
       });
-      const origin = parseHeader(await read(file, SNAPSHOT_HEADER), this.#options.conditions);
+      const origin = parseHeader(await read(file, SNAPSHOT_HEADER_BYTES), this.#options.policy);
       const restoring = this.#restoring(origin);
       for (;;) {
-        const header = await read(file, CHUNK_HEADER);
+        const header = await read(file, CHUNK_HEADER_BYTES);
         const payload = await read(file, chunkLength(header));
         restoreChunk(this.#options.store, header, payload, restoring);
         if (payload.length === 0 || this.#isDisposed) return;
@@ -69,16 +74,16 @@ export class SnapshotFile implements Disposable {
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
       if (error instanceof SnapshotError) this.#options.store.clear();
-      this.#complain("cannot be used, so the cache starts empty", error);
+      this.#report("cannot be used, so the cache starts empty", error);
     }
   }
 
-  /** Writes what there is now, or once what is being written is there. Never rejects. */
+  /** Saves the store, after a save that is under way. Never rejects. */
   save(): Promise<void> {
     return this.#saved = this.#saved.then(() => this.#write());
   }
 
-  /** Saves no more by itself. */
+  /** Ends the periodic saves. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     clearTimeout(this.#timer);
@@ -88,23 +93,24 @@ export class SnapshotFile implements Disposable {
     this.#timer = setTimeout(async () => {
       await this.save();
       if (!this.#isDisposed) this.#saveLater();
-    }, INTERVAL);
+    }, INTERVAL_MS);
   }
 
-  #restoring({ ticks: then, wall }: Omit<Origin, "conditions">): Restoring {
-    const { now, wallClock, serveStale, maxTtl = Infinity } = this.#options;
+  #restoring({ ticks: then, wallMs }: Omit<Origin, "policy">): Restoring {
+    const { now, wallClock, serveStaleMs, maxTtlSeconds = Infinity } = this.#options;
     const present = ticks(now());
-    const passed = wallClock() - wall;
-    const earliest = present - ticks(serveStale);
-    // A clock that has gone back tells nothing of how old the entries are: they pass for expired just now.
-    return passed >= 0
-      ? { shift: present - ticks(passed) - then, latest: Infinity, earliest, maxTtl }
-      : { shift: present - then, latest: present, earliest, maxTtl };
+    const passedMs = wallClock() - wallMs;
+    const earliestTicks = present - ticks(serveStaleMs);
+    // If the wall clock went back, the age of the entries is unknown. They count as expired at this moment.
+    const shared = { earliestTicks, maxTtlSeconds };
+    return passedMs >= 0
+      ? { ...shared, shiftTicks: present - ticks(passedMs) - then, latestTicks: Infinity }
+      : { ...shared, shiftTicks: present - then, latestTicks: present };
   }
 
   async #write(): Promise<void> {
     const { directory } = this.#options;
-    // Random, and made anew: a link that another user has put at a known name would be followed.
+    // A random name and createNew: at a known name, another user could place a link that would be followed.
     const temporary = `${this.#path}.${crypto.randomUUID()}.new`;
     try {
       await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
@@ -114,61 +120,61 @@ export class SnapshotFile implements Disposable {
         await this.#writeTo(file);
         await Deno.rename(temporary, this.#path);
       } catch (error) {
-        await Deno.remove(temporary).catch(() => {}); // a half on a full disk would keep it full
+        await Deno.remove(temporary).catch(() => {}); // half a file would keep a full disk full
         throw error;
       }
-      // The new name is on the disk when the directory is.
+      // The rename is on the disk only after the directory is.
       using folder = await Deno.open(directory);
       await folder.sync();
     } catch (error) {
-      this.#complain("cannot be written", error);
+      this.#report("cannot be written", error);
     }
   }
 
   async #writeTo(file: Deno.FsFile): Promise<void> {
-    const { store, conditions, now, wallClock } = this.#options;
-    await write(file, composeHeader({ ticks: ticks(now()), wall: wallClock(), conditions }));
+    const { store, policy, now, wallClock } = this.#options;
+    await write(file, composeHeader({ ticks: ticks(now()), wallMs: wallClock(), policy }));
     for (let segment = 0; segment < store.segments; segment++) {
       const chunk = composeChunk(store, segment);
-      if (chunk.length > CHUNK_HEADER) await write(file, chunk);
+      if (chunk.length > CHUNK_HEADER_BYTES) await write(file, chunk);
     }
-    await write(file, new Uint8Array(CHUNK_HEADER));
+    await write(file, new Uint8Array(CHUNK_HEADER_BYTES));
     await file.sync();
   }
 
-  /** Answers that another user has written would be given out as the upstreams'. */
-  async #warnOfOthers(): Promise<void> {
+  /** Reports a directory in which another user could place answers. */
+  async #checkPermissions(): Promise<void> {
     const { directory } = this.#options;
     const { mode } = await withinDeadline(directory, () => Deno.stat(directory));
     if (((mode ?? 0) & OTHERS_MAY_WRITE) === 0) return;
-    const reason = `other users may write to ${directory}, and so decide what is answered: chmod go-w it`;
+    const reason = `other users may write to ${directory} and so choose the answers: run chmod go-w on it`;
     this.#options.observe({ kind: "cache file error", reason });
   }
 
-  #complain(what: string, error: unknown): void {
+  #report(problem: string, error: unknown): void {
     const why = error instanceof Deno.errors.NotCapable
-      ? NO_PLACE
+      ? PROTECTED_DIRECTORY
       : error instanceof Error
       ? error.message
       : error;
-    const reason = `${this.#path} ${what}: ${why}`;
+    const reason = `${this.#path} ${problem}: ${why}`;
     this.#options.observe({ kind: "cache file error", reason });
   }
 }
 
-/** Of /proc, /dev and their like, which the platform guards. */
-const NO_PLACE = "it is no place for files; name another directory with --state-dir";
-/** Write for the group and for all. */
+/** For /proc, /dev and other directories that Deno protects. */
+const PROTECTED_DIRECTORY = "files cannot be stored there; name another directory with --state-dir";
+/** Write permission for the group and for others. */
 const OTHERS_MAY_WRITE = 0o022;
 
-/** Without following a link, which another user may have put there. */
+/** Opens a file, but no link: another user may have placed it. */
 async function openRegular(path: string): Promise<Deno.FsFile> {
   const { isFile } = await Deno.lstat(path);
-  if (!isFile) throw new SnapshotError("it is no regular file");
+  if (!isFile) throw new SnapshotError("it is not a regular file");
   return await Deno.open(path);
 }
 
-/** What earlier processes had no time or no room to finish. */
+/** Removes files that earlier processes could not finish. */
 async function removeLeftovers(directory: string): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(directory)) {
     if (!isDirectory && /^cache(\.[0-9a-f-]{36})?\.new$/.test(name)) {

@@ -1,49 +1,48 @@
-/** Waits for promises, but each for a fixed time at most, with one timer for all. */
+/** Limits the wait for promises, each to the same time, with one timer for all. */
 export class TimeoutQueue implements Disposable {
-  readonly #limit: number;
+  readonly #limitMs: number;
   readonly #now: () => number;
-  /** Whom to tell that time is over, and when: in the order in which they came, and so in which it will be. */
+  /** Called when time is over, with the time when that is. The order of insertion is the order of expiry. */
   readonly #waiting = new Map<() => void, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param limit how long to wait, in ms */
-  constructor(limit: number, now: () => number) {
-    this.#limit = limit;
+  constructor(limitMs: number, now: () => number) {
+    this.#limitMs = limitMs;
     this.#now = now;
   }
 
-  /** What the promise comes to, or undefined if that takes too long. */
+  /** Settles as the promise does, or resolves to undefined after the limit. */
   within<T>(promise: Promise<T>): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
-      const giveUp = () => resolve(undefined);
-      this.#waiting.set(giveUp, this.#now() + this.#limit);
-      this.#timer ??= setTimeout(this.#look, this.#limit);
-      promise.finally(() => this.#release(giveUp)).then(resolve, reject);
+      const expire = () => resolve(undefined);
+      this.#waiting.set(expire, this.#now() + this.#limitMs);
+      this.#timer ??= setTimeout(this.#expireDue, this.#limitMs);
+      promise.finally(() => this.#remove(expire)).then(resolve, reject);
     });
   }
 
-  /** Gives nobody up any more. */
+  /** Ends all limits: promises that are waited for settle as they would without one. */
   [Symbol.dispose](): void {
     this.#waiting.clear();
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  #release(giveUp: () => void): void {
-    this.#waiting.delete(giveUp);
+  #remove(expire: () => void): void {
+    this.#waiting.delete(expire);
     if (this.#waiting.size === 0) this[Symbol.dispose]();
   }
 
-  readonly #look = () => {
+  readonly #expireDue = () => {
     this.#timer = undefined;
     const now = this.#now();
-    for (const [giveUp, until] of this.#waiting) {
+    for (const [expire, until] of this.#waiting) {
       if (until > now) {
-        this.#timer = setTimeout(this.#look, until - now);
+        this.#timer = setTimeout(this.#expireDue, until - now);
         return;
       }
-      this.#waiting.delete(giveUp);
-      giveUp();
+      this.#waiting.delete(expire);
+      expire();
     }
   };
 }

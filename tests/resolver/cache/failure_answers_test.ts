@@ -111,14 +111,14 @@ Deno.test("failures take bounded room, whatever is said of them, and the latest 
     for (let i = 0; i < 20_000; i++) {
       if (i % 100 !== 0 && options.length > 0 && i < 19_000) continue;
       const failed = about(i);
-      failures.note(failed, Message.parse(response(failed.bytes, { rcode: 2, edns: { options } })), 0);
+      failures.add(failed, Message.parse(response(failed.bytes, { rcode: 2, edns: { options } })), 0);
       assert(failures.bytes <= 4 << 20, `${failures.bytes} bytes`);
     }
     const told = read(failures.find(about(19_999), 1)!.bytes);
     assert(told.edns!.options.length <= 5 && told.edns!.options.every(({ value }) => value.length <= 202));
   }
   assertEquals(failures.find(about(1), 1), undefined);
-  for (let i = 0; i < 20_000; i++) failures.forget(about(i));
+  for (let i = 0; i < 20_000; i++) failures.remove(about(i));
   assertEquals(failures.bytes, 0);
 });
 

@@ -1,4 +1,4 @@
-/** The cache over restarts: what is saved is there again, as old as it is; what is damaged is refused as a whole. */
+/** The cache across restarts: a saved file is loaded with the age of its entries; a damaged one is refused as a whole. */
 import type { Event } from "../../../lib/core/event.ts";
 import { SnapshotFile } from "../../../lib/resolver/cache/snapshot_file.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
@@ -13,20 +13,20 @@ class Disk implements AsyncDisposable {
   readonly #temporary = Deno.makeTempDirSync();
   readonly directory = `${this.#temporary}/state`;
   readonly events: Event[] = [];
-  /** Both clocks of the host: this one goes on while the process does not. */
+  /** The wall clock. The fixture has the other clock, which stops with the process. */
   wall = NEW_YEAR;
 
   get path(): string {
     return `${this.directory}/cache`;
   }
 
-  file(fixture: CacheFixture, { conditions = "", serveStale = DAY, maxTtl = 86_400 } = {}): SnapshotFile {
+  file(fixture: CacheFixture, { policy = "", serveStale = DAY, maxTtl = 86_400 } = {}): SnapshotFile {
     return new SnapshotFile({
       directory: this.directory,
       store: fixture.cache.store,
-      conditions,
-      serveStale,
-      maxTtl,
+      policy,
+      serveStaleMs: serveStale,
+      maxTtlSeconds: maxTtl,
       observe: (event) => this.events.push(event),
       now: fixture.time.now,
       wallClock: () => this.wall,
@@ -43,7 +43,7 @@ class Disk implements AsyncDisposable {
     await file.load();
   }
 
-  get complaints(): string[] {
+  get reports(): string[] {
     return this.events.map((event) => event.kind === "cache file error" ? event.reason : event.kind);
   }
 
@@ -52,7 +52,7 @@ class Disk implements AsyncDisposable {
   }
 }
 
-/** Saves a cache that has learned a.test to d.test, 1000 s each, over some time. */
+/** Saves a cache with a.test to d.test, whose TTL is 1000 s, some time after it asked for them. */
 async function saved(disk: Disk, options = {}): Promise<void> {
   using fixture = new CacheFixture(addressFor(1000));
   await fixture.pass(5);
@@ -61,7 +61,7 @@ async function saved(disk: Disk, options = {}): Promise<void> {
   await disk.save(fixture, options);
 }
 
-Deno.test("what was saved answers after the restart, and time has passed meanwhile", async () => {
+Deno.test("SnapshotFile restores entries with the time that passed meanwhile", async () => {
   await using disk = new Disk();
   await saved(disk);
   disk.wall += 300_000;
@@ -73,7 +73,7 @@ Deno.test("what was saved answers after the restart, and time has passed meanwhi
   assertEquals(await fixture.tell("a.test"), "stale: 0 | 30 192.0.2.1 EDE 3");
 });
 
-Deno.test("under a lower --max-ttl what was saved has the TTL that it would have got", async () => {
+Deno.test("SnapshotFile reduces TTLs when --max-ttl is lower than before", async () => {
   await using disk = new Disk();
   await saved(disk);
   disk.wall += 300_000;
@@ -81,14 +81,14 @@ Deno.test("under a lower --max-ttl what was saved has the TTL that it would have
     399,
     "stale: 0 | 30 192.0.2.1 EDE 3",
   ]] as const;
-  for (const [maxTtl, told] of cases) {
+  for (const [maxTtl, expected] of cases) {
     using fixture = new CacheFixture(failing("refused", "connect"), { maxTtl });
     await disk.load(fixture, { maxTtl });
-    assertEquals(await fixture.tell("a.test"), told, `${maxTtl}`);
+    assertEquals(await fixture.tell("a.test"), expected, `${maxTtl}`);
   }
 });
 
-Deno.test("what has a lower TTL now is asked for again before its end", async () => {
+Deno.test("SnapshotFile prefetches an entry in time when its TTL was reduced", async () => {
   await using disk = new Disk();
   await saved(disk);
   disk.wall += 300_000;
@@ -102,21 +102,24 @@ Deno.test("what has a lower TTL now is asked for again before its end", async ()
   assertEquals(fixture.asked, 1);
 });
 
-Deno.test("what has expired while the process was away is stale, and gone when its time for that is over", async () => {
+Deno.test("SnapshotFile restores expired entries as stale data, and leaves out those that are stale for too long", async () => {
   await using disk = new Disk();
   await saved(disk);
   disk.wall += 1_000_000;
   for (
-    const [serveStale, told] of [[DAY, "stale: 0 | 30 192.0.2.1 EDE 3"], [60_000, "error: refused"]] as const
+    const [serveStale, expected] of [[DAY, "stale: 0 | 30 192.0.2.1 EDE 3"], [
+      60_000,
+      "error: refused",
+    ]] as const
   ) {
     using fixture = new CacheFixture(failing("refused", "connect"), { serveStale });
     await disk.load(fixture, { serveStale });
-    assertEquals(await fixture.tell("a.test"), told);
+    assertEquals(await fixture.tell("a.test"), expected);
     assertEquals(fixture.cache.store.size, serveStale === DAY ? 4 : 0);
   }
 });
 
-Deno.test("with a clock that has gone back nothing is fresh, for nobody knows how old it is (8767-3)", async () => {
+Deno.test("SnapshotFile restores all entries as expired when the wall clock went back (8767-3)", async () => {
   await using disk = new Disk();
   await saved(disk);
   disk.wall -= 1;
@@ -125,7 +128,7 @@ Deno.test("with a clock that has gone back nothing is fresh, for nobody knows ho
   assertEquals(await fixture.tell("a.test"), "stale: 0 | 30 192.0.2.1 EDE 3");
 });
 
-Deno.test("denials come back, too", async () => {
+Deno.test("SnapshotFile restores denials", async () => {
   await using disk = new Disk();
   {
     using fixture = new CacheFixture(
@@ -141,14 +144,14 @@ Deno.test("denials come back, too", async () => {
   }
 });
 
-Deno.test("without a file the cache is empty, and that is nothing to complain about", async () => {
+Deno.test("SnapshotFile reports nothing when there is no file", async () => {
   await using disk = new Disk();
   using fixture = new CacheFixture(addressFor(1));
   await disk.load(fixture);
   assertEquals([fixture.cache.store.size, disk.events], [0, []]);
 });
 
-Deno.test("a file with any octet changed or missing is refused in one line, and the cache is empty", async () => {
+Deno.test("SnapshotFile refuses a file with one changed or missing byte, in one event", async () => {
   await using disk = new Disk();
   await saved(disk);
   const whole = await Deno.readFile(disk.path);
@@ -157,29 +160,29 @@ Deno.test("a file with any octet changed or missing is refused in one line, and 
     disk.events.length = 0;
     await Deno.writeFile(disk.path, bytes);
     await disk.load(fixture);
-    assertEquals([fixture.cache.store.size, disk.complaints.length], [0, 1], what);
-    assertMatch(disk.complaints[0]!, /\/cache cannot be used, so the cache starts empty: it/);
+    assertEquals([fixture.cache.store.size, disk.reports.length], [0, 1], what);
+    assertMatch(disk.reports[0]!, /\/cache cannot be used, so the cache starts empty: it/);
   }
   for (let length = 0; length < whole.length; length++) {
-    await refused(whole.subarray(0, length), `${length} octets`);
+    await refused(whole.subarray(0, length), `${length} bytes`);
   }
   for (let at = 0; at < whole.length; at++) {
     const changed = whole.slice();
     changed[at]! ^= 0x10;
-    await refused(changed, `octet ${at} changed`);
+    await refused(changed, `byte ${at} changed`);
   }
 });
 
-Deno.test("answers saved under other conditions are not used: they come from other upstreams, or unchecked", async () => {
+Deno.test("SnapshotFile refuses a file that was saved under another policy", async () => {
   await using disk = new Disk();
-  await saved(disk, { conditions: "corp → 10.0.0.53" });
+  await saved(disk, { policy: "corp → 10.0.0.53" });
   using fixture = new CacheFixture(addressFor(1));
   await disk.load(fixture);
   assertEquals(fixture.cache.store.size, 0);
-  assertMatch(disk.complaints[0]!, /other routes/);
+  assertMatch(disk.reports[0]!, /other routes/);
 });
 
-Deno.test("what was learned since the start is not overwritten by what was saved", async () => {
+Deno.test("SnapshotFile does not overwrite newer entries when it loads", async () => {
   await using disk = new Disk();
   await saved(disk);
   using fixture = new CacheFixture(addressFor(77));
@@ -189,7 +192,7 @@ Deno.test("what was learned since the start is not overwritten by what was saved
   assertEquals(fixture.cache.store.size, 4);
 });
 
-Deno.test("a smaller cache takes what fits of a larger one's file, the youngest", async () => {
+Deno.test("SnapshotFile loads the newest entries that fit when the cache is smaller", async () => {
   await using disk = new Disk();
   const names = Array.from({ length: 20_000 }, (_, i) => `name${i}.test`);
   {
@@ -200,11 +203,11 @@ Deno.test("a smaller cache takes what fits of a larger one's file, the youngest"
   using fixture = new CacheFixture(failing("refused"), { maxOctets: 1 << 20 });
   await disk.load(fixture);
   const { size, bytes } = fixture.cache.store;
-  assert(size > 5_000 && size < 15_000 && bytes <= 1 << 20, `${size} entries, ${bytes} octets`);
+  assert(size > 5_000 && size < 15_000 && bytes <= 1 << 20, `${size} entries, ${bytes} bytes`);
   assertEquals((await fixture.ask("name19999.test")).source, "cache");
 });
 
-Deno.test("the file is whole at any time, and nobody else can read it", async () => {
+Deno.test("SnapshotFile replaces the file at once, and only its user can read it", async () => {
   await using disk = new Disk();
   await saved(disk);
   const before = await Deno.stat(disk.path);
@@ -215,7 +218,7 @@ Deno.test("the file is whole at any time, and nobody else can read it", async ()
   assertEquals([...Deno.readDirSync(disk.directory)].map(({ name }) => name), ["cache"]);
 });
 
-Deno.test("a directory that cannot be written is one line, and what is there stays", async () => {
+Deno.test("SnapshotFile reports one event and keeps the old file when it cannot write", async () => {
   await using disk = new Disk();
   await saved(disk);
   const whole = await Deno.readFile(disk.path);
@@ -227,11 +230,11 @@ Deno.test("a directory that cannot be written is one line, and what is there sta
   } finally {
     Deno.open = open;
   }
-  assertMatch(disk.complaints.join(), /^\S+\/cache cannot be written: [^,]+$/);
+  assertMatch(disk.reports.join(), /^\S+\/cache cannot be written: [^,]+$/);
   assertEquals(await Deno.readFile(disk.path), whole);
 });
 
-Deno.test("it is saved every ten minutes, one writing at a time, and not after the end", async () => {
+Deno.test("SnapshotFile saves every ten minutes, one save at a time, until it is disposed", async () => {
   await using disk = new Disk();
   using fixture = new CacheFixture(addressFor(86_400));
   const file = disk.file(fixture);
@@ -244,7 +247,7 @@ Deno.test("it is saved every ten minutes, one writing at a time, and not after t
   assertEquals([(await Deno.stat(disk.path)).ino, fixture.time.waiting, disk.events], [ino, 0, []]);
 });
 
-Deno.test("a full disk is given its room back, and what is saved already stays", async () => {
+Deno.test("SnapshotFile removes its unfinished file and keeps the old one when the disk is full", async () => {
   await using disk = new Disk();
   await saved(disk);
   const whole = await Deno.readFile(disk.path);
@@ -256,36 +259,39 @@ Deno.test("a full disk is given its room back, and what is saved already stays",
   } finally {
     Deno.FsFile.prototype.write = write;
   }
-  assertMatch(disk.complaints.join(), /cannot be written: No space left/);
+  assertMatch(disk.reports.join(), /cannot be written: No space left/);
   assertEquals([...Deno.readDirSync(disk.directory)].map(({ name }) => name), ["cache"]);
   assertEquals(await Deno.readFile(disk.path), whole);
   await saved(disk);
-  assertEquals(disk.complaints.length, 1, "and it is written again when there is room");
+  assertEquals(disk.reports.length, 1, "and it is written again when there is room");
 });
 
-Deno.test("no link is followed, neither by the writer nor by the reader", async () => {
+Deno.test("SnapshotFile follows no link when it writes or loads", async () => {
   await using disk = new Disk();
   await saved(disk);
   const target = `${disk.directory}/target`;
-  await Deno.writeTextFile(target, "somebody's");
+  await Deno.writeTextFile(target, "another file");
   await Deno.symlink(target, `${disk.path}.new`);
   await Deno.remove(disk.path);
   await Deno.symlink(target, disk.path);
   using fixture = new CacheFixture(addressFor(1));
   await disk.load(fixture);
-  assertMatch(disk.complaints.join(), /it is no regular file/);
+  assertMatch(disk.reports.join(), /it is not a regular file/);
   await saved(disk);
-  assertEquals(await Deno.readTextFile(target), "somebody's");
+  assertEquals(await Deno.readTextFile(target), "another file");
   assertEquals((await Deno.lstat(disk.path)).isFile, true);
 });
 
-Deno.test("a directory that others may write to is warned of", async () => {
+Deno.test("SnapshotFile reports a directory that other users may write to", async () => {
   await using disk = new Disk();
   await saved(disk);
   using fixture = new CacheFixture(addressFor(1));
   await disk.load(fixture);
-  assertEquals(disk.complaints, []);
+  assertEquals(disk.reports, []);
   await Deno.chmod(disk.directory, 0o777);
   await disk.load(fixture);
-  assertMatch(disk.complaints.join(), /^other users may write to \S+, and so decide what is answered/);
+  assertMatch(
+    disk.reports.join(),
+    /^other users may write to \S+, and so choose the answers: run chmod go-w on /,
+  );
 });

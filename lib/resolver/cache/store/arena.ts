@@ -1,30 +1,41 @@
+/**
+ * The memory of the store: a ring of blocks in one buffer, written at one end.
+ *
+ *     segments:  │ 0          │ 1          │ 2          │      All have one size. A block lies within one segment.
+ *     blocks:    ▒▒▒▒▒▒·······▓▓▓▓▓▓▓▓▓▓▓▓·▓▓▓▓▓▓▓▓▓▓▓▓
+ *                      ↑head  ↑tail
+ *
+ * `head` is where the next block goes, `tail` is the oldest block. A new block overwrites the oldest ones. Before that, the
+ * owner may have one kept: the arena then copies it to the head.
+ */
+
+import { assert } from "../../../core/assert.ts";
 import type { Ref } from "./index.ts";
 
-/** Blocks begin at multiples of this, in octets; a reference counts them, so that 4 GiB are within its 30 bits. */
-export const UNIT = 8;
+/** Blocks begin at multiples of this. A reference counts these units, so 30 bits are enough for 4 GiB. */
+export const UNIT_BYTES = 8;
 const UNIT_SHIFT = 3;
-/** In octets. */
-const SEGMENT = 1 << 20;
-/** Any message fits, with what is stored beside it. */
-const LEAST_SEGMENT = 1 << 17;
-/** How many blocks one reservation may spare: so that it takes well below a millisecond. */
-const MAX_SPARED = 256;
+const MAX_SEGMENT_BYTES = 1 << 20;
+/** An entry made of the longest message fits. */
+const MIN_SEGMENT_BYTES = 1 << 17;
+/** One reservation keeps at most this many old blocks, so that it takes well below a millisecond. */
+const MAX_KEPT = 256;
+/** The bits of a block's first word that hold its length in units. */
+const MAX_UNITS = 0xffff;
 
-/** Whose blocks they are. */
+/** The owner of the blocks. */
 export interface BlockOwner {
-  /** Whether the oldest block is worth being written anew in place of being overwritten. */
+  /** Whether the oldest block is to be moved to the head instead of overwritten. */
   shouldKeep(ref: Ref): boolean;
+  /** The block was copied from `from` to `to`. */
   moved(from: Ref, to: Ref): void;
-  /** The block is about to be overwritten; it may have been given up long ago. */
+  /** The block is about to be overwritten. Its entry may have been removed before. */
   evicted(ref: Ref): void;
 }
 
 /**
- * A ring of octets, written from one end: new blocks overwrite the oldest, unless their tenant wants them spared, which
- * moves them to the new end. All of it lies in one buffer, within an exact bound.
- *
- * The low 16 bits of a block's first word are its length in units; the others are the tenant's, and zero in a block
- * that is new or has been moved.
+ * The ring: see the drawing above. The low 16 bits of a block's first word are its length in units. The other bits belong to
+ * the owner, and are zero in a block that is new or was moved.
  */
 export class Arena {
   readonly #owner: BlockOwner;
@@ -32,51 +43,52 @@ export class Arena {
   readonly #shift: number;
   readonly #maxSegments: number;
   /**
-   * All of it at once, though the system gives memory only where it is written to: a heap that grows is what makes V8
-   * look for garbage, and each search takes 15 ms from the queries of that moment.
+   * One buffer from the start; the system assigns pages only when they are written. A buffer that grows would make V8 collect
+   * garbage, and each collection delays the queries of that moment by 15 ms.
    */
   #memory = new ArrayBuffer(0);
   #words: Int32Array[] = [];
   #bytes: Uint8Array[] = [];
-  /** By segment: where its blocks end, in units from the start of all; of no use for the one being written. */
+  /** Per segment: where its blocks end, in units from the start of the buffer. Not valid for the segment being written. */
   #ends: number[] = [];
-  /** Where the next block goes, in the segment being written or, once that is full, just behind it. */
+  /** Where the next block goes: in the segment being written, or just behind it once that is full. In units. */
   #head = 0;
-  #written = 0;
-  /** The oldest block. */
+  /** The segment being written. */
+  #newest = 0;
+  /** The oldest block. In units. */
   #tail = 0;
   #blocks = 0;
 
-  constructor(maxBytes: number, tenant: BlockOwner) {
-    this.#owner = tenant;
+  constructor(maxBytes: number, owner: BlockOwner) {
+    this.#owner = owner;
     const wanted = 2 ** Math.floor(Math.log2(maxBytes / 8));
-    const segment = Math.min(SEGMENT, Math.max(wanted, LEAST_SEGMENT));
-    this.#segmentUnits = segment / UNIT;
+    const segment = Math.min(MAX_SEGMENT_BYTES, Math.max(wanted, MIN_SEGMENT_BYTES));
+    this.#segmentUnits = segment / UNIT_BYTES;
     this.#shift = Math.log2(this.#segmentUnits);
     this.#maxSegments = Math.max(2, Math.floor(maxBytes / segment));
     this.clear();
   }
 
-  /** Octets of the segments in use: more has not been written to. */
+  /** Bytes of the segments in use. The rest of the buffer was never written. */
   get bytes(): number {
-    return this.#bytes.length * this.#segmentUnits * UNIT;
+    return this.#bytes.length * this.#segmentUnits * UNIT_BYTES;
   }
 
   get segments(): number {
     return this.#bytes.length;
   }
 
-  /** The one that is being written. */
+  /** The segment that is being written. */
   get newestSegment(): number {
-    return this.#written;
+    return this.#newest;
   }
 
-  /** The segment that a block is in, as words; it begins at `wordOf`. */
+  /** The words of the block's segment. The block begins at `wordOf`. */
   wordsOf(ref: Ref): Int32Array {
     return this.#words[ref >> this.#shift]!;
   }
 
-  /** The same segment, as octets; the block begins at `byteOf`. */
+  /** The bytes of the block's segment. The block begins at `byteOf`. */
   bytesOf(ref: Ref): Uint8Array {
     return this.#bytes[ref >> this.#shift]!;
   }
@@ -89,42 +101,45 @@ export class Arena {
     return (ref & this.#segmentUnits - 1) << UNIT_SHIFT;
   }
 
+  /** Length of a block in units. */
   unitsOf(ref: Ref): number {
     return this.wordsOf(ref)[this.wordOf(ref)]! & 0xffff;
   }
 
-  /** A new block; its first word is set. */
+  /** Returns a new block, whose first word is its length. Overwrites the oldest blocks that the owner does not keep. */
   reserve(units: number): Ref {
-    for (let spared = 0; this.#gapEnd - this.#head < units;) {
-      if (this.#gapEnd === this.#segmentEnd) this.#nextSegment();
-      else if (this.#retire(spared < MAX_SPARED)) spared++;
+    assert(units > 0 && units <= MAX_UNITS && units <= this.#segmentUnits, "a block that fits a segment");
+    for (let kept = 0; this.#gapEnd - this.#head < units;) {
+      if (this.#gapEnd === this.#segmentEnd) this.#startNextSegment();
+      else if (this.#retire(kept < MAX_KEPT)) kept++;
     }
     return this.#take(units);
   }
 
-  /** Overwrites the oldest block; nothing is spared. Not while there is none. */
+  /** Gives up the oldest block, and does not ask whether to keep it. Precondition: there is a block. */
   retire(): void {
     this.#retire(false);
   }
 
+  /** Gives up all blocks and the memory of the buffer. */
   clear(): void {
     this.#words = [];
     this.#bytes = [];
-    this.#memory = new ArrayBuffer(0); // first, for there may be no room for two
-    this.#memory = new ArrayBuffer(this.#maxSegments * this.#segmentUnits * UNIT);
+    this.#memory = new ArrayBuffer(0); // frees the old buffer first: there may be no room for two
+    this.#memory = new ArrayBuffer(this.#maxSegments * this.#segmentUnits * UNIT_BYTES);
     this.#ends = [];
     this.#head =
-      this.#written =
+      this.#newest =
       this.#tail =
       this.#blocks =
         0;
     this.#addSegment();
   }
 
-  /** Visits the blocks of a segment in order, those given up included. Nothing may be reserved meanwhile. */
+  /** Visits the blocks of a segment in order, also those of removed entries. The visitor must not reserve blocks. */
   visit(segment: number, visitor: (ref: Ref) => void): void {
     const start = segment << this.#shift;
-    if (segment !== this.#written) {
+    if (segment !== this.#newest) {
       const tailIsHere = this.#tail >> this.#shift === segment;
       return this.#visitFrom(tailIsHere ? this.#tail : start, this.#ends[segment]!, visitor);
     }
@@ -141,15 +156,15 @@ export class Arena {
   }
 
   get #segmentEnd(): number {
-    return this.#written + 1 << this.#shift;
+    return this.#newest + 1 << this.#shift;
   }
 
-  /** Whether the oldest block stands in the segment being written, where the head has yet to come. */
+  /** Whether the oldest block lies in the segment being written, ahead of the head. */
   get #isBehindHead(): boolean {
     return this.#blocks > 0 && this.#tail >= this.#head && this.#tail < this.#segmentEnd;
   }
 
-  /** Up to where there is room at the head. */
+  /** Where the free units at the head end. */
   get #gapEnd(): number {
     return this.#isBehindHead ? this.#tail : this.#segmentEnd;
   }
@@ -163,37 +178,41 @@ export class Arena {
     return ref;
   }
 
-  /** Takes the oldest block away; whether it was spared. Its own place is within the gap then, so there is room for it. */
-  #retire(maySpare: boolean): boolean {
+  /**
+   * Removes the oldest block from the ring. Returns whether it was kept, which means moved to the head. The units of the old
+   * block are free by then, so there is always room for it.
+   */
+  #retire(mayKeep: boolean): boolean {
+    assert(this.#blocks > 0, "a block to retire");
     const ref = this.#tail;
     const units = this.unitsOf(ref);
     const segment = ref >> this.#shift;
     this.#blocks--;
     this.#tail += units;
     if (this.#tail === this.#ends[segment]) this.#tail = (segment + 1) % this.segments << this.#shift;
-    if (!maySpare || !this.#owner.shouldKeep(ref)) {
+    if (!mayKeep || !this.#owner.shouldKeep(ref)) {
       this.#owner.evicted(ref);
       return false;
     }
     const from = this.byteOf(ref);
-    this.bytesOf(ref).copyWithin(this.byteOf(this.#head), from, from + units * UNIT);
+    this.bytesOf(ref).copyWithin(this.byteOf(this.#head), from, from + units * UNIT_BYTES);
     this.#owner.moved(ref, this.#take(units));
     return true;
   }
 
-  #nextSegment(): void {
-    this.#ends[this.#written] = this.#head;
-    const isLast = this.#written === this.segments - 1;
+  #startNextSegment(): void {
+    this.#ends[this.#newest] = this.#head;
+    const isLast = this.#newest === this.segments - 1;
     if (isLast && this.segments < this.#maxSegments) this.#addSegment();
-    this.#written = (this.#written + 1) % this.segments;
-    this.#head = this.#written << this.#shift;
+    this.#newest = (this.#newest + 1) % this.segments;
+    this.#head = this.#newest << this.#shift;
   }
 
   #addSegment(): void {
-    const octets = this.#segmentUnits * UNIT;
-    const start = this.segments * octets;
-    this.#words.push(new Int32Array(this.#memory, start, octets / 4));
-    this.#bytes.push(new Uint8Array(this.#memory, start, octets));
+    const bytes = this.#segmentUnits * UNIT_BYTES;
+    const start = this.segments * bytes;
+    this.#words.push(new Int32Array(this.#memory, start, bytes / 4));
+    this.#bytes.push(new Uint8Array(this.#memory, start, bytes));
     this.#ends.push(0);
   }
 }

@@ -1,3 +1,12 @@
+/**
+ * The store of the cache: answers in wire format, without an object per entry, within an exact number of bytes.
+ *
+ *     hash ──▶ HashIndex ──ref──▶ Arena: a ring of blocks ──▶ Entries: one block as an entry
+ *
+ * The folder knows no clock, no upstream and no file: `snapshot.ts` makes bytes of a store, and the caller writes them.
+ */
+
+import { assert } from "../../../core/assert.ts";
 import { HEADER_BYTES } from "../../../dns/header.ts";
 import { readUint16, writeUint16 } from "../../../dns/bytes.ts";
 import { boundedExtendedErrors } from "../../../dns/edns.ts";
@@ -5,160 +14,170 @@ import type { Message } from "../../../dns/message.ts";
 import { lowerCase } from "../../../dns/name.ts";
 import { writeTtl } from "../../../dns/records.ts";
 import type { Cacheability } from "../cacheability.ts";
-import { Arena, type BlockOwner, UNIT } from "./arena.ts";
+import { Arena, type BlockOwner, UNIT_BYTES } from "./arena.ts";
 import {
   BOTH,
   Entries,
-  ENTRY_HEADER,
+  ENTRY_HEADER_BYTES,
   entryLength,
   EntryWord,
   isSound,
   MAX_GENERATION,
   NXDOMAIN_CUT,
   packLengths,
-  ROTATES,
-  TAG_MASK,
-  TAG_SHIFT,
+  packRotation,
+  ROTATION_SHIFT,
+  VARIANT_MASK,
+  VARIANT_SHIFT,
 } from "./entry.ts";
 import { HashIndex, NONE, type Ref } from "./index.ts";
 import { DO, hash } from "../../question_key.ts";
 
-/** The store's unit of time: 31 bits of them are more than six years. */
+/** The store's unit of time. 31 bits of ticks are more than six years. */
 export const TICKS_PER_SECOND = 10;
 
-/** What an entry answers, beside the name. */
+/** The key of an entry, except the name. */
 export interface EntryKey {
-  /** QTYPE above QCLASS; a QTYPE of zero for an entry that denies the name. */
+  /** QTYPE in the upper 16 bits, zero for a denial of the name; QCLASS in the lower. */
   readonly typeAndClass: number;
-  readonly tag: number;
+  readonly variant: number;
 }
 
 /**
- * Answers in wire format, within an exact number of octets, index included, and without an object per entry: a million
- * of them give the garbage collector nothing to do.
+ * Answers by name, type, class and variant. A million entries give the garbage collector nothing to do. A look-up and a copy
+ * out allocate nothing, so a reply can be composed straight into a buffer.
  *
- * What leaves first: the entry written first, unless it was asked for since; then it is written anew (CLOCK, "second
- * chance"). Better than LRU here: a hit sets one bit in a line of memory that is being read anyway, where LRU writes to
- * the neighbours in a list; a flood of names asked for once passes through without pushing out what is in use, for only
- * that has the bit; and writing at one end of a ring leaves no holes of the wrong size.
- *
- * Looking up and copying out allocate nothing, so that a reply can be composed straight into a buffer.
+ * Eviction is CLOCK ("second chance"): the oldest entry leaves, unless it was used since it was written. A used entry is
+ * written again at the new end of the ring. CLOCK is better than LRU here for three reasons:
+ * - A hit sets one bit in a cache line that it reads anyway. LRU would write to the neighbors in a list.
+ * - A flood of names that are asked for once does not evict entries in use, because only those have the bit.
+ * - Writing at one end of a ring leaves no holes of the wrong size.
  */
 export class Store {
-  /** Entries that had to make room. */
+  /** Number of entries that were evicted. */
   evictions = 0;
-  /** Lasts until something changes in what may pass as it is: see `Entries.epoch`. Never zero. */
+  /** Number of the current policy, from 1 to `MAX_GENERATION`. See the header of `CacheFastPath`. */
   generation = 1;
   readonly entries: Entries;
   readonly #arena: Arena;
   readonly #index: HashIndex;
   readonly #maxUnits: number;
 
-  /** @param maxBytes the bound; from 1 MiB to 4 GiB */
+  /** @param maxBytes bound of the whole store, index included; from 1 MiB to 4 GiB */
   constructor(maxBytes: number) {
-    // A tenth to a fifth, which is enough for entries of 100 octets or less; few are as small as that.
-    const forIndex = 2 ** Math.ceil(Math.log2(maxBytes / 10));
-    this.#index = new HashIndex(forIndex);
-    this.#arena = new Arena(maxBytes - forIndex, this.#owner());
+    assert(maxBytes >= 2 ** 20 && maxBytes <= 2 ** 32, "a store of 1 MiB to 4 GiB");
+    // A tenth to a fifth of the bound. That is enough for entries of 100 bytes, and few are as small as that.
+    const indexBytes = 2 ** Math.ceil(Math.log2(maxBytes / 10));
+    this.#index = new HashIndex(indexBytes);
+    this.#arena = new Arena(maxBytes - indexBytes, this.#owner());
     this.entries = new Entries(this.#arena);
-    this.#maxUnits = this.#arena.bytes / UNIT;
+    this.#maxUnits = this.#arena.bytes / UNIT_BYTES;
   }
 
-  /** How many entries there are. */
+  /** Number of entries. */
   get size(): number {
     return this.#index.size;
   }
 
-  /** Octets in use, all told. */
+  /** Bytes in use, index included. */
   get bytes(): number {
     return this.#arena.bytes + this.#index.bytes;
   }
 
-  /** The entry about a plain name of a message, whatever its case, and a type, class and tag; or NONE. */
-  find(bytes: Uint8Array, name: number, nameEnd: number, typeAndClass: number, tag: number): Ref {
-    // With DO and without it have one hash, because one entry may be for both.
-    const hashed = hash(bytes, name, nameEnd, typeAndClass, tag & ~DO);
-    return this.#find(hashed, bytes, name, nameEnd, typeAndClass, tag);
+  /** The entry for an uncompressed name in any case, and a type, class and variant. NONE if there is none. */
+  find(bytes: Uint8Array, name: number, nameEnd: number, typeAndClass: number, variant: number): Ref {
+    // The hash leaves DO out, because one entry may answer queries with and without it.
+    const hashValue = hash(bytes, name, nameEnd, typeAndClass, variant & ~DO);
+    return this.#find(hashValue, bytes, name, nameEnd, typeAndClass, variant);
   }
 
   #find(
-    wanted: number,
+    hashValue: number,
     bytes: Uint8Array,
     name: number,
     nameEnd: number,
     typeAndClass: number,
-    tag: number,
+    variant: number,
   ): Ref {
     const index = this.#index;
-    let slot = index.seek(wanted, index.firstSlot(wanted));
+    let slot = index.seek(hashValue, index.firstSlot(hashValue));
     while (slot !== NONE) {
       const ref = index.ref(slot);
-      if (this.entries.isAbout(ref, bytes, name, nameEnd, typeAndClass, tag)) return ref;
-      slot = index.seek(wanted, index.after(slot));
+      if (this.entries.answers(ref, bytes, name, nameEnd, typeAndClass, variant)) return ref;
+      slot = index.seek(hashValue, index.after(slot));
     }
     return NONE;
   }
 
-  /** Keeps a response as it was appraised, in place of what was there for its key. */
-  put(response: Message, { typeAndClass, tag }: EntryKey, appraisal: Cacheability, now: number): void {
+  /** Stores a response that `assessment` was made of. Replaces the entry with the same key. */
+  put(
+    response: Message,
+    { typeAndClass, variant }: EntryKey,
+    assessment: Cacheability,
+    nowTicks: number,
+  ): void {
+    assert(assessment.lifetimeSeconds > 0, "a response that may be cached");
     const { bytes, questionEnd, recordsEnd } = response;
     const nameEnd = questionEnd - 4;
-    const { count } = appraisal;
+    const { count } = assessment;
     const errors = boundedExtendedErrors(response.edns);
     const lengths = packLengths(nameEnd - HEADER_BYTES, recordsEnd - questionEnd, errors.length);
     const length = entryLength(count, lengths);
-    const hashed = hash(bytes, HEADER_BYTES, nameEnd, typeAndClass, tag & ~DO);
-    const known = this.#find(hashed, bytes, HEADER_BYTES, nameEnd, typeAndClass, tag);
-    const ref = this.#place(Math.ceil(length / UNIT), hashed, known);
+    const hashValue = hash(bytes, HEADER_BYTES, nameEnd, typeAndClass, variant & ~DO);
+    const known = this.#find(hashValue, bytes, HEADER_BYTES, nameEnd, typeAndClass, variant);
+    const ref = this.#reserve(Math.ceil(length / UNIT_BYTES), hashValue, known);
     if (ref === NONE) return;
 
-    const lifetime = appraisal.lifetime * TICKS_PER_SECOND;
+    const lifetimeTicks = assessment.lifetimeSeconds * TICKS_PER_SECOND;
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
-    words[word + EntryWord.HASH] = hashed;
-    words[word + EntryWord.STORED_AT] = now;
-    words[word + EntryWord.EXPIRES_AT] = now + lifetime;
-    words[word + EntryWord.REFRESH_AT] = now + lifetime - Math.ceil(lifetime / 10);
-    const bits = (appraisal.isNxdomainCut ? NXDOMAIN_CUT : 0) | (appraisal.rotates ? ROTATES : 0) |
-      (appraisal.isForBoth ? BOTH : 0);
-    words[word + EntryWord.FLAGS] = bits | tag << TAG_SHIFT | response.flags;
+    words[word + EntryWord.HASH] = hashValue;
+    words[word + EntryWord.STORED_AT] = nowTicks;
+    words[word + EntryWord.EXPIRES_AT] = nowTicks + lifetimeTicks;
+    words[word + EntryWord.REFRESH_AT] = nowTicks + lifetimeTicks - Math.ceil(lifetimeTicks / 10);
+    const bits = (assessment.isNxdomainCut ? NXDOMAIN_CUT : 0) | (assessment.isForBoth ? BOTH : 0);
+    words[word + EntryWord.FLAGS] = bits | variant << VARIANT_SHIFT | response.flags;
     words[word + EntryWord.TYPE_AND_CLASS] = typeAndClass;
     words[word + EntryWord.COUNTS] = readUint16(bytes, 6) << 16 | readUint16(bytes, 8);
-    words[word + EntryWord.MORE_COUNTS] = response.additionalKept << 16 | count;
+    const rotation = packRotation(assessment.firstRotating, assessment.rotating);
+    words[word + EntryWord.RECORDS] = rotation << ROTATION_SHIFT | count;
     words[word + EntryWord.LENGTHS] = lengths;
     const into = this.#arena.bytesOf(ref);
-    const end = this.#write(response, appraisal, into, this.#arena.byteOf(ref) + ENTRY_HEADER);
+    const end = this.#write(response, assessment, into, this.#arena.byteOf(ref) + ENTRY_HEADER_BYTES);
     into.set(errors, end);
   }
 
-  /** Forgets an entry. */
+  /** Removes an entry. Precondition: it is in the index. */
   remove(ref: Ref): void {
-    this.#index.remove(this.#index.slotOf(this.entries.hash(ref), ref));
+    const slot = this.#index.slotOf(this.entries.hash(ref), ref);
+    assert(slot !== NONE, "an entry in the index");
+    this.#index.remove(slot);
   }
 
-  /** From now on no entry has been seen to pass as it is. */
+  /** Starts a generation, which closes all entries to the fast path. */
   nextGeneration(): void {
     if (this.generation === MAX_GENERATION) {
-      // Once in 127 times, that old numbers can come back.
+      // The numbers start again, so entries must not keep old ones.
       for (let i = 0; i < this.segments; i++) this.visit(i, (ref) => this.entries.setGeneration(ref, 0));
       this.generation = 0;
     }
     this.generation++;
   }
 
+  /** Removes all entries, and gives their memory back. */
   clear(): void {
     this.#index.clear();
     this.#arena.clear();
   }
 
-  /** The segments that `visit` can be called for. */
+  /** Number of segments, for `visit`. */
   get segments(): number {
     return this.#arena.segments;
   }
 
   /**
-   * Visits all entries, those that are moved meanwhile too, a segment at a time with a turn of the event loop in between:
-   * from the oldest to the newest, the way in which they move.
+   * Visits all entries, one segment per turn of the event loop. The order is from the oldest segment to the newest, the
+   * direction in which entries move, so an entry that moves meanwhile is visited as well.
    */
   async visitAll(visitor: (ref: Ref) => void): Promise<void> {
     let segment = this.#arena.newestSegment;
@@ -169,56 +188,56 @@ export class Store {
     } while (segment !== this.#arena.newestSegment);
   }
 
-  /** Visits the entries of one segment; nothing may be put meanwhile. */
+  /** Visits the entries of one segment. The visitor may remove entries, but not put any. */
   visit(segment: number, visitor: (ref: Ref) => void): void {
     this.#arena.visit(segment, (ref) => {
-      if (this.#isAlive(ref)) visitor(ref);
+      if (this.#isIndexed(ref)) visitor(ref);
     });
   }
 
   /**
-   * Puts back octets of `Entries.octets`, unless something newer is there. Its times are moved by `shift` ticks, and it
-   * expires at `latest` at the latest. Returns whether the octets add up.
+   * Puts back an entry, as `Entries.bytesAt` returned it, unless its key has an entry. Adds `shiftTicks` to its times, none of
+   * which becomes later than `latestTicks`. Returns false if the bytes are no sound entry.
    */
-  restore(octets: Uint8Array, shift: number, latest = Infinity): boolean {
-    if (octets.length < ENTRY_HEADER) return false;
-    const header = new Int32Array(octets.slice(0, ENTRY_HEADER).buffer);
-    if (!isSound(header, octets)) return false;
+  restore(bytes: Uint8Array, shiftTicks: number, latestTicks = Infinity): boolean {
+    if (bytes.length < ENTRY_HEADER_BYTES) return false;
+    const header = new Int32Array(bytes.slice(0, ENTRY_HEADER_BYTES).buffer);
+    if (!isSound(header, bytes)) return false;
     const typeAndClass = header[EntryWord.TYPE_AND_CLASS]!;
-    const tag = header[EntryWord.FLAGS]! >> TAG_SHIFT & TAG_MASK;
-    const name = ENTRY_HEADER + 2 * (header[EntryWord.MORE_COUNTS]! & 0xffff);
+    const variant = header[EntryWord.FLAGS]! >> VARIANT_SHIFT & VARIANT_MASK;
+    const name = ENTRY_HEADER_BYTES + 2 * (header[EntryWord.RECORDS]! & 0xffff);
     const nameEnd = name + (header[EntryWord.LENGTHS]! >>> 16 & 0xff);
-    const hashed = hash(octets, name, nameEnd, typeAndClass, tag & ~DO);
-    if (this.#find(hashed, octets, name, nameEnd, typeAndClass, tag) !== NONE) return true;
-    const ref = this.#place(Math.ceil(octets.length / UNIT), hashed, NONE);
+    const hashValue = hash(bytes, name, nameEnd, typeAndClass, variant & ~DO);
+    if (this.#find(hashValue, bytes, name, nameEnd, typeAndClass, variant) !== NONE) return true;
+    const ref = this.#reserve(Math.ceil(bytes.length / UNIT_BYTES), hashValue, NONE);
     if (ref === NONE) return true;
 
-    this.#arena.bytesOf(ref).set(octets.subarray(4), this.#arena.byteOf(ref) + 4);
+    this.#arena.bytesOf(ref).set(bytes.subarray(4), this.#arena.byteOf(ref) + 4);
     const words = this.#arena.wordsOf(ref);
     const word = this.#arena.wordOf(ref);
-    words[word + EntryWord.HASH] = hashed;
+    words[word + EntryWord.HASH] = hashValue;
     this.entries.setGeneration(ref, 0);
     for (const time of [EntryWord.STORED_AT, EntryWord.EXPIRES_AT, EntryWord.REFRESH_AT]) {
-      words[word + time] = Math.min(words[word + time]! + shift, latest);
+      words[word + time] = Math.min(words[word + time]! + shiftTicks, latestTicks);
     }
     return true;
   }
 
-  /** Room for an entry, known to the index; the place of the one `known` for its key, where that is as long. */
-  #place(units: number, hashed: number, known: Ref): Ref {
+  /** Reserves a block and adds it to the index. Takes the block of `known`, the entry with the same key, if it is as long. */
+  #reserve(units: number, hashValue: number, known: Ref): Ref {
     if (known !== NONE && this.#arena.unitsOf(known) === units) return known;
-    // What does not fit must not leave something older behind, either.
+    // An entry that does not fit must not leave an older answer behind, either.
     if (known !== NONE) this.remove(known);
     if (units > this.#maxUnits) return NONE;
     while (this.#index.isFull) this.#arena.retire();
     const ref = this.#arena.reserve(units);
-    this.#index.add(hashed, ref);
+    this.#index.add(hashValue, ref);
     return ref;
   }
 
-  #write(response: Message, appraisal: Cacheability, into: Uint8Array, start: number): number {
+  #write(response: Message, assessment: Cacheability, into: Uint8Array, start: number): number {
     const { bytes, questionEnd, recordsEnd } = response;
-    const { count, offsets, ttls } = appraisal;
+    const { count, offsets, ttls } = assessment;
     let at = start;
     for (let i = 0; i < count; i++, at += 2) writeUint16(into, at, offsets[i]!);
     for (let i = HEADER_BYTES; i < questionEnd - 4; i++) into[at++] = lowerCase(bytes[i]!);
@@ -227,16 +246,16 @@ export class Store {
     return at + recordsEnd - questionEnd;
   }
 
-  #isAlive(ref: Ref): boolean {
+  #isIndexed(ref: Ref): boolean {
     return this.#index.slotOf(this.entries.hash(ref), ref) !== NONE;
   }
 
   #owner(): BlockOwner {
     return {
-      shouldKeep: (ref) => this.entries.isUsed(ref) && this.#isAlive(ref),
+      shouldKeep: (ref) => this.entries.isUsed(ref) && this.#isIndexed(ref),
       moved: (from, to) => this.#index.redirect(this.#index.slotOf(this.entries.hash(to), from), to),
       evicted: (ref) => {
-        if (!this.#isAlive(ref)) return;
+        if (!this.#isIndexed(ref)) return;
         this.remove(ref);
         this.evictions++;
       },

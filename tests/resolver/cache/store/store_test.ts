@@ -1,4 +1,4 @@
-/** The store against the simplest one there can be, a Map; and its bounds. */
+/** The store compared with a Map, and its bounds. */
 import fc from "fast-check";
 import { HEADER_BYTES } from "../../../../lib/dns/header.ts";
 import { Message } from "../../../../lib/dns/message.ts";
@@ -10,22 +10,22 @@ import { assert, assertEquals } from "../../../support/assert.ts";
 import { query, response, type ResponseFields, txt } from "../../../support/packets/packets.ts";
 
 const MIB = 1 << 20;
-const appraisal = new Cacheability({ minTtl: 0, maxTtl: 86_400 });
+const assessment = new Cacheability({ minTtl: 0, maxTtl: 86_400 });
 
-function put(store: Store, name: string, fields: ResponseFields, { tag = 0, now = 0 } = {}): void {
+function put(store: Store, name: string, fields: ResponseFields, { variant = 0, now = 0 } = {}): void {
   const message = Message.parse(response(query(name, "TXT"), fields));
-  appraisal.assess(message, false);
-  store.put(message, { typeAndClass: typeAndClass(message), tag }, appraisal, now);
+  assessment.assess(message, false);
+  store.put(message, { typeAndClass: typeAndClass(message), variant }, assessment, now);
 }
 
-function find(store: Store, name: string, tag = 0): Ref {
+function find(store: Store, name: string, variant = 0): Ref {
   const message = Message.parse(query(name, "TXT"));
-  return store.find(message.bytes, HEADER_BYTES, message.questionEnd - 4, typeAndClass(message), tag);
+  return store.find(message.bytes, HEADER_BYTES, message.questionEnd - 4, typeAndClass(message), variant);
 }
 
-/** The records of an entry, `age` seconds old, as they stand in a message; undefined where there is no entry. */
-function records(store: Store, name: string, { tag = 0, age = 0 } = {}): string | undefined {
-  const ref = find(store, name, tag);
+/** The records of an entry at an age in seconds, as in a message. Undefined if there is no entry. */
+function records(store: Store, name: string, { variant = 0, age = 0 } = {}): string | undefined {
+  const ref = find(store, name, variant);
   if (ref === NONE) return undefined;
   const into = new Uint8Array(70_000);
   const end = store.entries.copyRecords(ref, into, 100, age);
@@ -41,32 +41,38 @@ function answer(name: string, strings: readonly string[], ttl = 300): ResponseFi
   return { answers: [txt(name, strings, ttl)] };
 }
 
-Deno.test("what was put last is found, whatever the case of the name, and nothing else", () => {
+Deno.test("Store finds exactly what was put last, in any case of the name", () => {
   const name = fc.integer({ min: 0, max: 40 }).map((i) => `Name${i}.test`);
   const command = fc.oneof(
-    { weight: 6, arbitrary: fc.record({ do: fc.constant("put"), name, tag: fc.nat(3), size: fc.nat(30) }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("remove"), name, tag: fc.nat(3), size: fc.nat(0) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({ do: fc.constant("put"), name, variant: fc.nat(3), size: fc.nat(30) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant("remove"), name, variant: fc.nat(3), size: fc.nat(0) }),
+    },
   );
   fc.assert(
     fc.property(fc.array(command, { maxLength: 300 }), (commands) => {
       const store = new Store(2 * MIB); // its index has two parts
       const oracle = new Map<string, string>();
-      for (const { do: what, name, tag, size } of commands) {
-        const key = `${name} ${tag}`;
+      for (const { do: what, name, variant, size } of commands) {
+        const key = `${name} ${variant}`;
         if (what === "put") {
-          const fields = answer(name, [`${tag} ${"x".repeat(size)}`]);
-          put(store, name, fields, { tag });
+          const fields = answer(name, [`${variant} ${"x".repeat(size)}`]);
+          put(store, name, fields, { variant });
           oracle.set(key, recordsOf(name, fields));
         } else {
-          const ref = find(store, name, tag);
+          const ref = find(store, name, variant);
           assertEquals(ref !== NONE, oracle.delete(key));
           if (ref !== NONE) store.remove(ref);
         }
       }
       assertEquals(store.size, oracle.size);
       for (let i = 0; i <= 40; i++) {
-        for (let tag = 0; tag <= 3; tag++) {
-          assertEquals(records(store, `nAME${i}.TEST`, { tag }), oracle.get(`Name${i}.test ${tag}`));
+        for (let variant = 0; variant <= 3; variant++) {
+          assertEquals(records(store, `nAME${i}.TEST`, { variant }), oracle.get(`Name${i}.test ${variant}`));
         }
       }
     }),
@@ -74,7 +80,7 @@ Deno.test("what was put last is found, whatever the case of the name, and nothin
   );
 });
 
-Deno.test("a full store forgets but never errs: what is found is what was put last", () => {
+Deno.test("Store finds nothing or the last put when it is full", () => {
   const command = fc.record({
     number: fc.nat(3_000),
     size: fc.integer({ min: 0, max: 20_000 }),
@@ -90,9 +96,9 @@ Deno.test("a full store forgets but never errs: what is found is what was put la
         put(store, name, fields);
         oracle.set(name, recordsOf(name, fields));
         const ref = find(store, name);
-        assert(ref !== NONE, "what was just put is there");
+        assert(ref !== NONE, "the last put is found");
         if (use) store.entries.use(ref);
-        assert(store.bytes <= MIB, `${store.bytes} octets`);
+        assert(store.bytes <= MIB, `${store.bytes} bytes`);
       }
       let found = 0;
       for (const [name, expected] of oracle) {
@@ -107,7 +113,7 @@ Deno.test("a full store forgets but never errs: what is found is what was put la
   );
 });
 
-Deno.test("an entry leaves in the order of writing, and one that was asked for gets a second chance", () => {
+Deno.test("Store evicts in the order of writing, and keeps a used entry once", () => {
   const store = new Store(MIB);
   const strings = Array<string>(20).fill("z".repeat(250));
   for (let i = 0; i < 150; i++) put(store, `old${i}.test`, answer(`old${i}.test`, strings));
@@ -117,14 +123,14 @@ Deno.test("an entry leaves in the order of writing, and one that was asked for g
   const asked = left.filter((_, i) => i % 3 === 0);
   const others = left.filter((_, i) => i % 3 !== 0);
   assertEquals(asked.every(Boolean), true);
-  assert(others.filter(Boolean).length < 50, "those that nobody asked for made room");
-  // In order: what is left of the others is what was written last.
+  assert(others.filter(Boolean).length < 50, "unused entries were evicted");
+  // In order: the unused entries that are left are those written last.
   const first = others.indexOf(true);
   assertEquals(others.slice(first === -1 ? others.length : first).every(Boolean), true);
   assert(store.evictions > 0);
 });
 
-Deno.test("names asked for once pass through without pushing out what is in use", () => {
+Deno.test("Store keeps used entries when many names are asked for once", () => {
   const store = new Store(MIB);
   for (let i = 0; i < 100; i++) put(store, `hot${i}.test`, answer(`hot${i}.test`, ["in use"]));
   for (let i = 0; i < 50_000; i++) {
@@ -134,25 +140,25 @@ Deno.test("names asked for once pass through without pushing out what is in use"
   for (let i = 0; i < 100; i++) assert(find(store, `hot${i}.test`) !== NONE, `hot${i}`);
 });
 
-Deno.test("an idle store writes to little, a full one to its bound and no more, and an empty one to little again", () => {
+Deno.test("Store takes little memory when it is empty, and its bound at most when it is full", () => {
   const store = new Store(64 * MIB);
-  assert(store.bytes <= 1.1 * MIB, `${store.bytes} octets before anything is put`);
+  assert(store.bytes <= 1.1 * MIB, `${store.bytes} bytes before the first put`);
   const strings = Array<string>(200).fill("w".repeat(250));
   for (let i = 0; i < 1_500; i++) put(store, `n${i}.test`, answer(`n${i}.test`, strings));
-  assert(store.bytes <= 64 * MIB && store.bytes > 50 * MIB, `${store.bytes} octets`);
+  assert(store.bytes <= 64 * MIB && store.bytes > 50 * MIB, `${store.bytes} bytes`);
   store.clear();
   assertEquals([store.size, find(store, "n1499.test")], [0, NONE]);
   assert(store.bytes <= 1.1 * MIB);
 });
 
-Deno.test("small entries are bounded by their index, too", () => {
+Deno.test("Store bounds small entries by its index", () => {
   const store = new Store(MIB);
   for (let i = 0; i < 20_000; i++) put(store, `${i}`, answer(`${i}`, []));
-  assert(store.bytes <= MIB, `${store.bytes} octets`);
+  assert(store.bytes <= MIB, `${store.bytes} bytes`);
   assert(store.size > 5_000, `${store.size} entries`);
 });
 
-Deno.test("the longest message is kept, and put back in place of itself", () => {
+Deno.test("Store replaces an entry of the longest message in its own block", () => {
   const store = new Store(MIB);
   const fields = answer("long.test", Array<string>(250).fill("v".repeat(255)));
   for (let i = 0; i < 100; i++) put(store, "long.test", fields);
@@ -163,7 +169,7 @@ Deno.test("the longest message is kept, and put back in place of itself", () => 
   ]);
 });
 
-Deno.test("TTLs are counted down where they are copied, each from its own", () => {
+Deno.test("Entries reduces each TTL by the age when it copies records", () => {
   const store = new Store(MIB);
   const answers = [txt("a.test", ["1"], 300), txt("a.test", ["2"], 70_000)];
   put(store, "a.test", { answers });
@@ -172,25 +178,25 @@ Deno.test("TTLs are counted down where they are copied, each from its own", () =
   assertEquals(records(store, "a.test"), recordsOf("a.test", { answers }));
 });
 
-Deno.test("what is read back is what was written, with its times moved; what does not add up is refused", () => {
+Deno.test("Store restores an entry with its times moved, and refuses one that is cut", () => {
   const store = new Store(MIB);
   const fields = answer("a.test", ["text"], 100);
-  put(store, "a.test", fields, { tag: 2, now: 1_000 });
-  const octets = store.entries.bytesAt(find(store, "a.test", 2)).slice();
+  put(store, "a.test", fields, { variant: 2, now: 1_000 });
+  const bytes = store.entries.bytesAt(find(store, "a.test", 2)).slice();
 
   const other = new Store(MIB);
-  assertEquals(other.restore(octets, -500), true);
-  assertEquals(records(other, "A.test", { tag: 2 }), recordsOf("a.test", fields));
+  assertEquals(other.restore(bytes, -500), true);
+  assertEquals(records(other, "A.test", { variant: 2 }), recordsOf("a.test", fields));
   const { entries } = other;
   const ref = find(other, "a.test", 2);
   assertEquals([entries.storedAt(ref), entries.expiresAt(ref)], [500, 500 + 100 * TICKS_PER_SECOND]);
 
-  for (let length = 0; length < octets.length; length++) {
-    assertEquals(new Store(MIB).restore(octets.subarray(0, length), 0), false, `${length} octets`);
+  for (let length = 0; length < bytes.length; length++) {
+    assertEquals(new Store(MIB).restore(bytes.subarray(0, length), 0), false, `${length} bytes`);
   }
 });
 
-Deno.test("a walk in slices visits all that was there, though entries move and others come meanwhile (S22)", async () => {
+Deno.test("visitAll visits all entries although entries move and others are put (S22)", async () => {
   const store = new Store(4 * MIB);
   const name = (i: number) => `name${i}.test`;
   const fields = (i: number) => answer(name(i), ["x".repeat(200)]);
@@ -199,7 +205,7 @@ Deno.test("a walk in slices visits all that was there, though entries move and o
   const lasting = Array.from({ length: 1000 }, (_, i) => i + 500).filter((i) =>
     find(store, name(i)) !== NONE
   );
-  for (const i of lasting) store.entries.use(find(store, name(i))); // so that they are spared, and move
+  for (const i of lasting) store.entries.use(find(store, name(i))); // so that they are kept, and move
   const seen = new Set<number>();
   let slices = 0;
   const walk = store.visitAll((ref) => void seen.add(store.entries.hash(ref)));
@@ -210,7 +216,7 @@ Deno.test("a walk in slices visits all that was there, though entries move and o
     }
   };
   await Promise.all([walk, churn()]);
-  assert(slices > 1, "others had their turn");
+  assert(slices > 1, "other code ran in between");
   const left = lasting.filter((i) => find(store, name(i)) !== NONE);
   assert(left.length > 0);
   assertEquals(left.filter((i) => !seen.has(store.entries.hash(find(store, name(i))))), []);
