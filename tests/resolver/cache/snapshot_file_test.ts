@@ -292,6 +292,6 @@ Deno.test("SnapshotFile reports a directory that other users may write to", asyn
   await disk.load(fixture);
   assertMatch(
     disk.reports.join(),
-    /^other users may write to \S+, and so choose the answers: run chmod go-w on /,
+    /^other users may write to \S+ and so choose the answers: run chmod go-w on /,
   );
 });
