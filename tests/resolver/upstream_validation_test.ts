@@ -3,7 +3,7 @@ import { Message } from "../../lib/dns/message.ts";
 import { Balancer } from "../../lib/resolver/balance/balancer.ts";
 import { selectionPolicy } from "../../lib/resolver/balance/selection.ts";
 import { assertEquals } from "../support/assert.ts";
-import { Dispatching } from "../support/fakes/balancer_fixture.ts";
+import { BalancerFixture } from "../support/fakes/balancer_fixture.ts";
 import { asking } from "../support/fakes/candidate.ts";
 import { settled } from "../support/fakes/time.ts";
 import { a, response, type ResponseFields } from "../support/packets/packets.ts";
@@ -18,7 +18,7 @@ for (const failure of [SERVFAIL, REFUSED]) {
   for (const unchecked of [{}, NXDOMAIN]) {
     const what = `RCODE ${failure.rcode}, but ${unchecked.rcode ?? 0} with CD set`;
     Deno.test(`${what}: the failure is the answer, with "DNSSEC Bogus", and no other is asked`, async () => {
-      const fixture = new Dispatching(2);
+      const fixture = new BalancerFixture(2);
       const fate = fixture.ask();
       const [validating] = fixture.all;
       validating!.attempt.answer(failure);
@@ -33,7 +33,7 @@ for (const failure of [SERVFAIL, REFUSED]) {
 }
 
 Deno.test("a question with CD set is not checked: whoever asks it does not want validation", async () => {
-  const fixture = new Dispatching(2);
+  const fixture = new BalancerFixture(2);
   const query = asking("name.test", 4_000);
   query.message.bytes[3]! |= CD;
   fixture.ask(query);
@@ -43,7 +43,7 @@ Deno.test("a question with CD set is not checked: whoever asks it does not want 
 });
 
 Deno.test("no answer to the check in half a second is no verdict, and another is asked", async () => {
-  const fixture = new Dispatching(2);
+  const fixture = new BalancerFixture(2);
   fixture.ask();
   const [first] = fixture.all;
   first!.attempt.answer(SERVFAIL);
@@ -62,7 +62,7 @@ Deno.test("an answer that overtakes the check waits for it, unless it was valida
       [{ ad: true }, {}, "0 from b"],
     ] as const
   ) {
-    const fixture = new Dispatching(2, "race");
+    const fixture = new BalancerFixture(2, "race");
     const fate = fixture.ask();
     const [validating, other] = fixture.all;
     validating!.attempt.answer(SERVFAIL);
@@ -97,12 +97,12 @@ class Validating implements Disposable {
       exchange: resolve,
     };
     const now = () => this.fixture.time.now();
-    const dispatcher = new Balancer({
+    const balancer = new Balancer({
       candidates: [upstream],
       selection: selectionPolicy("fastest", now),
       now,
     });
-    this.fixture = new CacheFixture((query) => dispatcher.resolve(query));
+    this.fixture = new CacheFixture((query) => balancer.resolve(query));
   }
 
   [Symbol.dispose](): void {
@@ -137,7 +137,7 @@ Deno.test("found out while the entry is refreshed, it is good until its end and 
 });
 
 Deno.test("where nothing could cover the failure of a single upstream, it is not asked twice", async () => {
-  const fixture = new Dispatching(1);
+  const fixture = new BalancerFixture(1);
   const fate = fixture.ask();
   fixture.all[0]!.attempt.answer(SERVFAIL);
   await settled();

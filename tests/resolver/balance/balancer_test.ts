@@ -1,5 +1,5 @@
 import { assertEquals } from "../../support/assert.ts";
-import { Dispatching as Fixture } from "../../support/fakes/balancer_fixture.ts";
+import { BalancerFixture as Fixture } from "../../support/fakes/balancer_fixture.ts";
 import { asking } from "../../support/fakes/candidate.ts";
 import { settled } from "../../support/fakes/time.ts";
 import type { ResponseFields } from "../../support/packets/packets.ts";

@@ -1,6 +1,6 @@
 import { HedgeBudget } from "../../../lib/resolver/balance/balancer.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
-import { Dispatching as Fixture } from "../../support/fakes/balancer_fixture.ts";
+import { BalancerFixture as Fixture } from "../../support/fakes/balancer_fixture.ts";
 import { settled } from "../../support/fakes/time.ts";
 
 const SERVFAIL = { rcode: 2 };

@@ -5,28 +5,28 @@ import type { Query } from "../../../lib/core/resolver.ts";
 import { selectionPolicy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
 import { asking, candidates, type FakeCandidate } from "./candidate.ts";
 
-/** A balancer over fake candidates, which are asked in their order by default. */
-export class Dispatching {
+/** A balancer over fake candidates, in their given order by default. */
+export class BalancerFixture {
   readonly all: FakeCandidate[];
-  readonly dispatcher: Balancer;
+  readonly balancer: Balancer;
   now = 0;
 
   constructor(count: number, name: StrategyName = "failover") {
     this.all = candidates(count);
     const now = () => this.now;
-    this.dispatcher = new Balancer({ candidates: this.all, selection: selectionPolicy(name, now), now });
+    this.balancer = new Balancer({ candidates: this.all, selection: selectionPolicy(name, now), now });
   }
 
-  /** How often each was asked. */
+  /** The number of attempts at each candidate. */
   get asked(): number[] {
     return this.all.map(({ attempts }) => attempts.length);
   }
 
-  /** Asks, and returns the answer's code or the failure, with its candidate. */
+  /** Sends a query. Returns its outcome: the RCODE or the failure, and its candidate. */
   ask(query: Query = asking("name.test", 4_000)): { outcome: string; response?: Message } {
     const fate: { outcome: string; response?: Message } = { outcome: "waiting" };
     const who = () => query.trace.upstream;
-    this.dispatcher.resolve(query).then(
+    this.balancer.resolve(query).then(
       (response) => Object.assign(fate, { outcome: `${response.rcode} from ${who()}`, response }),
       (error) => fate.outcome = error instanceof UpstreamError ? `${error.failure} at ${who()}` : `${error}`,
     );
