@@ -88,7 +88,7 @@ Deno.test("--help and --version print to standard output and exit with 0", async
   assertMatch(version.out, /^dot-proxy \d+\.\d+\.\d+ \((from source|commit \S+), Deno \d\S+, V8 \d\S+\)\n$/);
 });
 
-Deno.test("what is called wrongly says why in one line and exits with 2", async () => {
+Deno.test("a usage error prints one line with the reason and exits with 2", async () => {
   const noCertificate = await Deno.makeTempFile();
   const cases: [string[], RegExp][] = [
     [["--upstrem", "1.1.1.1"], /Unknown option --upstrem; did you mean --upstream\?/],
@@ -109,7 +109,7 @@ Deno.test("what is called wrongly says why in one line and exits with 2", async 
   await Deno.remove(noCertificate);
 });
 
-Deno.test("what goes wrong at the start by a defect ends the process with 1, and is told", async () => {
+Deno.test("an unexpected error at the start is printed and exits with 1", async () => {
   const { cwd, env } = await proxyCommand([]);
   // The environment may not be read as a whole: that is no mistake of the configuration.
   const permissions = ["--no-prompt", "--allow-net", "--allow-read", "--allow-env=NODE_*,DENO_*,SSL*"];
@@ -120,7 +120,7 @@ Deno.test("what goes wrong at the start by a defect ends the process with 1, and
   assertMatch(new TextDecoder().decode(stderr), /dot-proxy: NotCapable: [^\n]*env access/);
 });
 
-Deno.test("check-config prints the configuration in force and exits with 0, or says why it is none and exits with 2", async () => {
+Deno.test("check-config prints the configuration and exits with 0, or prints the error and exits with 2", async () => {
   const file = await Deno.makeTempFile({ suffix: ".toml" });
   await Deno.writeTextFile(file, `listen = "127.0.0.1:5353"\ntimeout = "2s"\n`);
   const good = await run(["check-config", "--config", file, "--timeout", "3s"]);
@@ -141,7 +141,7 @@ Deno.test("check-config prints the configuration in force and exits with 0, or s
   await Deno.remove(file);
 });
 
-Deno.test("a port in use is said with the address and the remedy for it, and it exits with 1", async () => {
+Deno.test("a port in use is an error with address and remedy, and exits with 1", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { code, complaint } = await run(["--listen", `127.0.0.1:${taken.addr.port}`]);
   assertEquals(code, 1);
@@ -156,7 +156,7 @@ const hasLowPorts = Deno.build.os !== "linux" ||
   Deno.readTextFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start").trim() === "1024";
 
 Deno.test({
-  name: "a low port without the capability is said with three remedies, and it exits with 1",
+  name: "a low port without the capability is an error with three remedies, and exits with 1",
   ignore: isLeftOut(canDropCapability) || !hasLowPorts,
   async fn() {
     const drop = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"];
@@ -169,7 +169,7 @@ Deno.test({
   },
 });
 
-Deno.test("an admin address that is taken is told with its port and what to do", async () => {
+Deno.test("an admin address in use is an error with port and remedy", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   const { code, complaint } = await run(["--listen", "127.0.0.1:0", "--admin", `127.0.0.1:${port}`]);
@@ -181,7 +181,7 @@ Deno.test("an admin address that is taken is told with its port and what to do",
   assertStringIncludes(complaint, "choose another address with --admin");
 });
 
-Deno.test("a query log that cannot be a file is an error that says where it can go", async () => {
+Deno.test("a query log that is not a file is an error with a remedy", async () => {
   for (const path of ["/dev/stdout", "/dev/fd/1", "/dev/null"]) {
     const { code, complaint } = await run(["--listen", "127.0.0.1:0", "--query-log", path]);
     assertEquals(code, 2);
@@ -190,7 +190,7 @@ Deno.test("a query log that cannot be a file is an error that says where it can 
   }
 });
 
-Deno.test("it says one fact a line: what it listens on, and where it forwards to", async () => {
+Deno.test("the log has one line per listener and per upstream", async () => {
   const [one, other] = [away(), away()];
   await using proxy = await Running.start(
     "--upstream",
@@ -208,7 +208,7 @@ Deno.test("it says one fact a line: what it listens on, and where it forwards to
   ]);
 });
 
-Deno.test("without an upstream it forwards to Cloudflare, and says that nobody chose it", async () => {
+Deno.test("the proxy forwards to Cloudflare and logs that it is the default when no upstream is given", async () => {
   await using proxy = await Running.start();
   await proxy.child.says(/1001\][^\n]*\n/);
   const forwarding = proxy.lines.filter((line) => line.includes("forwarding"));
@@ -218,7 +218,7 @@ Deno.test("without an upstream it forwards to Cloudflare, and says that nobody c
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`on ${signal} it answers what is in flight, takes no more, and exits with 0`, async () => {
+  Deno.test(`the proxy answers queries under way, accepts no more and exits with 0 when it gets ${signal}`, async () => {
     const hold = new Hold();
     await using dot = await upstream(hold.behaviour);
     await using proxy = await Running.start(...dot.args);
@@ -243,7 +243,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 for (const timeout of ["3s", "30s"]) {
   Deno.test({
     name:
-      `it stops within 5 s though the upstream never answers, and clients hear of it (--timeout ${timeout})`,
+      `the proxy stops within 5 s and clients get SERVFAIL when the upstream never answers (--timeout ${timeout})`,
     async fn() {
       await using dot = await upstream(silent);
       await using proxy = await Running.start(...dot.args, "--timeout", timeout);
@@ -261,7 +261,7 @@ for (const timeout of ["3s", "30s"]) {
   });
 }
 
-Deno.test("while the upstream is away every query is SERVFAIL with the reason, and the log says it once", async () => {
+Deno.test("each query gets SERVFAIL with the reason, and the log one line, when the upstream is down", async () => {
   const label = away();
   await using proxy = await Running.start("--upstream", label);
   for (let i = 0; i < 10; i++) {
@@ -275,7 +275,7 @@ Deno.test("while the upstream is away every query is SERVFAIL with the reason, a
   assertMatch(told[0]!, new RegExp(`^error upstream is down: ${label}: connect: connection refused`));
 });
 
-Deno.test("an upstream that goes and comes back is one line each", async () => {
+Deno.test("the log has one line when an upstream goes down, and one when it comes back", async () => {
   await using dot = await upstream();
   await using proxy = await Running.start(...dot.args, "--cache-size", "0");
   for (let i = 0; i < 5; i++) assertEquals(read(await askUdp(proxy.address, asked)).rcode, 0);
@@ -290,7 +290,7 @@ Deno.test("an upstream that goes and comes back is one line each", async () => {
   assertEquals(told, [up, "error upstream is down", up]);
 });
 
-Deno.test("the JSON log is one object a line", async () => {
+Deno.test("the JSON log has one object per line", async () => {
   await using proxy = await Running.start(
     "--upstream",
     away(),

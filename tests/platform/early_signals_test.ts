@@ -27,14 +27,14 @@ async function run(program: string, args: string[], ...signals: Deno.Signal[]): 
 /** Is at work for as long as it takes the signals to come, as if other modules were being loaded. */
 const LOADING = `console.log("ready"); await new Promise((resolve) => setTimeout(resolve, 10_000));`;
 
-Deno.test("a signal before anything has begun ends the program at once: a service in order, a command as shells say", async () => {
+Deno.test("a signal ends the program at once when no listener is set: with 0 for the service, else with the shell's code", async () => {
   assertEquals(await run(LOADING, ["--listen", "127.0.0.1"], "SIGTERM"), [0, "ready"]);
   assertEquals(await run(LOADING, [], "SIGTERM"), [0, "ready"]);
   assertEquals(await run(LOADING, [], "SIGINT"), [130, "ready"]);
   assertEquals(await run(LOADING, ["healthcheck"], "SIGTERM"), [143, "ready"]);
 });
 
-Deno.test("a SIGHUP before the configuration can be read again does no harm, and is made up for", async () => {
+Deno.test("onHangUp calls its listener at once when a SIGHUP came before", async () => {
   const program = `
     console.log("ready");
     while (!globalThis.hasHungUp) {
@@ -45,7 +45,7 @@ Deno.test("a SIGHUP before the configuration can be read again does no harm, and
   assertEquals(await run(program, [], "SIGHUP"), [0, "ready\nreloaded"]);
 });
 
-Deno.test("once there is something to stop, its listener alone hears of it", async () => {
+Deno.test("onStop replaces the listener that ends the program", async () => {
   const program = `
     const stopped = new Promise(onStop);
     console.log("ready");
@@ -55,7 +55,7 @@ Deno.test("once there is something to stop, its listener alone hears of it", asy
   assertEquals(await run(program, [], "SIGTERM"), [7, "ready\nSIGTERM"]);
 });
 
-Deno.test("main.ts imports the listeners before all else", async () => {
+Deno.test("main.ts imports early_signals.ts before all other modules", async () => {
   const text = await Deno.readTextFile(new URL("../../main.ts", import.meta.url));
   assertEquals(/^import (?:.* from )?"(.*)";/m.exec(text)?.[1], "./lib/platform/early_signals.ts");
 });

@@ -67,7 +67,7 @@ Deno.test("a status of many words is cut to what systemd reads", async () => {
   await notifier.stop();
 });
 
-Deno.test("a watchdog hears of us twice in its time, once the start is over", async () => {
+Deno.test("SystemdNotifier sends two watchdog notifications per interval when the start has ended", async () => {
   const path = join(directory, "watchdog");
   using manager = new Manager(path);
   const { setInterval } = globalThis;
@@ -101,7 +101,7 @@ Deno.test("that nobody listens is told and hurts nobody", async () => {
   assert(troubles.every((error) => error instanceof Deno.errors.NotFound));
 });
 
-Deno.test("the environment says where and how often, and a watchdog for another process is not ours", () => {
+Deno.test("notifyFrom ignores the watchdog when it is for another process", () => {
   const NOTIFY_SOCKET = "/run/systemd/notify";
   assertEquals(notifyFrom({}, 7), undefined);
   assertEquals(notifyFrom({ NOTIFY_SOCKET }, 7), { socket: NOTIFY_SOCKET, watchdogMs: undefined });

@@ -7,7 +7,7 @@ import { EventForwarder } from "../../lib/workers/event_forwarder.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { query } from "../support/packets/packets.ts";
 
-/** Events that may wait to be taken. */
+/** Bound of unacknowledged events. */
 const MAX_UNACKNOWLEDGED = 20_000;
 
 const CLIENT = { transport: "udp", address: "192.0.2.1", port: 53 } as const;
@@ -25,18 +25,18 @@ function answered(error?: UpstreamError): Event {
   return { kind: "answered", query: asked, rcode: 2, milliseconds: 1, ...error && { error } };
 }
 
-/** A relay, and what has arrived of it at the other thread. */
-function relay(wantsEach: boolean) {
+/** A forwarder, and the events that have arrived in the first thread. */
+function forwarder(perQuery: boolean) {
   const arrived: Event[] = [];
   const made = new EventForwarder((events) =>
     arrived.push(...structuredClone<FlatEvent[]>(events).map(restore))
   );
-  made.perQuery = wantsEach;
+  made.perQuery = perQuery;
   return { made, arrived };
 }
 
-Deno.test("an event arrives as it was, its query and its error with it", async () => {
-  const { made, arrived } = relay(true);
+Deno.test("EventForwarder delivers an event with its query and its error", async () => {
+  const { made, arrived } = forwarder(true);
   const facts = { upstream: "192.0.2.53:853", phase: "read", sent: true } as const;
   const error = new UpstreamError("timed out", facts);
   made.observe(answered(error));
@@ -50,15 +50,15 @@ Deno.test("an event arrives as it was, its query and its error with it", async (
   assertEquals([second.error.name, second.error.message], ["TypeError", "wrong"]);
 });
 
-Deno.test("what strangers bring about for each packet is told only where somebody wants it", async () => {
-  const { made, arrived } = relay(false);
+Deno.test("EventForwarder drops events per packet when no subscriber needs them", async () => {
+  const { made, arrived } = forwarder(false);
   for (const event of [answered(), DENIED, REFUSED]) made.observe(event);
   await Promise.resolve();
   assertEquals([arrived.map(({ kind }) => kind), made.lost], [["connection rejected"], 0]);
 });
 
-Deno.test("what a busy thread has not taken is bounded, and only answers count as lost to the query log", async () => {
-  const { made, arrived } = relay(true);
+Deno.test("EventForwarder drops events when too many are unacknowledged, and counts lost answers", async () => {
+  const { made, arrived } = forwarder(true);
   for (let i = 0; i < MAX_UNACKNOWLEDGED; i++) made.observe(REFUSED);
   for (const event of [answered(), DENIED, REFUSED, answered()]) made.observe(event);
   made.observe({ kind: "upstream", upstream: "192.0.2.53:853", state: "up" });

@@ -2,8 +2,8 @@ import { type Failure, UpstreamError } from "../../lib/core/errors.ts";
 import { UpstreamStates } from "../../lib/workers/merge_status.ts";
 import { assertEquals } from "../support/assert.ts";
 
-/** Whether the changes of one upstream, "up" or the failure it is down for, are news one after the other. */
-function areNews(...changes: ("up" | Failure)[]): boolean[] {
+/** Which changes of one upstream are reported. A change is "up", or the failure of an upstream that is down. */
+function reported(...changes: ("up" | Failure)[]): boolean[] {
   const states = new UpstreamStates();
   const facts = { upstream: "server", phase: "connect" } as const;
   return changes.map((change) =>
@@ -17,8 +17,8 @@ function areNews(...changes: ("up" | Failure)[]): boolean[] {
   );
 }
 
-Deno.test("what one thread has reported is no news from another", () => {
-  assertEquals(areNews("up", "up", "refused", "refused", "up", "up"), [
+Deno.test("UpstreamStates reports a change once when several threads notice it", () => {
+  assertEquals(reported("up", "up", "refused", "refused", "up", "up"), [
     true,
     false,
     true,
@@ -28,8 +28,8 @@ Deno.test("what one thread has reported is no news from another", () => {
   ]);
 });
 
-Deno.test("reasons that alternate between threads are reported once in an outage each", () => {
-  assertEquals(areNews("refused", "closed", "refused", "closed", "up", "closed"), [
+Deno.test("UpstreamStates reports each reason once per outage when reasons alternate", () => {
+  assertEquals(reported("refused", "closed", "refused", "closed", "up", "closed"), [
     true,
     true,
     false,
@@ -39,7 +39,7 @@ Deno.test("reasons that alternate between threads are reported once in an outage
   ]);
 });
 
-Deno.test("an answer that one thread has had is the news that another one's recovery would be", () => {
+Deno.test("UpstreamStates reports a recovery when any thread has an answer", () => {
   const states = new UpstreamStates();
   const error = new UpstreamError("refused", { upstream: "server", phase: "connect" });
   states.record({ kind: "upstream", upstream: "server", state: "down", error });

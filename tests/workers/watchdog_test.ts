@@ -23,7 +23,7 @@ async function run(how: string) {
 }
 
 for (const [how, thread] of [["first", 1], ["second", 2]] as const) {
-  Deno.test(`a loop without an end in thread ${thread} begins the program anew, as it was, and says why (S1)`, async () => {
+  Deno.test(`Watchdog restarts the program with the same arguments when thread ${thread} is blocked`, async () => {
     const { code, starts: [first, second, ...others], args } = await run(how);
     assertEquals([code, others], [0, []]);
     assertEquals([first.args, first.reason], [args, undefined]);
@@ -36,12 +36,12 @@ for (const [how, thread] of [["first", 1], ["second", 2]] as const) {
   });
 }
 
-Deno.test("a loop without an end while the program stops ends it, with a code that tells of failure", async () => {
+Deno.test("Watchdog ends the program with exit code 1 when a thread is blocked during a stop", async () => {
   const { code, starts } = await run("stopping");
   assertEquals([code, starts.length], [1, 1]);
 });
 
-Deno.test("a thread that is busy, but shows itself now and then, is left alone", async () => {
+Deno.test("Watchdog does nothing when a busy thread still sends heartbeats", async () => {
   const { code, starts } = await run("busy");
   assertEquals([code, starts.length, starts[1]], [3, 2, "never restarted"]);
 });
