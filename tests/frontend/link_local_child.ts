@@ -1,6 +1,6 @@
 /**
  * Listens on an address of the last of three links, and asks there from a host that has nothing but a link-local address.
- * In a network namespace of its own; as "client" in another one. Says in JSON how many queries were answered.
+ * In a network namespace of its own; as "client" in another one. Prints as JSON how many queries were answered.
  */
 import { Listeners } from "../../lib/frontend/listeners.ts";
 import { openLibrary } from "../../lib/platform/libc.ts";

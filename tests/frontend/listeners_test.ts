@@ -8,7 +8,7 @@ import { modeConfig } from "../support/mode.ts";
 import { query, read } from "../support/packets/packets.ts";
 import { answererFor, Events, withTicks } from "./fixture.ts";
 
-/** Of 127/8, and no other test's: nobody else takes a port of it meanwhile. */
+/** Of 127/8, and no other test's: no other program takes a port of it meanwhile. */
 const HOST = "127.0.53.1";
 const LOOPBACK = { hostname: HOST, port: 0, required: true };
 /** TEST-NET-3 of RFC 5737: no host has it. */
@@ -170,7 +170,7 @@ Deno.test("Listeners free their ports when they stop", async () => {
   listeners[Symbol.dispose]();
 });
 
-/** A network namespace of its own, which ends with the child: no address of this host is touched or told. */
+/** A network namespace of its own, which ends with the child: no address of this host is changed. */
 const canUnshare = Deno.build.os === "linux" && Deno.uid() === 0 &&
   new Deno.Command("unshare", { args: ["--net", "ip", "link"], stdout: "null", stderr: "null" }).outputSync()
     .success;

@@ -1,4 +1,4 @@
-/** Listens on both wildcards, asks each address over UDP and TCP, and says in JSON from where it was answered. */
+/** Listens on both wildcards, asks each address over UDP and TCP, and prints as JSON the addresses that replied. */
 import { Listeners } from "../../lib/frontend/listeners.ts";
 import { openLibrary } from "../../lib/platform/libc.ts";
 import { addressed, FakeResolver } from "../support/fakes/resolver.ts";
@@ -42,8 +42,8 @@ async function tcpFrom(hostname: string): Promise<string> {
   try {
     using socket = await Deno.connect({ hostname, port: PORT });
     await socket.write(frame(asked));
-    const octets = await within(1_000, socket.read(new Uint8Array(512)), "an answer");
-    return octets ? `tcp ${socket.remoteAddr.hostname}` : "tcp nobody";
+    const bytes = await within(1_000, socket.read(new Uint8Array(512)), "an answer");
+    return bytes ? `tcp ${socket.remoteAddr.hostname}` : "tcp nobody";
   } catch {
     return "tcp nobody";
   }

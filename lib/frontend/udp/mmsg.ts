@@ -37,7 +37,7 @@ const MSG_DONTWAIT = 0x40;
 const SO_RCVBUF = 8;
 /**
  * 4 MiB, or as much as net.core.rmem_max allows. The usual 208 KiB hold 277 small datagrams, which a flood sends in less
- * than three milliseconds. Datagrams that arrive at a full buffer are lost, whoever sent them.
+ * than three milliseconds. Datagrams that arrive at a full buffer are lost, also those of other clients.
  */
 const RECEIVE_BUFFER = new Uint8Array(Uint32Array.of(4 << 20).buffer);
 

@@ -59,7 +59,7 @@ Deno.test("Admission truncates, then drops, when a client exceeds its rate, unle
   for (let i = 0; i < 5; i++) assertEquals(rules.admit(from("10.0.0.53"), 1000), "answer");
 });
 
-/** What becomes of 100 queries in each ms of five seconds, each from another of so many addresses of 10.0.0.0/14. */
+/** Counts the verdicts on 100 queries per ms for five seconds, in turn from `addresses` addresses of 10.0.0.0/14. */
 function flood(rules: Admission, addresses: number, also = (_now: number) => {}): Record<string, number> {
   const from = new IpAddress();
   from.isIpv4 = true;

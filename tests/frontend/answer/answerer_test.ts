@@ -22,7 +22,7 @@ const udp: Client = { transport: "udp", address: "192.0.2.7", port: 5000 };
 const tcp: Client = { ...udp, transport: "tcp" };
 const answerOf = (name: string) => response(query(name), { answers: [a(name, "192.0.2.1")] });
 
-/** The reply to `bytes`, decoded, and whether anybody was asked and what was told. */
+/** Sends `bytes`; returns the decoded reply, the queries that the resolver received, and all events. */
 async function outcome(bytes: Uint8Array, { resolver = new FakeResolver(), client = udp } = {}) {
   const events = new Events();
   const frame = await ask(answererFor({ resolver, events }), bytes, client);
@@ -41,8 +41,8 @@ const opt = "00 0029 04d0 00000000 0000";
 Deno.test("Answerer does not reply when a message is no query", async () => {
   const cases: [string, Uint8Array][] = [
     ["nothing", hex("")],
-    ["one octet", hex("be")],
-    ["all but one octet of a header", hex(header).subarray(0, 11)],
+    ["one byte", hex("be")],
+    ["all but one byte of a header", hex(header).subarray(0, 11)],
     ["a response", answerOf("example.com")],
     ["a bare header that says it is a response", hex("beef 8180 0000 0000 0000 0000")],
     ["a response of another opcode", hex("beef 9000 0000 0000 0000 0000")],

@@ -56,14 +56,14 @@ Deno.test("TcpFrontend writes length and message together, and all replies of on
   const buffer = new Uint8Array(65_536);
   for (const names of [["alone.example"], NAMES.slice(0, 20)]) {
     await socket.write(frame(...names.map((name) => query(name))));
-    const octets = await within(5_000, socket.read(buffer), "the answers");
+    const bytes = await within(5_000, socket.read(buffer), "the answers");
     let at = 0;
     for (const name of names) {
       const end = at + 2 + (buffer[at]! << 8 | buffer[at + 1]!);
       assertEquals(nameIn(buffer.subarray(at + 2, end)), name);
       at = end;
     }
-    assertEquals(at, octets, "one read holds all and nothing else");
+    assertEquals(at, bytes, "one read holds all and nothing else");
   }
 });
 

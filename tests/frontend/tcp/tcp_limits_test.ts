@@ -151,9 +151,9 @@ async function answersOn(socket: Deno.TcpConn, count: number): Promise<number> {
   const buffer = new Uint8Array(1 << 20);
   let got = 0;
   while (got < count) {
-    const octets = await within(5_000, socket.read(buffer).catch(() => null), "answers or the end");
-    if (octets === null) break;
-    got += unframer.push(buffer.subarray(0, octets)).length;
+    const bytes = await within(5_000, socket.read(buffer).catch(() => null), "answers or the end");
+    if (bytes === null) break;
+    got += unframer.push(buffer.subarray(0, bytes)).length;
   }
   return got;
 }

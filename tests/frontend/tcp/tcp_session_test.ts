@@ -24,10 +24,10 @@ class StuckSocket {
   }
 
   async read(into: Uint8Array): Promise<number> {
-    const octets = await this.#arrived.promise;
+    const bytes = await this.#arrived.promise;
     this.#arrived = Promise.withResolvers();
-    into.set(octets);
-    return octets.length;
+    into.set(bytes);
+    return bytes.length;
   }
 
   async write(bytes: Uint8Array): Promise<number> {

@@ -6,9 +6,9 @@ import { BatchTraffic, type Place, rounds } from "./batch_traffic.ts";
 import { BATCH, NAME, SLOT, WatchedLibrary } from "./watched_library.ts";
 
 function address(hexText: string): Uint8Array {
-  const octets = new Uint8Array(NAME).fill(0xee);
-  octets.set(Uint8Array.fromHex(hexText.replaceAll(" ", "")));
-  return octets;
+  const bytes = new Uint8Array(NAME).fill(0xee);
+  bytes.set(Uint8Array.fromHex(hexText.replaceAll(" ", "")));
+  return bytes;
 }
 
 /** Of 127/8, and no other test's. */
@@ -21,7 +21,7 @@ const IPV4: Place = {
     address("0200 0000 7f003529"), // port 0
     address("0200 1234 f0000001"), // 240.0.0.1, not from loopback
     address("0200 1234 ffffffff"), // broadcast
-    address("0200 0009 7f00352a"), // where nobody is
+    address("0200 0009 7f00352a"), // no socket
   ],
 };
 
@@ -36,7 +36,7 @@ const IPV6: Place = {
   ],
 };
 
-/** At an address of this host that needs a scope, if it has one; what it sends to itself leaves it as little as loopback. */
+/** A link-local address of this host, if there is one. Datagrams to it stay on this host, as on loopback. */
 function linkLocal(): Place | undefined {
   const local = Deno.networkInterfaces().find(({ address }) => address.startsWith("fe80:"));
   const hostname = `${local?.address}%${local?.name}`;

@@ -8,7 +8,7 @@ import { assertFilled, BATCH, Bystanders, bytesFor, collectGarbage, NAME, SLOT }
 
 const CLIENTS = 5;
 const CANARY = 0xa5;
-/** What a socket's buffer surely takes, in bytes; the kernel counts a datagram as about twice its length. */
+/** Bytes that a socket's buffer holds for certain; the kernel counts a datagram as about twice its length. */
 const ROOM = 150_000;
 const COST = 1_000;
 
@@ -44,7 +44,7 @@ export const rounds: fc.Arbitrary<Round[]> = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
-/** A client, and what it is to get. */
+/** A client, and the replies that it expects. */
 interface Client {
   readonly socket: Deno.DatagramConn;
   readonly port: number;
@@ -106,21 +106,21 @@ export class BatchTraffic implements Disposable {
     this.#server.close();
   }
 
-  /** Sends what fits into the socket's buffer, and returns what is to arrive: from which port, and which bytes. */
+  /** Sends the datagrams that fit into the socket's buffer, and returns their ports and bytes as text. */
   async #send(datagrams: Round["sent"]): Promise<string[]> {
     const expected: string[] = [];
     let room = ROOM;
     for (const { client, length } of datagrams) {
       if ((room -= length + COST) < 0) break;
       const { socket, port } = this.clients[client]!;
-      const octets = bytesFor(++this.#seed, length);
-      await socket.send(octets, this.#address);
-      expected.push(textOf(port, octets.subarray(0, SLOT)));
+      const bytes = bytesFor(++this.#seed, length);
+      await socket.send(bytes, this.#address);
+      expected.push(textOf(port, bytes.subarray(0, SLOT)));
     }
     return expected;
   }
 
-  /** A batch, of which nothing has been written to but the bytes and addresses of what was received. */
+  /** Receives a batch, and checks that only the received bytes and addresses were written. */
   #receive(): number {
     const bytes = this.batch.incoming.fill(CANARY);
     const names = new Uint8Array(this.#names.deref()!).fill(CANARY);
@@ -169,7 +169,7 @@ export class BatchTraffic implements Disposable {
     this.batch.send(bytesFor(number, number % 700), this.#odd[number % this.#odd.length]!);
   }
 
-  /** Reads what is for the client up to a last word, which comes behind all the rest. */
+  /** Reads the replies of the client up to a last datagram that is sent after all others. */
   async #drain({ socket, port, expected }: Client): Promise<void> {
     await this.#server.send(LAST_WORD, { ...this.#address, port });
     const got: string[] = [];
@@ -187,12 +187,12 @@ export class BatchTraffic implements Disposable {
 /** Longer than any reply. */
 const LAST_WORD = new Uint8Array(SLOT + 1);
 
-function textOf(port: number, octets: Uint8Array): string {
-  return `${port} ${octets.length} ${octets.subarray(0, 64).toHex()} ${octets.subarray(-64).toHex()}`;
+function textOf(port: number, bytes: Uint8Array): string {
+  return `${port} ${bytes.length} ${bytes.subarray(0, 64).toHex()} ${bytes.subarray(-64).toHex()}`;
 }
 
 export interface Place {
   readonly hostname: string;
-  /** Socket addresses where nothing can be sent to from there, or where nobody is. */
+  /** Socket addresses that cannot be sent to from there, or that no socket has. */
   readonly odd: readonly Uint8Array[];
 }

@@ -10,7 +10,7 @@ Deno.test("BumpBuffer keeps copies unchanged when more follow, and shares buffer
   });
   for (const [i, copy] of taken.entries()) {
     assertEquals(copy.length, i % 300 === 0 ? 4_096 : i % 100);
-    assertEquals(copy.every((octet) => octet === (i & 0xff)), true, `${i}`);
+    assertEquals(copy.every((byte) => byte === (i & 0xff)), true, `${i}`);
   }
   assertEquals(new Set(taken.map(({ buffer }) => buffer)).size <= 3, true);
 });

@@ -57,7 +57,7 @@ bothWays(
     const resolver = new HoldingResolver();
     using server = frontend(resolver, library);
     const names = Array.from({ length: 150 }, (_, i) => `client-${i}.example`);
-    // One ID for all: nothing but the address can tell them apart.
+    // All have the same ID: only the address distinguishes them.
     const answers = names.map((name) => askUdp(server.address, query(name)));
     await resolver.until(names.length);
     resolver.release(resolver.asked.toReversed());
@@ -153,7 +153,7 @@ bothWays(
       using server = frontend(new FakeResolver(texts(count)), library);
       const reply = await askUdp(server.address, query("example.com", "TXT", fields));
       const { flags, answers } = read(reply);
-      assert(reply.length <= limit, `${name}: ${reply.length} octets`);
+      assert(reply.length <= limit, `${name}: ${reply.length} bytes`);
       assertEquals([flags.tc, answers.length], [truncated, truncated ? 0 : count], name);
     }
   },

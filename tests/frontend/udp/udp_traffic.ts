@@ -34,10 +34,10 @@ export interface Volley {
   readonly collects: boolean;
 }
 
-/** A client with all that it has asked, and what it was not answered yet. */
+/** A client with all of its queries, and those without a reply. */
 class Client implements Disposable {
   readonly socket = Deno.listenDatagram({ transport: "udp", hostname: HOST, port: 0 });
-  /** By ID: the name; undefined for what was no query. */
+  /** Names of the queries by ID; undefined for a datagram that was no query. */
   readonly asked = new Map<number, string | undefined>();
   readonly answered = new Set<number>();
   readonly owed = new Set<number>();
@@ -51,9 +51,9 @@ class Client implements Disposable {
     return this.#firstId + this.asked.size;
   }
 
-  /** Throws unless it is an answer to what this client has asked, and the first. */
-  take(octets: Uint8Array): void {
-    const { id, flags, question, answers } = read(octets);
+  /** Throws unless it is the first reply to a query of this client. */
+  take(bytes: Uint8Array): void {
+    const { id, flags, question, answers } = read(bytes);
     assert(flags.qr && this.asked.has(id), `a reply under the ID ${id}, which was not asked`);
     assert(!this.answered.has(id), `a second reply under the ID ${id}`);
     this.answered.add(id);
@@ -70,7 +70,7 @@ class Client implements Disposable {
 }
 
 export interface Parts {
-  /** What the query of this number asks for. */
+  /** The name in the query with this number. */
   readonly name: (number: number) => string;
   readonly cached: boolean;
 }
@@ -144,7 +144,7 @@ export class UdpTraffic implements Disposable {
     bystanders.assertUntouched();
   }
 
-  /** Whether every query has its answer, or waits for one that is held back. */
+  /** Whether every query has its reply, or its response is held back. */
   #isSettled(): boolean {
     return this.clients.every(({ owed, asked }) =>
       [...owed].every((id) => this.#waiting.has(`${asked.get(id)}.`.toLowerCase()))
@@ -161,9 +161,9 @@ export class UdpTraffic implements Disposable {
     return this.clients.reduce((sum, { owed }) => sum + owed.size, 0);
   }
 
-  /** Stops; what waits is answered before. */
+  /** Stops after all pending queries have their replies. */
   async stop(): Promise<void> {
-    // Who waits for another's answer may not even have been received yet.
+    // A query that waits for the response to another one may not have been received yet.
     if (this.#isCached) await this.#answerAll();
     const stopped = this.frontend.stop();
     await this.#answerAll();
@@ -230,12 +230,12 @@ export class UdpTraffic implements Disposable {
   async #receive(client: Client): Promise<void> {
     try {
       for (;;) {
-        const [octets, from] = await client.socket.receive();
+        const [bytes, from] = await client.socket.receive();
         const { port } = from as Deno.NetAddr;
-        if (port === this.#last?.port && octets.length === 1) this.#last.heard++;
+        if (port === this.#last?.port && bytes.length === 1) this.#last.heard++;
         else {
           assertEquals(port, this.frontend.address.port, "another's socket has answered");
-          client.take(octets);
+          client.take(bytes);
         }
         this.#changes.notify();
       }
@@ -253,12 +253,12 @@ export class UdpTraffic implements Disposable {
   }
 }
 
-/** Of what is no query, the ID is there where there is room for one. */
+/** A datagram that is no query has the ID if it is long enough. */
 function bytesOf(kind: Kind, id: number, name: string, number: number): Uint8Array {
   if (kind === "empty") return new Uint8Array(0);
   if (kind === "query") return query(name, "A", { id, ...number % 3 === 0 && { edns: {} } });
   if (kind === "long query") return query(name, "A", { id, edns: { options: [padding(5_000)] } });
-  const octets = bytesFor(number, kind === "jumbo" ? 65_507 : number % 300);
-  octets.set([id >> 8, id & 0xff].slice(0, octets.length));
-  return octets;
+  const bytes = bytesFor(number, kind === "jumbo" ? 65_507 : number % 300);
+  bytes.set([id >> 8, id & 0xff].slice(0, bytes.length));
+  return bytes;
 }

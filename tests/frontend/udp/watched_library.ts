@@ -38,8 +38,8 @@ export class WatchedLibrary {
       close,
       symbols: {
         ...symbols,
-        memcpy: (to, from, octets) => {
-          const address = BigInt(symbols.memcpy(to, from, octets));
+        memcpy: (to, from, bytes) => {
+          const address = BigInt(symbols.memcpy(to, from, bytes));
           const { buffer, byteLength } = to as Uint8Array<ArrayBuffer>;
           this.#note({ address, length: BigInt(byteLength), buffer: new WeakRef(buffer) });
           return address;
@@ -58,7 +58,7 @@ export class WatchedLibrary {
     };
   }
 
-  /** Takes the place of what has been there before. */
+  /** Replaces regions at the same addresses. */
   #note(region: Region): void {
     this.#regions = this.#regions.filter((each) =>
       each.address + each.length <= region.address || region.address + region.length <= each.address
@@ -69,32 +69,32 @@ export class WatchedLibrary {
   #check(headers: Uint8Array, count: number, isNameLength: (length: number) => boolean): void {
     assert(count <= BATCH && count * HEADER.size <= headers.byteLength, `${count} messages`);
     const view = new DataView(headers.buffer, headers.byteOffset);
-    const [octets, names]: [Span[], Span[]] = [[], []];
+    const [bytes, names]: [Span[], Span[]] = [[], []];
     for (let i = 0; i < count; i++, this.checked++) {
       const at = i * HEADER.size;
       const nameLength = view.getUint32(at + HEADER.nameLength, true);
-      assert(isNameLength(nameLength), `an address of ${nameLength} octets`);
+      assert(isNameLength(nameLength), `an address of ${nameLength} bytes`);
       const name = view.getBigUint64(at + HEADER.name, true);
       this.#around(name, BigInt(nameLength));
       names.push({ start: name, end: name + BigInt(nameLength) });
-      octets.push(this.#vector(view.getBigUint64(at + HEADER.iov, true)));
+      bytes.push(this.#vector(view.getBigUint64(at + HEADER.iov, true)));
       assertEquals(view.getBigUint64(at + HEADER.iovCount, true), 1n);
       const control = [HEADER.control, HEADER.controlLength].map((field) =>
         view.getBigUint64(at + field, true)
       );
       assertEquals(control, [0n, 0n]);
     }
-    assertDisjoint(octets);
+    assertDisjoint(bytes);
     assertDisjoint(names);
   }
 
-  /** What a struct iovec tells of. */
+  /** The memory that a struct iovec points to. */
   #vector(address: bigint): Span {
     const region = this.#around(address, 16n);
     const words = new BigUint64Array(region.buffer.deref()!);
     const at = Number((address - region.address) / 8n);
     const [start, length] = [words[at]!, words[at + 1]!];
-    assert(length <= BigInt(SLOT), `a message of ${length} octets`);
+    assert(length <= BigInt(SLOT), `a message of ${length} bytes`);
     this.#around(start, length);
     return { start, end: start + length };
   }
@@ -117,13 +117,13 @@ function assertDisjoint(spans: readonly Span[]): void {
   );
 }
 
-/** Collects garbage; what nobody holds is gone with the next turn of the event loop. */
+/** Collects garbage; unreferenced objects are gone after the next turn of the event loop. */
 export const collectGarbage: () => void = (() => {
   setFlagsFromString("--expose-gc");
   return runInNewContext("gc");
 })();
 
-/** Memory of the sizes that MmsgSocket uses, with bytes that nobody may touch: where collected buffers have been. */
+/** Memory of the sizes that MmsgSocket uses, with bytes that must not change: where collected buffers have been. */
 export class Bystanders {
   readonly #arrays = [BATCH * SLOT, BATCH * NAME, BATCH * HEADER.size, BATCH * 16]
     .flatMap((size) => [size, size, size]).map((size) => new Uint8Array(size).fill(0x5a));
@@ -133,19 +133,19 @@ export class Bystanders {
   }
 }
 
-export function assertFilled(octets: Uint8Array, value: number, what: string): void {
-  for (let at = 0; at < octets.length; at++) {
-    if (octets[at] !== value) throw new Error(`${what}: octet ${at} of ${octets.length} is touched`);
+export function assertFilled(bytes: Uint8Array, value: number, what: string): void {
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] !== value) throw new Error(`${what}: byte ${at} of ${bytes.length} is touched`);
   }
 }
 
 /** Octets that are the same for the same seed, and different for another. */
 export function bytesFor(seed: number, length: number): Uint8Array<ArrayBuffer> {
-  const octets = new Uint8Array(length);
+  const bytes = new Uint8Array(length);
   let state = Math.imul(seed, 0x9e3779b1) | 1;
   for (let i = 0; i < length; i++) {
     state = Math.imul(state, 0x01000193) ^ i;
-    octets[i] = state >>> 15;
+    bytes[i] = state >>> 15;
   }
-  return octets;
+  return bytes;
 }
