@@ -85,10 +85,10 @@ export interface Denied {
 /** A response was validated (RFC 4033 §5). */
 export interface Validated {
   readonly kind: "validated";
-  /** The name asked for, as people write it. */
+  /** The queried name in text form. */
   readonly name: string;
   readonly status: ValidationStatus;
-  /** INFO-CODE (RFC 8914 §4) and words; absent where the response is secure. */
+  /** INFO-CODE (RFC 8914 §4) and its text; undefined for a secure response. */
   readonly code?: number | undefined;
   readonly reason?: string | undefined;
 }
