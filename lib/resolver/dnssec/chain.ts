@@ -236,7 +236,10 @@ export class Chain {
     const keys = set.data.slice(0, LIMITS.keys).map(parseZoneKey).filter((key) => key !== undefined);
     // A digest is computed for a few keys of each DS record's tag only.
     const entries = usable.flatMap((each) =>
-      keys.filter(({ tag }) => tag === each.tag).slice(0, LIMITS.keysPerTag)
+      keys.filter(({ tag, algorithm }) => tag === each.tag && algorithm === each.algorithm).slice(
+        0,
+        LIMITS.keysPerTag,
+      )
         .filter((key) => isDelegationOf(each, name, key))
     );
     if (entries.length === 0) return failed(noEntryKey(what, usable, set));

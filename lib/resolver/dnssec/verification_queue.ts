@@ -3,9 +3,13 @@
  * through WebCrypto, and that takes 0.1 ms (Ed25519) to some ms (P-384, RSA with 4096 bits): between two of them the front
  * end answers what has arrived.
  */
+import { createHash } from "node:crypto";
 import { UpstreamError } from "../../core/errors.ts";
 import { isSignedBy, type ZoneKey } from "./keys.ts";
 import { MAX_WAITING, VERIFICATIONS_PER_SECOND } from "./limits.ts";
+
+/** Signatures that are remembered as valid: about 2 MB. */
+const MAX_REMEMBERED = 10_000;
 
 interface Job {
   readonly key: ZoneKey;
@@ -24,6 +28,8 @@ export class VerificationQueue implements Disposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #second = 0;
   #inThisSecond = 0;
+  /** Digests of what was found valid: the SOA and NSEC records of a zone come with each denial. The oldest go first. */
+  readonly #valid = new Set<string>();
 
   /** @param perSecond how many signatures are verified in a second */
   constructor(now: () => number, perSecond: number = VERIFICATIONS_PER_SECOND) {
@@ -33,6 +39,7 @@ export class VerificationQueue implements Disposable {
 
   /** Whether the signature is that of the data by this key. Rejects with `UpstreamError` where its turn does not come in time. */
   verify(key: ZoneKey, data: Uint8Array, signature: Uint8Array, deadline: number): Promise<boolean> {
+    if (this.#valid.has(digestOf(key, data, signature))) return Promise.resolve(true);
     if (this.#waiting.length >= MAX_WAITING) return Promise.reject(tooBusy("overloaded"));
     const outcome = Promise.withResolvers<boolean>();
     this.#waiting.push({ key, data, signature, deadline, outcome });
@@ -64,8 +71,24 @@ export class VerificationQueue implements Disposable {
     if (now >= deadline) return outcome.reject(tooBusy("timed out"));
     this.#inThisSecond++;
     this.verified++;
-    outcome.resolve(isSignedBy(key, data, signature));
+    const isValid = isSignedBy(key, data, signature);
+    if (isValid) this.#remember(digestOf(key, data, signature));
+    outcome.resolve(isValid);
   }
+
+  #remember(digest: string): void {
+    this.#valid.add(digest);
+    if (this.#valid.size > MAX_REMEMBERED) this.#valid.delete(this.#valid.keys().next().value!);
+  }
+}
+
+/** A hash takes some microseconds, a check up to some milliseconds. */
+function digestOf(key: ZoneKey, data: Uint8Array, signature: Uint8Array): string {
+  // The lengths say where each part ends.
+  const lengths = `${key.data.length}/${signature.length}/`;
+  return createHash("sha256").update(lengths).update(key.data).update(signature).update(data).digest(
+    "base64",
+  );
 }
 
 function tooBusy(failure: "overloaded" | "timed out" | "closed"): UpstreamError {
