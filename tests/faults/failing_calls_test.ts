@@ -27,7 +27,7 @@ const ERRORS = [
   ["ENOBUFS", 105, /memory|buffers/],
 ] as const;
 
-/** The library, and the file by which calls are told to fail. */
+/** The library, and the file that selects the failing calls. */
 class Faults implements AsyncDisposable {
   readonly env: Record<string, string>;
   readonly #folder: string;

@@ -1,4 +1,5 @@
-/** What is sensitive to time, one file after the other: each in a process that the other tests do not disturb. */
+/** Runs the timing-sensitive tests one after the other, each in a process of its own. */
+
 import { isLeftOut } from "../support/left_out.ts";
 import { DEFAULT_MODE, MODE } from "../support/mode.ts";
 import { canIsolate, testApart } from "./namespace.ts";

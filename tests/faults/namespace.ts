@@ -44,7 +44,7 @@ export async function testApart(name: string): Promise<void> {
 /** Whether this process is in a namespace of its own. */
 export const IS_ISOLATED = Deno.env.has(INSIDE);
 
-/** Drops what is sent to this server and what it sends: neither RST nor ICMP comes of it. */
+/** Drops all packets to and from this server, without RST or ICMP. */
 export async function blackHole({ port }: { readonly port: number }): Promise<void> {
   const chain = ["inet", `hole${port}`, "input"];
   await run("nft", "add", "table", "inet", `hole${port}`);

@@ -8,21 +8,21 @@ import { MODE_ENVIRONMENT } from "../support/mode.ts";
 export type ProxyRequest =
   | { readonly do: "start"; readonly args: readonly string[]; readonly ca: string }
   | { readonly do: "look" }
-  /** As on SIGTERM; says how long it took to answer what was under way, in ms. */
+  /** Stops like on SIGTERM. Returns the time in ms until the pending queries were answered. */
   | { readonly do: "stop" };
 
 export interface Look {
   readonly port: number;
-  /** Octets in use after garbage collection. */
+  /** Bytes of the heap after a garbage collection. */
   readonly heap: number;
   readonly rss: number;
   readonly descriptors: number;
-  /** What became of upstreams, in order. */
+  /** Changes of the upstreams' states, in order. */
   readonly states: readonly string[];
   readonly stopped: number | undefined;
 }
 
-/** The last so many changes of upstreams' states are told. */
+/** Number of state changes to keep. */
 const KEPT = 100;
 
 /** The least of several looks: sockets take more than one collection, with turns of the event loop in between. */

@@ -11,7 +11,7 @@ const NO_CACHE = ["--cache-size=0"];
 const HEDGE_DELAY = 50;
 /** How long the time without a fault is with which the time with one is compared, in ms. */
 const HEALTHY = 1_500;
-/** With a healthy p99 above this, in ms, the machine is too busy to tell anything: the servers take 10 ms. */
+/** With a healthy p99 above this, in ms, the machine is too busy for a verdict: the servers take 10 ms. */
 const CALM = 50;
 /** Another program's burst can spoil a percentile on a small machine, but not that of so many attempts. */
 const ATTEMPTS = 4;
@@ -100,7 +100,7 @@ export class Rig implements AsyncDisposable {
     return this.#stack[Symbol.asyncDispose]();
   }
 
-  /** Has each server answer for a while: what runs for the first time is slow, which is not what is measured. */
+  /** Warms up: code that runs for the first time is slow, which is not the subject of the measurement. */
   async #warmUp(): Promise<void> {
     for (const server of this.servers) {
       await server.goAway();

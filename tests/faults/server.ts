@@ -1,4 +1,5 @@
-/** An upstream in a process of its own, and what can befall it. */
+/** An upstream server in a process of its own, and its faults. */
+
 import { Authority } from "../support/servers/certificates.ts";
 import { LineChild, type LineChildOptions } from "../support/processes/line_child.ts";
 import type { Counts, ServerRequest } from "./server_child.ts";
@@ -38,7 +39,7 @@ export class Server implements AsyncDisposable {
     return this.#child.kill();
   }
 
-  /** Its certificate is now one that nobody trusts, and its connections are cut. */
+  /** Replaces its certificate by an untrusted one and closes its connections. */
   async swapCertificate(): Promise<void> {
     const certificate = await OTHER_AUTHORITY.issue({ addresses: [this.host] });
     await this.ask({ do: "present", certificate });

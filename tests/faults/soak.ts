@@ -55,7 +55,7 @@ Deno.test("after a soak with random faults, descriptors, memory and queries unde
   assert(await rig.stop() < 1_000, "queries are under way, though nobody asks");
 });
 
-/** The proxy under its steady load, when all is well again and what was given up has come to its end. */
+/** The proxy under steady load, after all faults are over and abandoned queries have ended. */
 async function atRest(rig: Rig) {
   await sleep(2_000);
   return await rig.look();

@@ -34,9 +34,9 @@ export const TIMEOUT = 5_000;
 
 export interface Fault {
   readonly what: string;
-  /** What the server does with the names that begin with "bad"; without it the whole upstream suffers. */
+  /** Behavior of the server for names that begin with "bad"; without it the fault affects the whole upstream. */
   readonly bad?: Behaviour;
-  /** What it does with every name. */
+  /** Behavior of the server for all names. */
   readonly behaviour?: Behaviour;
   readonly admission?: Admission;
   readonly path?: Partial<Path>;
@@ -46,7 +46,7 @@ export interface Fault {
   readonly isAnswered: boolean;
 }
 
-/** Does as `bad` says for the names that begin with "bad", as `good` for all others. */
+/** Behaves like `bad` for names that begin with "bad", like `good` for all others. */
 function onlyForBad(bad: Behaviour, good = answering()): Behaviour {
   return (connection) => {
     const [toBad, toGood] = [bad(connection), good(connection)];
@@ -82,7 +82,7 @@ export const NAME_FAULTS: readonly Fault[] = [
   { what: "connection reset", bad: (connection) => () => connection.reset(), isAnswered: false },
 ];
 
-/** What the whole upstream suffers from. With one upstream, only where `isAnswered` is there anything to be had. */
+/** Faults of a whole upstream. With one upstream, queries are answered only if `isAnswered`. */
 export const UPSTREAM_FAULTS: readonly Fault[] = [
   { what: "close after each answer", behaviour: endingAfter(1), isAnswered: true },
   { what: "5 % packet loss", path: { loss: 0.05 }, isAnswered: true },
@@ -95,7 +95,7 @@ export const UPSTREAM_FAULTS: readonly Fault[] = [
   { what: "garbage to all", behaviour: saying(() => new Uint8Array(40).fill(0xfe)), isAnswered: false },
 ];
 
-/** What became of one query. */
+/** The outcome of one query. */
 export interface Outcome {
   readonly name: string;
   /** "answer", "failure" for SERVFAIL, or "nothing". */
@@ -173,7 +173,7 @@ export async function warmUp(proxy: Address): Promise<void> {
   throw new Error("There is no answer while the upstream is well");
 }
 
-/** Asks as the traffic says; resolves when each query has its answer, or has waited for longer than clients do. */
+/** Sends the traffic. Resolves when each query is answered, or has waited for longer than clients do. */
 export async function ask(proxy: Address, { queries }: Traffic): Promise<Outcome[]> {
   let waiting = 0;
   let isFree = Promise.withResolvers<void>();

@@ -51,7 +51,7 @@ async function run({ fault, upstreams: count }: Cell, traffic: Traffic): Promise
   const outcomes = await ask(proxy.address, traffic);
   const isBad = ({ name }: Outcome) => name.startsWith("bad");
   const isWell = fault.isAnswered || fault.bad === undefined && count === 2;
-  // A failure comes when time is up, and on a busy machine somewhat later; an answer does not wait for that.
+  // A failure arrives at the deadline, and on a busy machine somewhat later.
   assertAll(outcomes.filter(isBad), isWell ? "answer" : "failure", TIMEOUT + 3_000);
   const others = outcomes.filter((each) => !isBad(each));
   if (fault.bad || isWell) assertAll(others, "answer", TIMEOUT);

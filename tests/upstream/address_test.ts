@@ -31,11 +31,11 @@ const WRITTEN: [text: string, expected: UpstreamAddress[]][] = [
   ["[::1]#127.0.0.1", one("::1", 853, "127.0.0.1", "[::1]:853#127.0.0.1")],
 ];
 
-Deno.test("an upstream is read as written, with port 853 and its host as the authentication name (7858-1)", () => {
+Deno.test("parseUpstream defaults to port 853 and to the host as authentication name (7858-1)", () => {
   for (const [text, expected] of WRITTEN) assertEquals(parseUpstream(text), expected, text);
 });
 
-Deno.test("a name that is the host is written all the same, which matters beside a pin", () => {
+Deno.test("parseUpstream notes an explicit authentication name that equals the host", () => {
   const [named] = parseUpstream("dns.google#dns.google.");
   assertEquals(named, { ...one("dns.google", 853, "dns.google", "dns.google:853")[0]!, hasAuthName: true });
 });
@@ -59,7 +59,7 @@ const PARAMETERS: [text: string, expected: Partial<UpstreamAddress>][] = [
   }],
 ];
 
-Deno.test("parameters stand behind a question mark and mean what they say, octet for octet", () => {
+Deno.test("parseUpstream takes the parameters after the question mark literally", () => {
   for (const [text, expected] of PARAMETERS) {
     const [upstream] = parseUpstream(text);
     assertEquals({ ...upstream!, ...expected }, upstream!, text);
@@ -89,11 +89,11 @@ const PARAMETERS_REFUSED: [text: string, reason: string][] = [
   ["cloudflare?weight=2#x", `has the weight "2#x"`],
 ];
 
-Deno.test("parameters that cannot be meant are refused with the value, the reason and the remedy (7858-8)", () => {
+Deno.test("parseUpstream rejects bad parameters with the value, the reason and the remedy (7858-8)", () => {
   for (const [text, reason] of PARAMETERS_REFUSED) assertThrows(() => parseUpstream(text), TypeError, reason);
 });
 
-Deno.test("a bootstrap server is an address, for plain DNS unless it begins with tls://", () => {
+Deno.test("parseBootstrap reads an address for plain DNS, or for DNS over TLS after tls://", () => {
   assertEquals(parseBootstrap("9.9.9.9"), [{ kind: "plain", host: "9.9.9.9", port: 53 }]);
   assertEquals(parseBootstrap("[::1]:5353"), [{ kind: "plain", host: "::1", port: 5353 }]);
   const [upstream] = parseUpstream("9.9.9.9#dns.quad9.net");
@@ -142,11 +142,11 @@ const REFUSED: [text: string, reason: string][] = [
   ["[fe80::1%eth0]", "has a zone"],
 ];
 
-Deno.test("an upstream that cannot be meant is refused with the value, the reason and the remedy (7858-1)", () => {
+Deno.test("parseUpstream rejects a bad address with the value, the reason and the remedy (7858-1)", () => {
   for (const [text, reason] of REFUSED) assertThrows(() => parseUpstream(text), TypeError, reason);
 });
 
-Deno.test("a preset is every published address of its operator, under the operator's name", () => {
+Deno.test("parseUpstream expands a preset to all published addresses of its service", () => {
   const labels = (text: string) => parseUpstream(text).map((each) => each.label);
   assertEquals(labels("cloudflare"), [
     "1.1.1.1:853#cloudflare-dns.com",
@@ -168,11 +168,11 @@ Deno.test("a preset is every published address of its operator, under the operat
   ]);
 });
 
-Deno.test("a label is itself an upstream, and means the same", () => {
+Deno.test("parseUpstream reads its own label as the same upstream", () => {
   for (const [, [expected]] of WRITTEN) assertEquals(parseUpstream(expected?.label ?? ""), [expected!]);
 });
 
-Deno.test("no text fails otherwise than with a TypeError", () => {
+Deno.test("parseUpstream throws only TypeError, for any text", () => {
   const text = fc.oneof(
     fc.string(),
     fc.stringMatching(/^[\[\]:#.%a-f0-9]{0,20}$/),
@@ -187,7 +187,7 @@ Deno.test("no text fails otherwise than with a TypeError", () => {
   }));
 });
 
-Deno.test("every IP address is read back from its brackets and port", () => {
+Deno.test("parseUpstream reads back each formatted IP address", () => {
   const port = fc.integer({ min: 0, max: 65535 });
   fc.assert(fc.property(fc.ipV6(), port, (host, port) => {
     assertEquals(parseHostPort(`[${host}]:${port}`, 1), { host, port });

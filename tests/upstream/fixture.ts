@@ -53,7 +53,7 @@ export class Fixture implements Disposable {
       .filter((query) => read(query).question!.name === name).length;
   }
 
-  /** What becomes of `count` queries. */
+  /** The outcomes of `count` queries. */
   ask(count: number, time = 4_000): Promise<string[]> {
     return this.askFor(Array.from({ length: count }, (_, index) => `name${index}.test`), time);
   }

@@ -24,7 +24,7 @@ interface Case {
   readonly what: string;
   readonly certificate: Certificate;
   readonly pins: readonly string[];
-  /** What stands behind `#`. */
+  /** The name after `#`. */
   readonly name?: string;
   /** Undefined: there is a channel. */
   readonly failure?: string;
@@ -119,14 +119,14 @@ for (const { what, certificate, pins, name, failure } of CASES) {
   });
 }
 
-Deno.test("a leaf's pinned key does not make an expired certificate valid", async () => {
+Deno.test("dial rejects an expired certificate whose key is pinned", async () => {
   const certificate = await STRANGER.issue({ ...SUBJECT, notAfter: new Date(Date.now() - HOUR) });
   await using server = await DotServer.start({ certificate });
   const { channel } = dialled(dialTo(`${written(server.address)}?pin=sha256/${certificate.pin}`));
   assertEquals((await assertRejects(() => channel, UpstreamError)).failure, "expired");
 });
 
-Deno.test("a mismatch tells the keys that were shown, ready to be pinned", async () => {
+Deno.test("dial lists the presented keys in the form of pin= after a mismatch", async () => {
   await using server = await DotServer.start({ certificate: SERVER });
   const { channel } = dialled(dialTo(`${written(server.address)}?pin=sha256/${WRONG}`));
   const { message } = await assertRejects(() => channel, UpstreamError);
@@ -135,7 +135,7 @@ Deno.test("a mismatch tells the keys that were shown, ready to be pinned", async
   assertMatch(message, /authentication: none of the keys of its certificate chain is pinned/);
 });
 
-Deno.test("pins hold in the opportunistic profile, too", async () => {
+Deno.test("dial enforces pins in the opportunistic profile, too", async () => {
   await using server = await DotServer.start({ certificate: SERVER });
   const upstream = `${written(server.address)}?pin=sha256/${WRONG}`;
   const { channel } = dialled(dialTo(upstream, { profile: "opportunistic" }));
@@ -158,7 +158,7 @@ for (const [what, issuer, isProven] of ISSUERS) {
   });
 }
 
-Deno.test("a chain is found in whatever order it was sent, and in a circle, too", async () => {
+Deno.test("provenChain finds the chain in any order, and ends in a circle", async () => {
   const leaf = await bare("Leaf", OTHER_KEYS, { ca: false, issuer: "A", signingKey: KEYS.privateKey });
   const a = await bare("A", KEYS, { ca: true, issuer: "B", signingKey: OTHER_KEYS.privateKey });
   const b = await bare("B", OTHER_KEYS, { ca: true, issuer: "A", signingKey: KEYS.privateKey });
@@ -169,7 +169,7 @@ async function newKeys(): Promise<CryptoKeyPair> {
   return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as CryptoKeyPair;
 }
 
-/** A certificate that says nothing but whether it is an authority's; signed by itself unless told. */
+/** A certificate with basicConstraints only, self-signed by default. */
 async function bare(
   subject: string,
   { publicKey, privateKey }: CryptoKeyPair,

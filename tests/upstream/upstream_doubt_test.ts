@@ -6,7 +6,7 @@ import { frame } from "../support/packets/frames.ts";
 import { read, response } from "../support/packets/packets.ts";
 import { Fixture } from "./fixture.ts";
 
-/** What a server does with one query: the name, the query, the channel that it came over, and the number of that. */
+/** Behavior of a server for one query: its name, its bytes, its channel, and the number of the channel. */
 type Rule = (name: string, query: Uint8Array, channel: FakeChannel, number: number) => void;
 
 const answer: Rule = (_, query, channel) => channel.answer([query]);
@@ -49,7 +49,7 @@ class Server extends Fixture {
 }
 
 for (const delay of [1_600, 3_000, 3_900]) {
-  Deno.test(`a name that takes ${delay} ms is answered on a quiet proxy, over one connection, and others at once`, async () => {
+  Deno.test(`Upstream answers a name that takes ${delay} ms over one connection, and others at once`, async () => {
     const late: (() => void)[] = [];
     using server = new Server(
       onlyFor("slow", (_, query, channel) => void late.push(() => channel.answer([query]))),
@@ -66,7 +66,7 @@ for (const delay of [1_600, 3_000, 3_900]) {
   });
 }
 
-Deno.test("an upstream that takes 3.9 s for every answer, our own query included, is slow and not down", async () => {
+Deno.test("Upstream stays up when each answer takes 3.9 s, also that to a probe", async () => {
   const late: { at: number; send: () => void }[] = [];
   using server = new Server((_, query, channel) =>
     void late.push({ at: server.time.now() + 3_890, send: () => channel.answer([query]) })
@@ -79,7 +79,7 @@ Deno.test("an upstream that takes 3.9 s for every answer, our own query included
   assertEquals([outcomes, server.states], [["name0.test.", "name1.test."], ["up"]]);
 });
 
-Deno.test("names that are never answered, one a second, take no other name along and cost no connection", async () => {
+Deno.test("Upstream keeps its connection and answers other names when one name per second is never answered", async () => {
   using server = new Server(onlyFor("never", silence));
   for (let second = 0; second < 20; second++) {
     await server.askFor([`never${second}.test`]);
@@ -116,7 +116,7 @@ for (
   });
 }
 
-Deno.test("new queries go to the second connection while the first is in doubt, which is not closed", async () => {
+Deno.test("Upstream sends new queries over a second connection while the first is doubted, and keeps the first open", async () => {
   using server = new Server((name, query, channel, number) =>
     number > 0 ? answer(name, query, channel, number) : undefined
   );
@@ -186,7 +186,7 @@ async function useful(server: Server): Promise<string> {
   return outcomes[0]!;
 }
 
-Deno.test("a name that ends each connection it is asked on fails alone: what waits beside it is answered", async () => {
+Deno.test("Upstream fails only the name because of which the server closes each connection", async () => {
   using server = new Server(onlyFor("poison", close));
   for (let place = 0; place < 4; place++) {
     const names = ["a.test", "b.test", "c.test"].toSpliced(place, 0, "poison.test");
@@ -196,7 +196,7 @@ Deno.test("a name that ends each connection it is asked on fails alone: what wai
   }
 });
 
-Deno.test("a name after which a connection says nothing any more fails alone: what waits behind it is answered", async () => {
+Deno.test("Upstream fails only the name after which the server stops answering on a connection", async () => {
   const mute = new Set<FakeChannel>();
   using server = new Server((name, query, channel, number) => {
     if (name.startsWith("mute")) mute.add(channel);
@@ -211,7 +211,7 @@ Deno.test("a name after which a connection says nothing any more fails alone: wh
   assert(!server.states.includes("down"), `${server.states}`);
 });
 
-Deno.test("an upstream that floods two connections in a row with messages nobody asked for backs off", async () => {
+Deno.test("Upstream backs off after two connections in a row with a flood of unsolicited messages", async () => {
   using server = new Server((_, query, channel) => {
     channel.answer([query]);
     channel.say(frame(...Array.from({ length: 200 }, () => response(query, { id: read(query).id ^ 1 }))));

@@ -1,4 +1,5 @@
-/** Who waits for an upstream that has no place left: the eldest give way, and no network's clients keep the others out. */
+/** Eviction of pending queries when an upstream has reached `maxInFlight`. */
+
 import { Message } from "../../lib/dns/message.ts";
 import { UpstreamError } from "../../lib/core/errors.ts";
 import type { Query } from "../../lib/core/resolver.ts";
@@ -10,7 +11,7 @@ import { Fixture } from "./fixture.ts";
 /** The default of --max-in-flight. */
 const PLACES = 4096;
 
-/** What has become of queries by name, of clients at an address. */
+/** Outcomes of queries by name, sent by a client at this address. */
 class Asking {
   readonly outcomes = new Map<string, string>();
   readonly #fixture: Fixture;
@@ -43,7 +44,7 @@ class Asking {
   }
 }
 
-Deno.test("a full upstream gives up the eldest query, not before it has waited for 200 ms (dnsdist CVE-2026-33594, Unbound CVE-2026-42534)", async () => {
+Deno.test("Upstream evicts the oldest query when it is full, after 200 ms at the earliest (dnsdist CVE-2026-33594, Unbound CVE-2026-42534)", async () => {
   using fixture = new Fixture();
   const asking = new Asking(fixture);
   await asking.ask("192.0.2.1", "old", 100);
@@ -78,7 +79,7 @@ for (const other of ["198.51.100.1", "192.0.3.1", "2001:db8::1"]) {
   });
 }
 
-Deno.test("the clients of one IPv6 /56 are one network, those of another /56 are not", async () => {
+Deno.test("Upstream counts the clients of one IPv6 /56 as one network", async () => {
   using fixture = new Fixture();
   const asking = new Asking(fixture);
   for (let i = 0; i < 16; i++) {
@@ -89,7 +90,7 @@ Deno.test("the clients of one IPv6 /56 are one network, those of another /56 are
   assertEquals([asking.count("same", "overloaded"), asking.count("other", "waiting")], [1, 1]);
 });
 
-Deno.test("places are given back with each answer and each failure", async () => {
+Deno.test("Upstream uncounts a query at its answer or failure", async () => {
   using fixture = new Fixture();
   const asking = new Asking(fixture);
   const answered = new Map<unknown, number>();

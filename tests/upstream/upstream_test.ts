@@ -3,7 +3,7 @@ import { settled } from "../support/fakes/time.ts";
 import { keepAlive } from "../support/packets/packets.ts";
 import { Fixture } from "./fixture.ts";
 
-Deno.test("nothing is dialled until something is asked, and then once for all (7766-4)", async () => {
+Deno.test("Upstream dials at the first query, and once for all queries (7766-4)", async () => {
   using fixture = new Fixture();
   await fixture.time.pass(1_000);
   assertEquals(fixture.dials, 0);
@@ -12,7 +12,7 @@ Deno.test("nothing is dialled until something is asked, and then once for all (7
   assertEquals([fixture.dials, fixture.channel.queries.length], [1, 1_000]);
 });
 
-Deno.test("a query is sent three times at most, and then fails (9520-1)", async () => {
+Deno.test("Upstream sends a query three times at most, then fails it (9520-1)", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(1);
   for (const attempt of [1, 2, 3]) {
@@ -23,7 +23,7 @@ Deno.test("a query is sent three times at most, and then fails (9520-1)", async 
   assertEquals([fixture.sent("name0.test"), outcomes], [3, ["read: closed"]]);
 });
 
-Deno.test("a query is sent again unchanged but for its ID", async () => {
+Deno.test("Upstream changes only the ID of a query that it sends again", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(1);
   fixture.channel.end();
@@ -35,7 +35,7 @@ Deno.test("a query is sent again unchanged but for its ID", async () => {
   assertEquals(outcomes, ["name0.test."]);
 });
 
-Deno.test("a server that cuts connections off after the same number of answers twice is not given more than that", async () => {
+Deno.test("Upstream limits the queries per connection when a server twice closes after the same number of answers", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(20);
   for (const cut of [true, true, false, false]) {
@@ -51,7 +51,7 @@ Deno.test("a server that cuts connections off after the same number of answers t
   assertEquals(outcomes.filter((outcome) => outcome.startsWith("name")).length, 20);
 });
 
-Deno.test("queries beyond the number that a server takes go to another connection at once, up to four in all", async () => {
+Deno.test("Upstream opens up to four connections when a server limits the queries per connection", async () => {
   using fixture = new Fixture();
   const learning = await fixture.ask(20);
   while (learning.includes("waiting")) {
@@ -67,7 +67,7 @@ Deno.test("queries beyond the number that a server takes go to another connectio
   assertEquals(since.map(({ queries }) => queries.length), [2, 2, 2, 2]);
 });
 
-Deno.test("queries that wait for a connection when the network changes are asked over the next one", async () => {
+Deno.test("Upstream sends queries over the next connection when the network changes while they wait", async () => {
   using fixture = new Fixture();
   const asking = fixture.ask(2);
   fixture.upstream.reset(); // before the first is open
@@ -78,14 +78,14 @@ Deno.test("queries that wait for a connection when the network changes are asked
   assertEquals([outcomes, fixture.dials], [["name0.test.", "name1.test."], 2]);
 });
 
-Deno.test("a query is not sent again after its deadline", async () => {
+Deno.test("Upstream does not send a query again after its deadline", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(1, 500);
   await fixture.time.pass(600);
   assertEquals([outcomes, fixture.sent("name0.test")], [["read: timed out"], 1]);
 });
 
-Deno.test("an upstream that cannot be reached is dialled seldom, by a query and never without", async () => {
+Deno.test("Upstream dials seldom while the server is unreachable, and only for a query", async () => {
   using fixture = new Fixture();
   fixture.refusing = true;
   const dials: number[] = [];
@@ -112,7 +112,7 @@ Deno.test("an upstream that cannot be reached is dialled seldom, by a query and 
   assertEquals([fixture.dials, fixture.states], [before + 1, ["down", "up"]]);
 });
 
-Deno.test("a server that closes every connection without an answer counts as away, told once", async () => {
+Deno.test("Upstream is down, reported once, when the server closes each connection without an answer", async () => {
   using fixture = new Fixture();
   for (const _ of [1, 2, 3, 4, 5, 6]) {
     await fixture.ask(1);
@@ -126,7 +126,7 @@ Deno.test("a server that closes every connection without an answer counts as awa
 const SATURATED = 2_000;
 
 for (const failure of ["refused", "pin mismatch"] as const) {
-  Deno.test(`a saturated connection that cannot get company (${failure}) takes what comes, and answers (7766-4)`, async () => {
+  Deno.test(`Upstream keeps using a saturated connection when a second one fails: ${failure} (7766-4)`, async () => {
     using fixture = new Fixture();
     const outcomes = [await fixture.ask(SATURATED)];
     Object.assign(fixture, { refusing: true, failure });
@@ -141,7 +141,7 @@ for (const failure of ["refused", "pin mismatch"] as const) {
   });
 }
 
-Deno.test("company that cannot be had is asked for once a second, and the upstream is there all the while", async () => {
+Deno.test("Upstream stays up and dials once a second when an additional connection cannot be opened", async () => {
   using fixture = new Fixture();
   await fixture.ask(SATURATED, 60_000);
   fixture.refusing = true;
@@ -158,7 +158,7 @@ Deno.test("company that cannot be had is asked for once a second, and the upstre
   assertEquals([fixture.dials, fixture.channels.length], [1 + 6, 2]);
 });
 
-Deno.test("company that cannot be had while the connection says nothing tells that the upstream is away", async () => {
+Deno.test("Upstream is down when its connection is stalled and an additional one cannot be opened", async () => {
   using fixture = new Fixture();
   await fixture.ask(SATURATED, 60_000);
   fixture.refusing = true;
@@ -167,7 +167,7 @@ Deno.test("company that cannot be had while the connection says nothing tells th
   assertEquals([fixture.dials, fixture.states], [2, ["down"]]);
 });
 
-Deno.test("a reason not to connect, met when a connection has been idle, is nobody's exception: it is closed", async () => {
+Deno.test("Upstream closes an idle connection when its successor cannot be opened, without an exception", async () => {
   using fixture = new Fixture();
   await fixture.ask(SATURATED);
   Object.assign(fixture, { refusing: true, failure: "pin mismatch" });
@@ -179,7 +179,7 @@ Deno.test("a reason not to connect, met when a connection has been idle, is nobo
   assertEquals([fixture.channel.closed, fixture.dials], [true, 2]);
 });
 
-Deno.test("dispose fails what is in flight, and nothing is dialled after it", async () => {
+Deno.test("dispose fails the queries in flight, and no query dials afterwards", async () => {
   using fixture = new Fixture();
   const outcomes = await fixture.ask(5);
   fixture.upstream[Symbol.dispose]();

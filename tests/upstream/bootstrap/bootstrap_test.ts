@@ -39,7 +39,7 @@ function only(address: string, ttl = 300): (query: Message) => ResponseFields {
   return ({ type }) => type === 1 ? { answers: [a("dot.test", address, ttl)] } : {};
 }
 
-Deno.test("nothing is asked for but AAAA and A of the one name, and IPv6 stands first (8310-5)", async () => {
+Deno.test("Bootstrap sends only AAAA and A queries for the name, and returns IPv6 first (8310-5)", async () => {
   const fixture = new Fixture({
     one: ({ type }) => ({
       answers: [type === 1 ? a("dot.test", "192.0.2.1") : aaaa("dot.test", "2001:db8::1")],
@@ -49,7 +49,7 @@ Deno.test("nothing is asked for but AAAA and A of the one name, and IPv6 stands 
   assertEquals(fixture.asked, ["one: dot.test. 28", "one: dot.test. 1"]);
 });
 
-Deno.test("who asks while a lookup is under way shares it", async () => {
+Deno.test("Bootstrap shares a running lookup of the same host", async () => {
   const fixture = new Fixture({ one: only("192.0.2.1") });
   const both = await Promise.all([fixture.lookup(), fixture.lookup()]);
   assertEquals([both, fixture.asked.length], [[["192.0.2.1"], ["192.0.2.1"]], 2]);
@@ -63,7 +63,7 @@ const LIFETIMES: [ttl: number, seconds: number][] = [
 ];
 
 for (const [ttl, seconds] of LIFETIMES) {
-  Deno.test(`addresses with a TTL of ${ttl} s are kept for ${seconds} s`, async () => {
+  Deno.test(`Bootstrap keeps addresses with a TTL of ${ttl} s for ${seconds} s`, async () => {
     const fixture = new Fixture({ one: only("192.0.2.1", ttl) });
     await fixture.lookup();
     await fixture.lookup(seconds - 0.001);
@@ -73,7 +73,7 @@ for (const [ttl, seconds] of LIFETIMES) {
   });
 }
 
-Deno.test("after a failed dial it is asked anew, whatever the TTL, but not more than once a second", async () => {
+Deno.test("Bootstrap looks up again after a failed dial, but at most once a second", async () => {
   let address = "192.0.2.1";
   const fixture = new Fixture({ one: (query) => only(address, 86_400)(query) });
   await fixture.lookup();
@@ -107,7 +107,7 @@ for (const [what, loss] of LOSSES) {
   });
 }
 
-Deno.test("a server that does not answer is followed by the next, which is asked first from then on", async () => {
+Deno.test("Bootstrap asks the next server when one is silent, and asks that one first afterwards", async () => {
   const fixture = new Fixture({ dead: () => new Error("timed out"), good: only("192.0.2.1", 0) });
   assertEquals(await fixture.lookup(), ["192.0.2.1"]);
   fixture.asked.length = 0;
@@ -115,21 +115,21 @@ Deno.test("a server that does not answer is followed by the next, which is asked
   assertEquals(fixture.asked, ["good: dot.test. 28", "good: dot.test. 1"]);
 });
 
-Deno.test("one family is enough when the other cannot be had", async () => {
+Deno.test("Bootstrap returns one address family when the other lookup fails", async () => {
   const fixture = new Fixture({
     one: (query) => query.type === 28 ? { rcode: 2 } : only("192.0.2.1")(query),
   });
   assertEquals(await fixture.lookup(), ["192.0.2.1"]);
 });
 
-Deno.test("what is wrong is said of each server, and each was tried twice", async () => {
+Deno.test("Bootstrap names the error of each server when all have failed twice", async () => {
   const fixture = new Fixture({ one: () => new Error("timed out"), other: () => ({ rcode: 5 }) });
   const error = await assertRejects(() => fixture.lookup(), Error);
   assertEquals(error.message, "one: timed out; other: REFUSED");
   assertEquals(fixture.asked.filter((each) => each.endsWith(" 1")).length, 4);
 });
 
-Deno.test("a name without addresses is said to have none", async () => {
+Deno.test("Bootstrap rejects a name without addresses with that reason", async () => {
   for (const answer of [NONE, {}]) {
     const fixture = new Fixture({ one: () => answer });
     await assertRejects(() => fixture.lookup(), Error, "dot.test has no address");
@@ -137,7 +137,7 @@ Deno.test("a name without addresses is said to have none", async () => {
   }
 });
 
-Deno.test("a second for each try and three for all of them, however many servers are silent", async () => {
+Deno.test("Bootstrap gives each server a second and a lookup three when all servers are silent", async () => {
   const limits: number[] = [];
   const fixture: Fixture = new Fixture(Object.fromEntries(
     ["a", "b", "c", "d"].map((label) => [label, ({ type }: Message, limit: number) => {

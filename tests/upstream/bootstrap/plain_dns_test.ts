@@ -1,4 +1,5 @@
-/** Plain lookups and those who would like to answer them (RFC 5452). */
+/** Plain DNS exchanges and forged responses (RFC 5452). */
+
 import { composeAddressQuery } from "../../../lib/dns/address_lookup.ts";
 import { Type } from "../../../lib/dns/codes.ts";
 import type { Message } from "../../../lib/dns/message.ts";
@@ -19,7 +20,7 @@ function ask({ hostname, port }: Address, milliseconds = 5_000): Promise<Message
   return plainExchange({ host: hostname, port }, now)(QUERY, now() + milliseconds);
 }
 
-Deno.test("the query on the wire is A and IN with RD and nothing else, under an ID of its own (8310-5)", async () => {
+Deno.test("plainExchange sends only the question with RD, under a random ID (8310-5)", async () => {
   await using server = await PlainDnsServer.start({ udp: (query) => [right(query)] });
   const answer = await ask(server.address);
   assertEquals(answer.name, "dot.test.");
@@ -33,7 +34,7 @@ Deno.test("the query on the wire is A and IN with RD and nothing else, under an 
   );
 });
 
-/** What a forger could send who knows all but one thing. */
+/** Forged responses that are right except for one field. */
 const FORGERIES: [what: string, forge: (query: Uint8Array) => Uint8Array][] = [
   ["another ID", (query) => right(query, { id: (query[0]! << 8 | query[1]!) ^ 1 })],
   ["another name", (query) => right(query, { question: { name: "dot.tesu", type: "A" } })],
@@ -72,7 +73,7 @@ for (const [what, hostname, port] of FORGERS) {
   });
 }
 
-Deno.test("an answer that does not fit is asked for again over TCP, under the same checks (7766-1)", async () => {
+Deno.test("plainExchange repeats a truncated response over TCP, with the same checks (7766-1)", async () => {
   await using server = await PlainDnsServer.start({
     udp: (query) => [right(query, { tc: true, answers: [] })],
     tcp: (query) => [right(query)],
@@ -81,7 +82,7 @@ Deno.test("an answer that does not fit is asked for again over TCP, under the sa
   assertEquals([server.queries.length, server.tcp], [2, 1]);
 });
 
-Deno.test("over TCP another answer is an error, for no other will follow", async () => {
+Deno.test("plainExchange rejects when a response over TCP is to another question", async () => {
   await using server = await PlainDnsServer.start({
     udp: (query) => [right(query, { tc: true })],
     tcp: (query) => [right(query, { id: (query[0]! << 8 | query[1]!) ^ 1 })],
@@ -101,7 +102,7 @@ for (const [what, udp] of SILENCES) {
   });
 }
 
-Deno.test("IDs and ports differ from query to query (5452-2)", async () => {
+Deno.test("plainExchange uses another ID and port for each query (5452-2)", async () => {
   await using server = await PlainDnsServer.start({ udp: (query) => [right(query)] });
   for (let i = 0; i < 30; i++) await ask(server.address);
   const ids = new Set(server.queries.map((query) => query[0]! << 8 | query[1]!));

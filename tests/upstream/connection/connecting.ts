@@ -53,14 +53,14 @@ export function message(name: string): Message {
   return Message.parse(query(name));
 }
 
-/** A query that waits, with everything that a test does not say. */
+/** A pending query with defaults for all fields that a test does not set. */
 export function pending(
   fields: Pick<PendingQuery, "message" | "deadline" | "resolve" | "reject"> & Partial<PendingQuery>,
 ): PendingQuery {
   return { trigger: undefined, slowAt: 0, lateAt: 0, sentAt: 0, ...fields };
 }
 
-/** Queries for names of their own, and what became of them so far: a name, a failure, or nothing. */
+/** Sends queries for different names. The result has their outcomes so far: a name, a failure, or "waiting". */
 export function ask(connection: Connection, count: number, deadline = Infinity): string[] {
   const outcomes = Array<string>(count).fill("waiting");
   for (let index = 0; index < count; index++) {

@@ -9,7 +9,7 @@ import { frame } from "../../support/packets/frames.ts";
 import { read, response } from "../../support/packets/packets.ts";
 import { ask, connected, options } from "./connecting.ts";
 
-/** A test with a connection whose dial ends when the test says so. */
+/** A test with a connection whose dial is settled by the test. */
 function connecting(
   name: string,
   body: (
@@ -30,7 +30,7 @@ function connecting(
   });
 }
 
-connecting("queries wait for the dial and then leave together", async (connection, dial) => {
+connecting("Connection sends waiting queries together when the dial succeeds", async (connection, dial) => {
   const outcomes = ask(connection, 100);
   await settled();
   assertEquals([connection.state, connection.inFlight], ["connecting", 100]);
@@ -44,7 +44,7 @@ connecting("queries wait for the dial and then leave together", async (connectio
 });
 
 connecting(
-  "a query that waits too long for the dial says for what, and is never sent",
+  "Connection rejects a query at its deadline during the dial with the phase, and never sends it",
   async (connection, dial, time) => {
     const outcomes = ask(connection, 1, time.now() + 500);
     dial.options.onPhase("TLS");
@@ -57,15 +57,18 @@ connecting(
   },
 );
 
-connecting("a failed dial fails all that wait for it, with its reason", async (connection, dial) => {
-  const outcomes = ask(connection, 2);
-  dial.reject(new UpstreamError("wrong name", { upstream: "server", phase: "authentication" }));
-  await settled();
-  assertEquals([outcomes, connection.state], [Array(2).fill("authentication: wrong name"), "closed"]);
-});
+connecting(
+  "Connection rejects all waiting queries when the dial fails, with its error",
+  async (connection, dial) => {
+    const outcomes = ask(connection, 2);
+    dial.reject(new UpstreamError("wrong name", { upstream: "server", phase: "authentication" }));
+    await settled();
+    assertEquals([outcomes, connection.state], [Array(2).fill("authentication: wrong name"), "closed"]);
+  },
+);
 
 connecting(
-  "dispose aborts the dial, and closes what it brings all the same",
+  "dispose aborts the dial, and closes a channel that opens nevertheless",
   async (connection, dial, time) => {
     const outcomes = ask(connection, 1);
     connection[Symbol.dispose]();
@@ -78,7 +81,7 @@ connecting(
 );
 
 connected(
-  "a close by the server fails what it has not answered (7766-6)",
+  "Connection rejects unanswered queries when the server closes it (7766-6)",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 3);
     await settled();
@@ -90,7 +93,7 @@ connected(
   },
 );
 
-connected("a broken connection fails what it has not answered", async ({ connection, channel }) => {
+connected("Connection rejects unanswered queries when it breaks", async ({ connection, channel }) => {
   const outcomes = ask(connection, 2);
   await settled();
   channel.fail(new Deno.errors.ConnectionReset("reset"));
@@ -98,7 +101,7 @@ connected("a broken connection fails what it has not answered", async ({ connect
   assertEquals([outcomes, channel.closed], [["read: closed", "read: closed"], true]);
 });
 
-connected("answers that came before a write failed are not lost", async ({ connection, channel }) => {
+connected("Connection delivers the answers before a failed write", async ({ connection, channel }) => {
   const outcomes = ask(connection, 1);
   await settled();
   channel.writeError = new Deno.errors.BrokenPipe("broken pipe");
@@ -136,7 +139,7 @@ for (const [what, answers] of [["without", false], ["with", true]] as const) {
 }
 
 connected(
-  "any answer lifts the doubt, one that comes too late for its query, too",
+  "Connection is not doubted after any answer, also a late one",
   async ({ connection, channel, time }) => {
     ask(connection, 1, time.now() + 1_000);
     await time.pass(2_000);
@@ -148,7 +151,7 @@ connected(
 );
 
 connected(
-  "a late answer counts as latency",
+  "Connection reports the latency of a late answer",
   async ({ channel, connection, time }) => {
     ask(connection, 1, time.now() + 1_000);
     await time.pass(1_500);
@@ -161,7 +164,7 @@ connected(
 const latencies: number[] = [];
 
 connected(
-  "a probe that has no answer until its time is over drains the connection",
+  "Connection drains when a probe is unanswered at its deadline",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 1);
     await time.pass(9_000);
@@ -174,7 +177,7 @@ connected(
 );
 
 connected(
-  "a connection on trial keeps queries back until it has answered a probe",
+  "Connection on trial holds queries back until the probe is answered",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 2);
     await time.pass(100);
@@ -190,7 +193,7 @@ connected(
 );
 
 connected(
-  "a connection on trial sends its queries all the same where the server does not answer the probe",
+  "Connection on trial sends its queries after 250 ms without an answer to the probe",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 1);
     await time.pass(300);
@@ -203,7 +206,7 @@ connected(
 );
 
 connected(
-  "a window of one: each query is sent when the one before is answered",
+  "Connection sends each query after the answer to the one before when maxConcurrent is 1",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 3);
     for (const name of ["name0.test", "name1.test", "name2.test"]) {
@@ -217,7 +220,7 @@ connected(
   { maxConcurrent: 1 },
 );
 
-/** Frames that are no messages: one shorter than a header, one that promises what is not there. */
+/** Frames that are no messages: one shorter than a header, one with wrong record counts. */
 const UNREADABLE = { "short frames": new Uint8Array(3), garbage: new Uint8Array(40).fill(0xfe) };
 
 for (const [what, bytes] of Object.entries(UNREADABLE)) {
@@ -240,7 +243,7 @@ for (const [what, bytes] of Object.entries(UNREADABLE)) {
 }
 
 connected(
-  "a bad answer costs a connection its use only if it has had none",
+  "Connection stays open after a bad answer if it had a useful one",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 3);
     await settled();
@@ -252,7 +255,7 @@ connected(
 );
 
 connected(
-  "bad answers in a row: a connection is probed after eight, and drained after 32",
+  "Connection is probed after eight bad answers in a row, and drains after 32",
   async ({ connection, channel }) => {
     ask(connection, 1);
     await settled();
@@ -271,7 +274,7 @@ connected(
 );
 
 connected(
-  "a flood of messages that answer no query costs an upstream its connection, answers given twice do not",
+  "Connection closes after a flood of unsolicited messages, but not after repeated answers",
   async ({ connection, channel }) => {
     for (let i = 0; i < 300; i++) {
       ask(connection, 1);
@@ -290,7 +293,7 @@ connected(
 );
 
 connected(
-  "a server that leaves one query unanswered but answers others is not silent",
+  "Connection stays open when one query is unanswered and others are answered",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 1);
     for (let passed = 0; passed < 10_000; passed += 500) {
@@ -304,7 +307,7 @@ connected(
 );
 
 connected(
-  "a budget is kept to; what is beyond it goes elsewhere, unsent",
+  "Connection rejects queries beyond maxQueries as not sent",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 4);
     await settled();
@@ -318,7 +321,7 @@ connected(
 );
 
 connected(
-  "drain finishes what was sent, takes nothing more, and closes",
+  "drain takes no more queries, waits for the answers, then closes",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 2);
     await settled();
@@ -334,7 +337,7 @@ connected(
   },
 );
 
-connected("a draining connection does not wait for ever", async ({ connection, channel, time }) => {
+connected("drain closes at the deadlines of unanswered queries", async ({ connection, channel, time }) => {
   const outcomes = ask(connection, 1, time.now() + 1_000);
   await settled();
   connection.drain();
@@ -343,7 +346,7 @@ connected("a draining connection does not wait for ever", async ({ connection, c
 });
 
 connected(
-  "a connection worn out by queries given up is closed, though its last ones are given up, too",
+  "Connection closes after too many abandoned queries, also if the last ones are abandoned, too",
   async ({ connection, channel, time }) => {
     ask(connection, 5_000, time.now() + 500);
     ask(connection, 1, time.now() + 1_000);
@@ -352,12 +355,15 @@ connected(
   },
 );
 
-connected("dispose fails everything at once, and may be repeated", async ({ connection, channel, time }) => {
-  const outcomes = ask(connection, 2);
-  await settled();
-  connection[Symbol.dispose]();
-  connection[Symbol.dispose]();
-  await settled();
-  assertEquals([outcomes, connection.inFlight], [["read: closed", "read: closed"], 0]);
-  assertEquals([connection.state, channel.closed, time.waiting], ["closed", true, 0]);
-});
+connected(
+  "dispose rejects all queries at once, and may be repeated",
+  async ({ connection, channel, time }) => {
+    const outcomes = ask(connection, 2);
+    await settled();
+    connection[Symbol.dispose]();
+    connection[Symbol.dispose]();
+    await settled();
+    assertEquals([outcomes, connection.inFlight], [["read: closed", "read: closed"], 0]);
+    assertEquals([connection.state, channel.closed, time.waiting], ["closed", true, 0]);
+  },
+);

@@ -10,7 +10,7 @@ import { ask, connected, options } from "./connecting.ts";
 const NAMES = ["name0.test.", "name1.test.", "name2.test.", "name3.test.", "name4.test."];
 
 connected(
-  "answers find their queries in whatever order they come (7858-5)",
+  "Connection matches answers in any order (7858-5)",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 5);
     await settled();
@@ -21,27 +21,33 @@ connected(
   },
 );
 
-connected("the queries of one turn leave in one write (7766-8)", async ({ connection, channel }) => {
-  ask(connection, 100);
-  await settled();
-  assertEquals([channel.writes.length, channel.queries.length], [1, 100]);
-});
-
-connected("what comes together during a write leaves in the next one", async ({ connection, channel }) => {
-  const release = channel.jam();
-  ask(connection, 1);
-  await settled();
-  for (let i = 0; i < 50; i++) {
-    ask(connection, 1);
+connected(
+  "Connection sends the queries of one turn in one write (7766-8)",
+  async ({ connection, channel }) => {
+    ask(connection, 100);
     await settled();
-  }
-  release();
-  await settled();
-  assertEquals([channel.writes.length, channel.queries.length], [2, 51]);
-});
+    assertEquals([channel.writes.length, channel.queries.length], [1, 100]);
+  },
+);
 
 connected(
-  "a channel that takes little at a time gets all of it, in order",
+  "Connection sends the queries that arrive during a write in the next one",
+  async ({ connection, channel }) => {
+    const release = channel.jam();
+    ask(connection, 1);
+    await settled();
+    for (let i = 0; i < 50; i++) {
+      ask(connection, 1);
+      await settled();
+    }
+    release();
+    await settled();
+    assertEquals([channel.writes.length, channel.queries.length], [2, 51]);
+  },
+);
+
+connected(
+  "Connection writes everything in order when the channel accepts few bytes at a time",
   async ({ connection, channel }) => {
     channel.capacity = 7;
     ask(connection, 5);
@@ -50,7 +56,7 @@ connected(
   },
 );
 
-Deno.test("an answer reaches its query also where whoever counts it throws", async () => {
+Deno.test("Connection completes a query also when onAnswer throws", async () => {
   using time = new FakeTime();
   const channel = new FakeChannel();
   let receiver: Receiver | undefined;
@@ -65,18 +71,21 @@ Deno.test("an answer reaches its query also where whoever counts it throws", asy
   assertEquals(outcomes, NAMES.slice(0, 1));
 });
 
-connected("an answer split anywhere is put together (7858-4)", async ({ connection, channel }) => {
-  const outcomes = ask(connection, 5);
-  await settled();
-  for (const octet of frame(...channel.queries.map((query) => response(query)))) {
-    channel.say(Uint8Array.of(octet));
+connected(
+  "Connection joins an answer that arrives byte by byte (7858-4)",
+  async ({ connection, channel }) => {
+    const outcomes = ask(connection, 5);
     await settled();
-  }
-  assertEquals(outcomes, NAMES);
-});
+    for (const byte of frame(...channel.queries.map((query) => response(query)))) {
+      channel.say(Uint8Array.of(byte));
+      await settled();
+    }
+    assertEquals(outcomes, NAMES);
+  },
+);
 
 connected(
-  "60,000 queries in flight have 60,000 IDs, none of those given up on (7766-2)",
+  "Connection gives 60,000 queries different IDs, none of abandoned queries (7766-2)",
   async ({ connection, channel, time }) => {
     const abandoned = ask(connection, 4_000, time.now() + 1);
     ask(connection, 1);
@@ -92,7 +101,7 @@ connected(
 );
 
 connected(
-  "the letters' case in an answer's question makes no difference",
+  "Connection ignores case when it compares questions",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 1);
     await settled();
@@ -102,7 +111,7 @@ connected(
   },
 );
 
-connected("a refusal without its question is an answer", async ({ connection, channel }) => {
+connected("Connection accepts a REFUSED response without a question", async ({ connection, channel }) => {
   ask(connection, 1);
   await settled();
   channel.answer(channel.queries, { question: false, rcode: 5 });
@@ -111,7 +120,7 @@ connected("a refusal without its question is an answer", async ({ connection, ch
 });
 
 connected(
-  "answers to nothing are ignored, and so are repeated ones (7766-7)",
+  "Connection ignores answers without a query and repeated answers (7766-7)",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 1);
     await settled();
@@ -123,16 +132,19 @@ connected(
   },
 );
 
-connected("a query comes back to nobody as its own answer", async ({ connection, channel }) => {
-  const outcomes = ask(connection, 1);
-  await settled();
-  channel.say(frame(...channel.queries));
-  await settled();
-  assertEquals(outcomes, ["read: wrong answer"]);
-});
+connected(
+  "Connection rejects a query that is reflected as its own answer",
+  async ({ connection, channel }) => {
+    const outcomes = ask(connection, 1);
+    await settled();
+    channel.say(frame(...channel.queries));
+    await settled();
+    assertEquals(outcomes, ["read: wrong answer"]);
+  },
+);
 
 connected(
-  "an answer whose records are malformed fails its own query only",
+  "Connection rejects only the query whose answer has malformed records",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 2);
     await settled();
@@ -144,7 +156,7 @@ connected(
 );
 
 connected(
-  "a query is given up at its deadline; a late answer harms nothing",
+  "Connection rejects a query at its deadline, and ignores the late answer",
   async ({ connection, channel, time }) => {
     const outcomes = ask(connection, 2, time.now() + 500);
     await time.pass(400);
@@ -160,7 +172,7 @@ connected(
   },
 );
 
-connected("a thousand queries set no more timers than one", async ({ connection, channel, time }) => {
+connected("Connection sets one timer for a thousand queries", async ({ connection, channel, time }) => {
   const before = time.set;
   ask(connection, 1_000);
   await settled();
@@ -170,7 +182,7 @@ connected("a thousand queries set no more timers than one", async ({ connection,
 });
 
 connected(
-  "a connection without queries is closed when its time is over (7766-5)",
+  "Connection closes when its idle time is over (7766-5)",
   async ({ connection, channel, time }) => {
     ask(connection, 1);
     await settled();
@@ -198,7 +210,7 @@ for (const [timeout, least, most] of [[20, 1_000, 2_000], [600, 55_000, 60_000]]
 }
 
 connected(
-  "TIMEOUT 0: no more queries, and the end after the last answer (7828-2)",
+  "Connection drains after a TIMEOUT of 0 (7828-2)",
   async ({ connection, channel }) => {
     const outcomes = ask(connection, 3);
     await settled();
@@ -214,10 +226,13 @@ connected(
   },
 );
 
-connected("a keep-alive option without a TIMEOUT says nothing (7828-2)", async ({ connection, channel }) => {
-  ask(connection, 1);
-  await settled();
-  channel.answer(channel.queries, { edns: { options: [keepAlive()] } });
-  await settled();
-  assertEquals(connection.state, "open");
-});
+connected(
+  "Connection ignores a keep-alive option without a TIMEOUT (7828-2)",
+  async ({ connection, channel }) => {
+    ask(connection, 1);
+    await settled();
+    channel.answer(channel.queries, { edns: { options: [keepAlive()] } });
+    await settled();
+    assertEquals(connection.state, "open");
+  },
+);

@@ -74,7 +74,7 @@ for (const [name, dnsNames, isNamed] of NAMES) {
   });
 }
 
-Deno.test("addresses are compared as bytes, each family with its own", async () => {
+Deno.test("namesHost compares addresses as bytes within their family", async () => {
   const fields = readCertificate(derOf(await ROOT.issue({ addresses: ["192.0.2.1", "2001:db8::1"] })));
   const named = ["192.0.2.1", "2001:DB8:0::1", "192.0.2.2", "2001:db8::2", "::ffff:192.0.2.1"];
   assertEquals(named.map((host) => namesHost(fields, host)), [true, true, false, false, false]);
@@ -130,7 +130,7 @@ for (const [what, certificate, words] of UNACCEPTABLE) {
 }
 
 /** Deno's own server does not present such certificates, hence the platform's error as OpenSSL's server brings it about. */
-Deno.test("a certificate that the platform cannot even read is bad, and not the server's TLS", () => {
+Deno.test("dial reports a certificate that the platform cannot read as a bad certificate", () => {
   const error = Object.assign(new Error("unable to verify the first certificate"), {
     code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
   });
@@ -142,13 +142,13 @@ Deno.test("a certificate that the platform cannot even read is bad, and not the 
   assertMatch(message, /a critical extension that is not known, an RSA key below 2048 bits, or damage/);
 });
 
-Deno.test("a stray certificate without keyCertSign in the chain disturbs nobody", async () => {
+Deno.test("findProblem ignores an unrelated certificate without keyCertSign", async () => {
   const [server, stray] = [await ROOT.issue(SUBJECT), await ROOT.issue({ names: ["stray.test"] })];
   const chain = { ...server, certificate: server.certificate + stray.certificate };
   assertEquals(await dialTold(chain), "a channel");
 });
 
-Deno.test("the names of a certificate are escaped, and of many a few are told", async () => {
+Deno.test("findProblem escapes the names of a certificate and lists only a few", async () => {
   const names = Array.from({ length: 3000 }, (_, i) => `n${i}.test`);
   const many = await dialTold(await ROOT.issue({ names }));
   assertMatch(many, /\(it is for DNS:n0.test, DNS:n1.test, DNS:n2.test, DNS:n3.test and 2996 more\)$/);
@@ -160,7 +160,7 @@ Deno.test("the names of a certificate are escaped, and of many a few are told", 
   assertMatch(untrusted, /\(issued by \\x1b\]0;x\\x07\\u202ey{50,80}…; only --ca adds issuers/);
 });
 
-Deno.test("a self-signed certificate is called so", async () => {
+Deno.test("findProblem says that a certificate is self-signed", async () => {
   const self = await Authority.create({ name: "Self" });
   const told = await dialTold({ ...await self.issue(SUBJECT), ...await selfSigned() });
   assertMatch(
@@ -180,7 +180,7 @@ const ALERTS: [code: number, words: RegExp][] = [
 ];
 
 for (const [code, words] of ALERTS) {
-  Deno.test(`the fatal alert ${code} of a server is told as its refusal`, async () => {
+  Deno.test(`dial explains the fatal alert ${code} of a server`, async () => {
     await using server = await PlainServer.start({ reply: Uint8Array.of(21, 3, 3, 0, 2, 2, code) });
     const { channel } = dialled(dialTo(written(server.address)));
     const error = await assertRejects(() => channel, UpstreamError);
@@ -189,7 +189,7 @@ for (const [code, words] of ALERTS) {
   });
 }
 
-Deno.test("a server that refuses the protocol dot by ALPN is asked once more without", async () => {
+Deno.test("dial tries again without ALPN when the server refuses the protocol dot", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE, alpn: ["h2"] });
   const dial = dialTo(written(server.address));
   for (const handshakes of [1, 2]) {
@@ -199,7 +199,7 @@ Deno.test("a server that refuses the protocol dot by ALPN is asked once more wit
   assertEquals(server.connections.length, 3, "from then on it is not offered");
 });
 
-Deno.test("any damage to a certificate is an error of the reader's own, and costs no more than its length", () => {
+Deno.test("readCertificate throws its own error for any damage, at a cost bounded by the length", () => {
   const der = derOf(CERTIFICATE);
   for (let at = 0; at < der.length; at++) {
     for (const bits of [0x01, 0x10, 0x80, 0xff]) {
@@ -215,7 +215,7 @@ Deno.test("any damage to a certificate is an error of the reader's own, and cost
   }
 });
 
-Deno.test("an extension that is there twice makes a certificate unreadable", async () => {
+Deno.test("readCertificate rejects an extension that occurs twice", async () => {
   const twice = await ROOT.issue({
     ...SUBJECT,
     extensions: [

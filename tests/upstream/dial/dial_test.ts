@@ -16,7 +16,7 @@ import { AUTHORITY, CERTIFICATE, dialled, dialTo } from "./dialing.ts";
 const NAMED = { names: ["dot.test"], addresses: ["127.0.0.1"] };
 const HOUR = 3_600_000;
 
-Deno.test("a dial goes through its phases and brings a channel on which nothing has been said", async () => {
+Deno.test("dial reports its phases and resolves with an unused channel", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const { channel, phases } = dialled(dialTo(written(server.address, "dot.test")));
   (await channel).close();
@@ -40,7 +40,7 @@ for (const [what, admission] of STALLS) {
   });
 }
 
-Deno.test("a dial can be aborted within the handshake and leaves nothing", async () => {
+Deno.test("dial leaves nothing open when it is aborted during the handshake", async () => {
   await using server = await PlainServer.start();
   const abort = new AbortController();
   const { channel } = dialled(dialTo(written(server.address)), abort.signal);
@@ -50,7 +50,7 @@ Deno.test("a dial can be aborted within the handshake and leaves nothing", async
   await server.until(({ open }) => open === 0, { timeout: 1_000 });
 });
 
-Deno.test("a dial that is aborted before it has begun to connect leaves nothing", async () => {
+Deno.test("dial leaves nothing open when it is aborted before it connects", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const abort = new AbortController();
   const { channel } = dialled(dialTo(written(server.address)), abort.signal);
@@ -60,7 +60,7 @@ Deno.test("a dial that is aborted before it has begun to connect leaves nothing"
   assertEquals(server.handshakes, 0);
 });
 
-Deno.test("what is wrong is said in brackets", async () => {
+Deno.test("dial puts the detail of an error in brackets", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const { channel } = dialled(dialTo(written(server.address, "other.test")));
   const error = await assertRejects(() => channel, UpstreamError);
@@ -75,7 +75,7 @@ Deno.test("what is wrong is said in brackets", async () => {
   );
 });
 
-Deno.test("an issuer with the same name but another key is told to be not trusted", async () => {
+Deno.test("dial reports an issuer with a trusted name but another key as not trusted", async () => {
   const namesake = await Authority.create();
   await using server = await DotServer.start({
     certificate: await namesake.issue({ names: ["dot.test"], addresses: ["127.0.0.1"] }),
@@ -85,22 +85,22 @@ Deno.test("an issuer with the same name but another key is told to be not truste
   assertEquals([error.failure, error.phase], ["untrusted issuer", "authentication"]);
 });
 
-Deno.test("an authentication name that no certificate can have fails the dial and leaves nothing", async () => {
+Deno.test("dial fails, and leaves nothing open, when no certificate can have the authentication name", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const { channel } = dialled(dialTo(written(server.address, "under_score.test")));
   await assertRejects(() => channel, UpstreamError);
   await server.until(({ open }) => open === 0);
 });
 
-Deno.test("a name that cannot be resolved is told apart from a server that cannot be reached", async () => {
+Deno.test("dial distinguishes a failed lookup from an unreachable server", async () => {
   const { channel } = dialled(dialTo("nowhere.invalid"));
   const error = await assertRejects(() => channel, UpstreamError);
   assertEquals([error.failure, error.phase], ["resolve", "resolve"]);
 });
 
-Deno.test("of a host's addresses the first that answers is taken, and it comes first from then on", async () => {
+Deno.test("dial takes the first address that answers, and tries it first afterwards", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
-  // Nobody listens on the first two.
+  // The first two addresses refuse connections.
   const dial = dialTo(`dot.test:${server.port}`, {
     lookup: () => Promise.resolve(["::1", "127.0.53.9", "127.0.0.1"]),
   });
@@ -113,7 +113,7 @@ Deno.test("of a host's addresses the first that answers is taken, and it comes f
   assertEquals(beside.accepted, 0);
 });
 
-Deno.test("an address that connects but leads to no channel is tried last the next time", async () => {
+Deno.test("dial tries an address last after its handshake failed", async () => {
   await using good = await DotServer.start({ certificate: CERTIFICATE });
   await using bad = await listeningBeside(good);
   const dial = dialTo(`dot.test:${good.port}`, {
@@ -125,7 +125,7 @@ Deno.test("an address that connects but leads to no channel is tried last the ne
   assertEquals(bad.accepted, 1);
 });
 
-Deno.test("the last good address goes on while the resolver is away, and a failed dial looks up anew", async () => {
+Deno.test("dial uses the last good address while lookups fail, and looks up again after a failed dial", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const asked: (boolean | undefined)[] = [];
   let answer: () => Promise<readonly string[]> = () => Promise.resolve(["127.0.0.1"]);
@@ -138,7 +138,7 @@ Deno.test("the last good address goes on while the resolver is away, and a faile
   (await dialled(dial).channel).close();
   answer = () => Promise.reject(new Error("away"));
   (await dialled(dial).channel).close();
-  answer = () => Promise.resolve(["127.0.53.9"]); // nobody listens there
+  answer = () => Promise.resolve(["127.0.53.9"]); // refuses connections
   await assertRejects(() => dialled(dial).channel, UpstreamError, "connection refused");
   answer = () => Promise.reject(new Error("away"));
   (await dialled(dial).channel).close();
@@ -147,7 +147,7 @@ Deno.test("the last good address goes on while the resolver is away, and a faile
   assertEquals(asked, [false, false, false, true, false]);
 });
 
-Deno.test("without a good address a lookup that fails is told in words, with --bootstrap as the remedy", async () => {
+Deno.test("dial names --bootstrap as the remedy when the lookup fails and no address is known", async () => {
   await assertRejects(
     () => dialled(dialTo("nowhere.invalid")).channel,
     UpstreamError,
@@ -155,7 +155,7 @@ Deno.test("without a good address a lookup that fails is told in words, with --b
   );
 });
 
-Deno.test("a lookup that does not end is given up with the dial", async () => {
+Deno.test("dial ends at its time limit when the lookup does not", async () => {
   const lookup = () => Promise.withResolvers<readonly string[]>().promise;
   const { channel } = dialled(dialTo("dot.test", { lookup, timeoutMs: 50 }));
   const error = await assertRejects(
@@ -166,7 +166,7 @@ Deno.test("a lookup that does not end is given up with the dial", async () => {
   assertEquals([error.failure, error.phase], ["resolve", "resolve"]);
 });
 
-Deno.test("a client certificate is shown to a server that asks for one", async () => {
+Deno.test("dial presents the client certificate to a server that requests one", async () => {
   const client = await AUTHORITY.issue({ names: ["client.test"] });
   await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
   const [cert, key] = await Promise.all([temporaryFile(client.certificate), temporaryFile(client.key)]);
@@ -177,7 +177,7 @@ Deno.test("a client certificate is shown to a server that asks for one", async (
 });
 
 // Deno's createPrivateKey takes a PEM file of the key alone, without an empty line behind it.
-Deno.test("a client's key is found in its file whatever lies beside it", async () => {
+Deno.test("dial finds the client's key among other text in its file", async () => {
   const client = await AUTHORITY.issue({ names: ["client.test"] });
   await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
   const parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
@@ -199,7 +199,7 @@ Deno.test("a client's key is found in its file whatever lies beside it", async (
   await Deno.remove(cert);
 });
 
-Deno.test("without the client certificate that it asks for, the server closes", async () => {
+Deno.test("dial fails without the client certificate that a server requires", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE, clientAuthority: AUTHORITY.pem });
   const { channel } = dialled(dialTo(written(server.address)));
   // In TLS 1.3 the client is done before the server has seen its certificate (RFC 8446 §2).
@@ -215,7 +215,7 @@ Deno.test("without the client certificate that it asks for, the server closes", 
   assertEquals(server.handshakes, 0);
 });
 
-Deno.test("files that are no client certificate are refused at start, with file and reason", async () => {
+Deno.test("dialer rejects unusable client certificate files, with file and reason", async () => {
   const [one, other] = [
     await AUTHORITY.issue({ names: ["a.test"] }),
     await AUTHORITY.issue({ names: ["b.test"] }),
@@ -267,13 +267,13 @@ for (const [what, certificate, failure] of UNPROVEN) {
   });
 }
 
-Deno.test("a name that stands in the subject alone is no name (8310-6)", async () => {
+Deno.test("dial ignores a name in the subject (8310-6)", async () => {
   await using server = await DotServer.start({ certificate: await AUTHORITY.issue({}) }); // CN=nobody
   const { channel } = dialled(dialTo(written(server.address, "nobody")));
   assertEquals((await assertRejects(() => channel, UpstreamError)).failure, "wrong name");
 });
 
-Deno.test("in the opportunistic profile a server that proves who it is brings no word of it", async () => {
+Deno.test("dial reports nothing about an authenticated server in the opportunistic profile", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const onUnauthenticated = (error: UpstreamError) => {
     throw error;
@@ -284,7 +284,7 @@ Deno.test("in the opportunistic profile a server that proves who it is brings no
   (await channel).close();
 });
 
-Deno.test("in the opportunistic profile there is no cleartext either (7858-2, 8310-1)", async () => {
+Deno.test("dial sends no cleartext in the opportunistic profile (7858-2, 8310-1)", async () => {
   await using server = await PlainServer.start({ reply: new TextEncoder().encode("no TLS here") });
   const { channel } = dialled(dialTo(written(server.address), { profile: "opportunistic" }));
   assertEquals((await assertRejects(() => channel, UpstreamError)).failure, "protocol");

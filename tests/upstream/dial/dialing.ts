@@ -22,7 +22,7 @@ export function dialTo(upstream: string, settings: Partial<DialSettings> = {}): 
   });
 }
 
-/** Dials, and keeps the phases it is told of. */
+/** Dials and collects the reported phases. */
 export function dialled(
   dial: Dial,
   signal = new AbortController().signal,

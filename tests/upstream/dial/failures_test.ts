@@ -1,4 +1,5 @@
-/** Each way in which a dial can fail has a word of its own, found in what the platform really says. */
+/** The failure words of dials, from real errors of the platform. */
+
 import { UpstreamError } from "../../../lib/core/errors.ts";
 import { assertEquals, assertRejects } from "../../support/assert.ts";
 import { DotServer, type DotServerOptions } from "../../support/servers/dot_server.ts";
@@ -32,7 +33,7 @@ for (const [alpn, version] of [[[], "TLSv1.3"], [["dot"], "TLSv1.2"]] as const) 
   });
 }
 
-Deno.test("a port where nobody listens is told as refused", async () => {
+Deno.test("dial reports a closed port as refused", async () => {
   const { channel } = dialled(dialTo("127.0.53.9:853"));
   const error = await assertRejects(
     () => channel,
@@ -42,20 +43,20 @@ Deno.test("a port where nobody listens is told as refused", async () => {
   assertEquals([error.phase, error.failure], ["connect", "refused"]);
 });
 
-Deno.test("an address without a route is told as unreachable", async () => {
+Deno.test("dial reports an address without a route as unreachable", async () => {
   const { channel } = dialled(dialTo("255.255.255.255")); // to all on the link: never for TCP
   const error = await assertRejects(() => channel, UpstreamError, "no route to it");
   assertEquals([error.phase, error.failure], ["connect", "unreachable"]);
 });
 
-Deno.test("a name that does not exist is told as one that cannot be resolved, with the resolver's words", async () => {
+Deno.test("dial reports a failed lookup with the resolver's words", async () => {
   const lookup = () => Promise.reject(new Error("192.0.2.53:53: REFUSED"));
   const { channel } = dialled(dialTo("dot.test", { lookup }));
   const { message } = await assertRejects(() => channel, UpstreamError);
   assertEquals(message, "dot.test:853: resolve: its name cannot be resolved (192.0.2.53:53: REFUSED)");
 });
 
-Deno.test("a connection that nobody answers asks whether the port is blocked; a query does not", () => {
+Deno.test("UpstreamError suggests a blocked port for a TCP timeout, but not for a query", () => {
   const facts = { upstream: "1.1.1.1:853" };
   const connecting = new UpstreamError("timed out", { ...facts, phase: "connect" });
   assertEquals(connecting.message, "1.1.1.1:853: connect: timed out, is its port blocked?");
@@ -73,7 +74,7 @@ for (
     ["ENOMEM", "no memory"],
   ] as const
 ) {
-  Deno.test(`${code} while dialing is reported as a shortage here, after all that can be given up was (part 4, row 1b)`, async () => {
+  Deno.test(`dial reports ${code} as a shortage of this host when nothing more can be freed`, async () => {
     let spare = 3;
     const lookup = () => Promise.reject(Object.assign(new Error(`socket ${code}`), { code }));
     const { channel } = dialled(dialTo("dot.test", { lookup, makeRoom: () => spare-- > 0 }));

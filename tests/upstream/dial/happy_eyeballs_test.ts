@@ -2,7 +2,7 @@ import { interleave, openFirst } from "../../../lib/upstream/dial/happy_eyeballs
 import { assertEquals, assertRejects } from "../../support/assert.ts";
 import { FakeTime } from "../../support/fakes/time.ts";
 
-/** A race in fake time, and what became of each address: tried at which ms, aborted, or destroyed. */
+/** `openFirst` in fake time. Collects when each address was tried, and whether it was aborted or destroyed. */
 class Fixture implements Disposable {
   readonly time = new FakeTime();
   readonly tried: string[] = [];
@@ -42,11 +42,11 @@ const INTERLEAVED: [addresses: string[], expected: string[]][] = [
   [["1.1.1.1", "1.1.1.2", "::1"], ["1.1.1.1", "::1", "1.1.1.2"]],
 ];
 
-Deno.test("the families take turns, the first one first (RFC 8305 §4)", () => {
+Deno.test("interleave alternates the families, the first one first (RFC 8305 §4)", () => {
   for (const [addresses, expected] of INTERLEAVED) assertEquals(interleave(addresses), expected);
 });
 
-Deno.test("an address that opens at once is the only one tried, and leaves no timer", async () => {
+Deno.test("openFirst tries one address, and leaves no timer, when it opens at once", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b");
   fixture.opens("a");
@@ -54,7 +54,7 @@ Deno.test("an address that opens at once is the only one tried, and leaves no ti
   assertEquals([fixture.tried, fixture.time.waiting, fixture.destroyed], [["a at 0"], 0, []]);
 });
 
-Deno.test("each 250 ms without one open, the next is tried beside the others (RFC 8305 §5)", async () => {
+Deno.test("openFirst tries the next address after each 250 ms (RFC 8305 §5)", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b", "c");
   await fixture.time.pass(500);
@@ -64,7 +64,7 @@ Deno.test("each 250 ms without one open, the next is tried beside the others (RF
   assertEquals(fixture.aborted, ["a", "b", "c"]);
 });
 
-Deno.test("after a failure the next is tried at once", async () => {
+Deno.test("openFirst tries the next address at once after a failure", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b");
   fixture.fails("a");
@@ -74,7 +74,7 @@ Deno.test("after a failure the next is tried at once", async () => {
   assertEquals(await winner, "b");
 });
 
-Deno.test("one that opens too late is destroyed", async () => {
+Deno.test("openFirst destroys a socket that opens too late", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b");
   await fixture.time.pass(250);
@@ -85,7 +85,7 @@ Deno.test("one that opens too late is destroyed", async () => {
   assertEquals(fixture.destroyed, ["a"]);
 });
 
-Deno.test("when all have failed, the first failure is told", async () => {
+Deno.test("openFirst rejects with the first error when all addresses have failed", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b");
   await fixture.time.pass(250);
@@ -96,7 +96,7 @@ Deno.test("when all have failed, the first failure is told", async () => {
   assertEquals([error.message, fixture.time.waiting], ["b fails", 0]);
 });
 
-Deno.test("a race that is called off rejects with the reason, aborts all and tries no more", async () => {
+Deno.test("openFirst rejects with the signal's reason, and aborts all attempts, when it is canceled", async () => {
   using fixture = new Fixture();
   const winner = fixture.start("a", "b", "c");
   await fixture.time.pass(250);

@@ -1,7 +1,7 @@
 import { Latency } from "../../../lib/upstream/health/latency.ts";
 import { assertEquals } from "../../support/assert.ts";
 
-Deno.test("latency is smoothed: the first one counts in full, any other for an eighth", () => {
+Deno.test("Latency smooths: the first sample counts in full, each other for an eighth", () => {
   const latency = new Latency();
   assertEquals(latency.smoothedMs, 0);
   latency.add(80);
@@ -10,7 +10,7 @@ Deno.test("latency is smoothed: the first one counts in full, any other for an e
   assertEquals(latency.smoothedMs, 90);
 });
 
-Deno.test("slow is more than 250 ms until there is something to compare with, and never less than 50 ms", () => {
+Deno.test("slowAfterMs is 250 ms without samples, and never less than 50 ms", () => {
   const latency = new Latency();
   for (let i = 0; i < 15; i++) latency.add(5);
   assertEquals(latency.slowAfterMs, 250);
@@ -18,7 +18,7 @@ Deno.test("slow is more than 250 ms until there is something to compare with, an
   assertEquals(latency.slowAfterMs, 50);
 });
 
-Deno.test("slow is longer than 95 % of the last 128 answers took", () => {
+Deno.test("slowAfterMs is the 95th percentile of the last 128 answers", () => {
   const latency = new Latency();
   for (let i = 0; i < 128; i++) latency.add(1000 + i);
   // 121 of the 128 took less.
@@ -29,7 +29,7 @@ Deno.test("slow is longer than 95 % of the last 128 answers took", () => {
   assertEquals(latency.slowAfterMs, 60);
 });
 
-Deno.test("latencies are compared as numbers, not as text", () => {
+Deno.test("slowAfterMs sorts samples as numbers, not as text", () => {
   const latency = new Latency();
   for (let i = 0; i < 128; i++) latency.add(i % 2 === 0 ? 9 : 100);
   assertEquals(latency.slowAfterMs, 100);

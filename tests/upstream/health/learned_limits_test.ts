@@ -10,36 +10,36 @@ function afterCloses(...idles: number[]): number {
   return limits.idleTimeoutMs(OTHERWISE);
 }
 
-Deno.test("while nothing is known there is no limit, and the idle timeout is the one given", () => {
+Deno.test("LearnedLimits has no limit and the default idle time at the start", () => {
   const limits = new LearnedLimits();
   assertEquals([limits.maxQueries(0), limits.idleTimeoutMs(OTHERWISE)], [Infinity, OTHERWISE]);
 });
 
-Deno.test("one close of an idle connection may be chance; two alike are a limit, from which 15 % are kept off", () => {
+Deno.test("LearnedLimits learns an idle time from two similar closes in a row, minus 15 %", () => {
   assertEquals(afterCloses(2_000), OTHERWISE);
   assertEquals(afterCloses(2_000, 2_000), 1_700);
 });
 
-Deno.test("of two that are nearly alike the shorter counts", () => {
+Deno.test("LearnedLimits uses the shorter of two similar idle times", () => {
   assertEquals(afterCloses(2_100, 2_000), 1_700);
   assertEquals(afterCloses(2_000, 2_100), 1_700);
 });
 
-Deno.test("two that are not alike teach nothing, nor do closes within half a second", () => {
+Deno.test("LearnedLimits ignores different idle times and closes within half a second", () => {
   assertEquals(afterCloses(2_000, 9_000, 2_000), OTHERWISE);
   assertEquals(afterCloses(400, 400, 400), OTHERWISE);
 });
 
-Deno.test("a limit that has changed is learned again, shorter or longer", () => {
+Deno.test("LearnedLimits learns a changed idle time, shorter or longer", () => {
   assertEquals(afterCloses(10_000, 10_000, 2_000, 2_000), 1_700);
   assertEquals(afterCloses(2_000, 2_000, 10_000, 10_000), 8_500);
 });
 
-Deno.test("a limit beyond the timeout given changes nothing", () => {
+Deno.test("LearnedLimits ignores an idle time beyond the default", () => {
   assertEquals(afterCloses(60_000, 60_000), OTHERWISE);
 });
 
-Deno.test("what the server says counts, whatever was observed, and the last word of it (7828-2)", () => {
+Deno.test("LearnedLimits prefers the latest keep-alive option to observed idle times (7828-2)", () => {
   const limits = new LearnedLimits();
   limits.noteClosedIdle(2_000);
   limits.noteClosedIdle(2_000);
@@ -49,7 +49,7 @@ Deno.test("what the server says counts, whatever was observed, and the last word
   assertEquals(limits.idleTimeoutMs(OTHERWISE), 55_000);
 });
 
-Deno.test("the same number of answers twice in a row is how many a connection gets, for half a minute", () => {
+Deno.test("LearnedLimits limits queries for 30 s after the same number of answers twice in a row", () => {
   const limits = new LearnedLimits();
   limits.noteClosedWithQueries(100, {}, 0);
   assertEquals(limits.maxQueries(1), Infinity);
@@ -61,13 +61,13 @@ Deno.test("the same number of answers twice in a row is how many a connection ge
   ]);
 });
 
-Deno.test("different numbers of answers are chance", () => {
+Deno.test("LearnedLimits ignores different numbers of answers", () => {
   const limits = new LearnedLimits();
   for (const [i, answers] of [7, 100, 7, 100, 12].entries()) limits.noteClosedWithQueries(answers, {}, i);
   assertEquals(limits.maxQueries(5), Infinity);
 });
 
-Deno.test("each cut that confirms the limit prolongs it, and another one does not undo it", () => {
+Deno.test("LearnedLimits prolongs a limit with each confirmation, and keeps it after a different number", () => {
   const limits = new LearnedLimits();
   for (const now of [0, 1, 20_000]) limits.noteClosedWithQueries(100, {}, now);
   limits.noteClosedWithQueries(3, {}, 20_001);

@@ -34,7 +34,7 @@ function waits(from: number, until: number): number[] {
   });
 }
 
-Deno.test("an upstream that was not tried is due", () => {
+Deno.test("Reachability is due while untried", () => {
   const { reachability } = new Fixture();
   assert(reachability.isDue(0) && reachability.isDueAsLastResort(0));
   assertEquals([reachability.state, reachability.lastError], ["untried", undefined]);
@@ -55,7 +55,7 @@ for (
   });
 }
 
-Deno.test("tries during an outage add up to few", () => {
+Deno.test("Reachability allows few attempts during an outage", () => {
   const fixture = new Fixture();
   let tries = 0;
   for (let now = 0; now < 3_600_000; now += 10) {
@@ -66,7 +66,7 @@ Deno.test("tries during an outage add up to few", () => {
   assert(tries > 120 && tries < 250, `${tries} tries in an hour`);
 });
 
-Deno.test("while a try is under way no other one is due", () => {
+Deno.test("Reachability is not due while an attempt is running", () => {
   const fixture = new Fixture();
   fixture.fail(0);
   fixture.fail(10_000);
@@ -75,7 +75,7 @@ Deno.test("while a try is under way no other one is due", () => {
   assert(fixture.reachability.isDueAsLastResort(13_000));
 });
 
-Deno.test("an upstream that answers is due at once, and its next outage starts from nothing", () => {
+Deno.test("Reachability is due after an answer, and the next outage begins with the shortest wait", () => {
   const fixture = new Fixture();
   fixture.fail(0);
   fixture.fail(60_000);
@@ -85,7 +85,7 @@ Deno.test("an upstream that answers is due at once, and its next outage starts f
   assert(fixture.reachability.isDue(60_051));
 });
 
-Deno.test("as the last resort it is tried once a second however long the outage", () => {
+Deno.test("Reachability is due once a second as the last resort, however long the outage", () => {
   const fixture = new Fixture();
   fixture.fail(0);
   assert(fixture.reachability.isDueAsLastResort(50), "a short wait stays short");
@@ -95,7 +95,7 @@ Deno.test("as the last resort it is tried once a second however long the outage"
   assert(!fixture.reachability.isDue(601_000));
 });
 
-Deno.test("reasons that alternate are reported once in an outage each, and again in the next outage", () => {
+Deno.test("Reachability reports alternating failures once per outage", () => {
   const fixture = new Fixture();
   for (let now = 0; now < 10_000; now += 100) fixture.fail(now, now % 200 === 0 ? "refused" : "malformed");
   assertEquals(fixture.reports, ["down: refused", "down: malformed"]);
@@ -105,7 +105,7 @@ Deno.test("reasons that alternate are reported once in an outage each, and again
   assertEquals(fixture.reports.slice(2), ["up", "down: malformed"]);
 });
 
-Deno.test("a wrong pin rules an upstream out, whatever comes after, until a reset", () => {
+Deno.test("Reachability is ruled out by a wrong pin until a reset", () => {
   const fixture = new Fixture();
   fixture.fail(0, "pin mismatch");
   fixture.reachability.noteUsefulAnswer();
@@ -118,7 +118,7 @@ Deno.test("a wrong pin rules an upstream out, whatever comes after, until a rese
   assertEquals(fixture.reports, ["down: pin mismatch", "up"]);
 });
 
-Deno.test("a reset reports nothing by itself, and an upstream that is up stays up", () => {
+Deno.test("reset reports nothing, and leaves an upstream up that is up", () => {
   const fixture = new Fixture();
   fixture.reachability.noteUsefulAnswer();
   fixture.reachability.reset();
