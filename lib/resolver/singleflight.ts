@@ -1,37 +1,39 @@
+/** Singleflight: one upstream query for all equal questions that are in flight at the same time. */
+
 import { Message } from "../dns/message.ts";
 import type { Query, Resolver } from "../core/resolver.ts";
 import { UpstreamError } from "../core/errors.ts";
 import { hashQuestion, variantOf } from "./question_key.ts";
 import { type Waiter, WaitingRoom } from "./waiting_room.ts";
 
-/** One for all: in a flood, to note where each one was made would cost more than to answer it. */
+/** One object for all overloads: in a flood, a stack trace per error would cost more than an answer. */
 export const OVERLOADED = new UpstreamError("overloaded", {
   upstream: "all upstreams",
   phase: "read",
   sent: false,
 });
 
-/** Told what each question has come to, once for all who asked it. */
+/** Called once with the outcome of each question. */
 export interface ResponseListener {
-  /** Returns the response that they get: this one, or what is made of it. */
+  /** Returns the response for all queries that wait for it. */
   answered(query: Message, response: Message): Message;
   failed(query: Message, error: unknown): void;
 }
 
-/** A question that is being asked, and waits in the room. */
-interface WaitingFlight extends InFlightQuestion, Waiter {
-  /** Whether another query has its place now: those who ask have been told so. */
+/** A question in flight that holds a slot of the waiting room. */
+interface WaitingQuestion extends InFlightQuestion, Waiter {
+  /** Whether it lost its slot to another query. Its queries have failed by then. */
   isGivenUp: boolean;
 }
 
-/** Makes one query of all that ask the same while it is under way; what becomes of it becomes of all. */
+/** Sends the first of several equal questions. The others wait for its outcome and share it. */
 export class Singleflight implements Resolver {
-  /** Queries that were answered by another's. */
+  /** Queries that got the response of another query with the same question. */
   coalesced = 0;
   readonly #next: Resolver;
   readonly #now: () => number;
   readonly #listener: ResponseListener;
-  readonly #inFlight = new InFlightQuestions<WaitingFlight>();
+  readonly #inFlight = new InFlightQuestions<WaitingQuestion>();
   readonly #room = new WaitingRoom();
 
   constructor(next: Resolver, now: () => number, listener: ResponseListener) {
@@ -46,43 +48,43 @@ export class Singleflight implements Resolver {
 
   #resolve(query: Query, mayRetry: boolean): Message | Promise<Message> {
     const { message, client } = query;
-    const tag = variantOf(message);
-    const hash = hashQuestion(message, tag);
-    const flight = this.#inFlight.find(query, tag, hash);
+    const variant = variantOf(message);
+    const hash = hashQuestion(message, variant);
+    const inFlight = this.#inFlight.find(query, variant, hash);
     const network = this.#room.networkOf(client.address);
     const now = this.#now();
-    // New ones are turned away before memory suffers; what is known here is still answered.
+    // New queries are rejected before memory runs out. The cache still answers its entries.
     if (!this.#room.makeRoom(network, now)) throw OVERLOADED;
-    if (flight && !flight.isGivenUp) return this.#join(flight, query, network, mayRetry);
-    return this.#start(query, { tag, hash, network, now });
+    if (inFlight && !inFlight.isGivenUp) return this.#join(inFlight, query, network, mayRetry);
+    return this.#start(query, { variant, hash, network, now });
   }
 
   #start(
     query: Query,
-    { tag, hash, network, now }: { tag: number; hash: number; network: number; now: number },
+    { variant, hash, network, now }: { variant: number; hash: number; network: number; now: number },
   ): Message | Promise<Message> {
     const outcome = this.#ask(query);
     if (outcome instanceof Message) return outcome;
     const { promise, resolve, reject } = Promise.withResolvers<Message>();
-    const flight: WaitingFlight = {
-      ...{ query, hash, tag, network, since: now, response: promise, isGivenUp: false },
+    const inFlight: WaitingQuestion = {
+      ...{ query, hash, variant, network, since: now, response: promise, isGivenUp: false },
       ...{ next: undefined, older: undefined, younger: undefined },
       giveUp: () => {
-        this.#finish(flight);
-        flight.isGivenUp = true;
+        this.#finish(inFlight);
+        inFlight.isGivenUp = true;
         reject(OVERLOADED);
       },
     };
-    this.#inFlight.add(flight);
-    this.#room.enter(flight);
-    // What comes of a question that was given up is still of use to the next one who asks.
+    this.#inFlight.add(inFlight);
+    this.#room.enter(inFlight);
+    // The response to a question that was given up is still stored for later queries.
     outcome.then(
       (response) => {
-        if (!flight.isGivenUp) this.#finish(flight);
+        if (!inFlight.isGivenUp) this.#finish(inFlight);
         return this.#listener.answered(query.message, response);
       },
       (error) => {
-        if (!flight.isGivenUp) this.#finish(flight);
+        if (!inFlight.isGivenUp) this.#finish(inFlight);
         this.#listener.failed(query.message, error);
         throw error;
       },
@@ -101,81 +103,83 @@ export class Singleflight implements Resolver {
     }
   }
 
-  #finish(flight: WaitingFlight): void {
-    this.#room.leave(flight);
-    this.#inFlight.remove(flight);
+  #finish(inFlight: WaitingQuestion): void {
+    this.#room.leave(inFlight);
+    this.#inFlight.remove(inFlight);
   }
 
-  #join(flight: InFlightQuestion, query: Query, network: number, mayRetry: boolean): Promise<Message> {
+  #join(inFlight: InFlightQuestion, query: Query, network: number, mayRetry: boolean): Promise<Message> {
     this.coalesced++;
     this.#room.take(network);
-    return flight.response.then(
+    return inFlight.response.then(
       (response) => {
-        this.#leave(flight, query, network);
+        this.#leave(inFlight, query, network);
         return response;
       },
       (error) => {
-        this.#leave(flight, query, network);
-        // Time was up for the one who began; whoever came later has some left, but not for a third try.
+        this.#leave(inFlight, query, network);
+        // The first query timed out. A later one still has time, but for one more try only.
         const isLate = error instanceof UpstreamError && error.failure === "timed out";
-        const hasTime = query.deadline > flight.query.deadline && query.deadline > this.#now();
+        const hasTime = query.deadline > inFlight.query.deadline && query.deadline > this.#now();
         if (!mayRetry || !isLate || !hasTime) throw error;
         return this.#resolve(query, false);
       },
     );
   }
 
-  #leave(flight: InFlightQuestion, query: Query, network: number): void {
+  #leave(inFlight: InFlightQuestion, query: Query, network: number): void {
     this.#room.giveBack(network);
-    query.trace.upstream = flight.query.trace.upstream;
+    query.trace.upstream = inFlight.query.trace.upstream;
   }
 }
 
-/** A question that is being asked. */
+/** A question in flight. */
 export interface InFlightQuestion {
-  /** Whose deadline the exchange has. */
+  /** The first query, whose deadline applies. */
   readonly query: Query;
-  /** Of question and tag. */
+  /** Hash of question and variant. */
   readonly hash: number;
-  readonly tag: number;
-  /** What becomes of it, for all who ask. */
+  readonly variant: number;
+  /** The outcome for all queries. */
   response: Promise<Message>;
-  /** The table's. */
+  /** Link of the table. */
   next: InFlightQuestion | undefined;
 }
 
-/** A power of two. With as many questions under way as there may be, a few share one. */
+/** A power of two. With the maximum of questions in flight, eight share a bucket. */
 const BUCKETS = 4096;
 
-/**
- * Questions that are being asked, by hash. Not a Map, for the reason that `InFlight` has: what comes and goes all the
- * time would live on in the copies that a Map makes of itself.
- */
+/** Questions in flight, by hash. Not a Map, whose backing store would keep removed entries alive until it is copied. */
 export class InFlightQuestions<Each extends InFlightQuestion = InFlightQuestion> {
   readonly #buckets = new Array<Each | undefined>(BUCKETS).fill(undefined);
 
-  /** The one that asks the same. */
-  find({ message }: Query, tag: number, hash: number): Each | undefined {
-    for (let flight = this.#buckets[hash & BUCKETS - 1]; flight; flight = flight.next as Each | undefined) {
-      const isSame = flight.hash === hash && flight.tag === tag && flight.query.message.sameQuestion(message);
-      if (isSame) return flight;
+  /** The question in flight that equals the query's. Undefined if there is none. */
+  find({ message }: Query, variant: number, hash: number): Each | undefined {
+    for (
+      let inFlight = this.#buckets[hash & BUCKETS - 1];
+      inFlight;
+      inFlight = inFlight.next as Each | undefined
+    ) {
+      const isSame = inFlight.hash === hash && inFlight.variant === variant &&
+        inFlight.query.message.sameQuestion(message);
+      if (isSame) return inFlight;
     }
     return undefined;
   }
 
-  add(flight: Each): void {
-    const bucket = flight.hash & BUCKETS - 1;
-    flight.next = this.#buckets[bucket];
-    this.#buckets[bucket] = flight;
+  add(inFlight: Each): void {
+    const bucket = inFlight.hash & BUCKETS - 1;
+    inFlight.next = this.#buckets[bucket];
+    this.#buckets[bucket] = inFlight;
   }
 
-  remove(flight: Each): void {
-    const bucket = flight.hash & BUCKETS - 1;
+  remove(inFlight: Each): void {
+    const bucket = inFlight.hash & BUCKETS - 1;
     let before: Each | undefined;
     let each = this.#buckets[bucket];
-    while (each && each !== flight) [before, each] = [each, each.next as Each | undefined];
-    if (before) before.next = flight.next;
-    else this.#buckets[bucket] = flight.next as Each | undefined;
-    flight.next = undefined; // or what is gone would hold what comes
+    while (each && each !== inFlight) [before, each] = [each, each.next as Each | undefined];
+    if (before) before.next = inFlight.next;
+    else this.#buckets[bucket] = inFlight.next as Each | undefined;
+    inFlight.next = undefined; // a removed entry must not keep later ones alive
   }
 }

@@ -1,7 +1,8 @@
 /**
- * Failures of DNSSEC validation, as seen from behind the validator: neither another upstream's answer nor stale data may
- * take their place, or whoever tampers with data would have it given out as good.
+ * Failures of an upstream's DNSSEC validation. Neither another upstream's answer nor stale data may replace them: data that an
+ * attacker changed would reach the client as good.
  */
+
 import { Flag } from "../dns/header.ts";
 import { readUint16, writeUint16 } from "../dns/bytes.ts";
 import { ExtendedError, Rcode } from "../dns/codes.ts";
@@ -13,36 +14,36 @@ import { isAnswer } from "./cache/cacheability.ts";
 import type { Query, Resolver } from "../core/resolver.ts";
 
 /**
- * How long the question is asked for with CD set, in ms, at most half of the time that is left: the upstream has just
- * fetched the data that it does not accept, and answers out of its cache.
+ * Limit of the query with CD set, which also takes half of the remaining time at most. The upstream has just fetched the data, so
+ * it answers from its cache.
  */
-const CHECK_TIMEOUT = 500;
+const CHECK_TIMEOUT_MS = 500;
 
 const REASON = composeExtendedError({
   code: ExtendedError.DNSSEC_BOGUS,
   text: "the upstream has an answer, but only with checking disabled",
 });
 
-/** Whether a response is one that another upstream might answer better. */
+/** Whether another upstream may have a better response. */
 export function isPoor({ rcode }: Message): boolean {
   return rcode === Rcode.SERVFAIL || rcode === Rcode.REFUSED;
 }
 
-/** Whether a failure is explained as one of validation: "DNSSEC Bogus" and its kind (RFC 8914 §4.7 to §4.13). */
+/** Whether a response reports a failed validation: "DNSSEC Bogus" or a related extended error (RFC 8914 §4.7 to §4.13). */
 export function isBogus(response: Message): boolean {
   if (isAnswer(response)) return false;
   const codes = response.edns?.extendedErrors().map((option) => readUint16(option, 4)) ?? [];
   return codes.some((code) => code >= ExtendedError.DNSSEC_BOGUS && code <= ExtendedError.NSEC_MISSING);
 }
 
-/** Whether a failure may be one of validation without an explanation, as BIND never gives one and Unbound not unasked. */
+/** Whether a failure may be one of validation. BIND never adds an extended error, Unbound only if it is configured. */
 export function mayBeBogus({ flags }: Message, response: Message): boolean {
   return isPoor(response) && (flags & Flag.CD) === 0 && !isBogus(response);
 }
 
 /**
- * Asks the upstream that has failed a query once more with CD set (RFC 4035 §3.2.2). An answer means that validation was
- * what failed, and the failure comes back with that as its reason; otherwise it comes back as it is.
+ * Asks the upstream again with CD set (RFC 4035 §3.2.2). If it answers now, its validation had failed: resolves to the failure
+ * with that extended error. Otherwise resolves to the failure as it is.
  */
 export async function explain(
   query: Query,
@@ -50,7 +51,7 @@ export async function explain(
   upstream: Resolver,
   now: number,
 ): Promise<Message> {
-  const deadline = now + Math.min((query.deadline - now) / 2, CHECK_TIMEOUT);
+  const deadline = now + Math.min((query.deadline - now) / 2, CHECK_TIMEOUT_MS);
   try {
     const unchecked = { ...query, message: withCheckingDisabled(query.message), deadline };
     return isAnswer(await upstream.resolve(unchecked)) ? asBogus(query.message, failure) : failure;

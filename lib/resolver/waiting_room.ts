@@ -1,25 +1,27 @@
+/** The bound on queries that wait for upstreams, and the choice of the one that must give up its slot. */
+
 import { ClientShares, JOSTLE_AFTER_MS, MAX_EXAMINED } from "../core/client_shares.ts";
 
 /**
- * Queries that may wait for upstreams, from all clients together. While it waits, each takes about two kilobytes, its
- * message of 302 bytes at most included: 64 MiB in all.
+ * Maximum number of waiting queries of all clients. Each takes about two kilobytes, with a message of 302 bytes at most, so all
+ * take 64 MiB.
  */
 const MAX_WAITING = 32_768;
-/** What the clients of one network may hold of it. */
+/** Maximum of one network. */
 const MAX_SHARE = MAX_WAITING / 2;
 
-/** A question that waits for its answer. The links are the room's. */
+/** A question that waits for its answer. The links belong to `WaitingRoom`. */
 export interface Waiter {
   readonly network: number;
   /** Since when it has waited, in ms. */
   readonly since: number;
   older: Waiter | undefined;
   younger: Waiter | undefined;
-  /** Called when another one needs its place: leaves the room. */
+  /** Called when another query gets its slot. The callee must call `leave`. */
   giveUp(): void;
 }
 
-/** Places for queries that wait. No network's clients hold more than half of them, and the eldest make room. */
+/** Slots for waiting queries. One network gets half of them at most. If none is free, one of the oldest gives up its slot. */
 export class WaitingRoom {
   readonly #shares = new ClientShares();
   #size = 0;
@@ -30,7 +32,7 @@ export class WaitingRoom {
     return this.#shares.networkOf(address);
   }
 
-  /** Whether there is a place for a query of this network, or has just been made one. */
+  /** Whether a slot is free for a query of this network. Makes an old query give up its slot if necessary. */
   makeRoom(network: number, now: number): boolean {
     const hasShare = this.#shares.countOf(network) >= MAX_SHARE;
     if (!hasShare && this.#size < MAX_WAITING) return true;
@@ -46,7 +48,7 @@ export class WaitingRoom {
     return false;
   }
 
-  /** Takes a place for a question; it is younger than all others. */
+  /** Takes a slot for a question, as the youngest one. */
   enter(waiter: Waiter): void {
     this.take(waiter.network);
     waiter.older = this.#youngest;
@@ -62,10 +64,10 @@ export class WaitingRoom {
     else this.#oldest = younger;
     if (younger) younger.older = older;
     else this.#youngest = older;
-    waiter.older = waiter.younger = undefined; // or what is gone would hold what comes
+    waiter.older = waiter.younger = undefined; // a removed waiter must not keep later ones alive
   }
 
-  /** Takes a place for a query that waits for the answer to another one's question. */
+  /** Takes a slot for a query that joins a question in flight. */
   take(network: number): void {
     this.#size++;
     this.#shares.add(network);

@@ -6,8 +6,8 @@ import { CacheFixture, hanging } from "./cache/cache_fixture.ts";
 Deno.test("of questions whose hashes are the same, or fall together, each is found by its own", () => {
   using fixture = new CacheFixture(hanging);
   const [hash, sameBucket] = [7, 7 + 4096];
-  const flight = (name: string, hash: number, tag = 0): InFlightQuestion => ({
-    ...{ query: fixture.query(name), hash, tag, next: undefined },
+  const flight = (name: string, hash: number, variant = 0): InFlightQuestion => ({
+    ...{ query: fixture.query(name), hash, variant, next: undefined },
     response: new Promise(() => {}),
   });
   const all = [
@@ -17,7 +17,7 @@ Deno.test("of questions whose hashes are the same, or fall together, each is fou
     flight("a.test", hash, 1),
   ];
   const found = (flights: InFlightQuestions) =>
-    all.map(({ query, tag, hash }) => flights.find(fixture.query(query.message.name), tag, hash));
+    all.map(({ query, variant, hash }) => flights.find(fixture.query(query.message.name), variant, hash));
   fc.assert(
     fc.property(
       fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
