@@ -91,6 +91,11 @@ export class Message {
     return (this.edns?.extendedRcode ?? 0) << 4 | this.flags & RCODE_MASK;
   }
 
+  /** Number of records in the answer section, according to the header. */
+  get answerCount(): number {
+    return readUint16(this.bytes, HeaderField.ANSWERS);
+  }
+
   get hasQuestion(): boolean {
     return this.questionEnd > HEADER_BYTES;
   }

@@ -3,7 +3,7 @@
  * per query. `resolver/cache/fast_path.ts` decides which queries it may answer, and writes the replies.
  */
 
-import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { Flag, HEADER_BYTES, HeaderField } from "../../dns/header.ts";
 import { IpAddress } from "../../net/ip_address.ts";
 import type { Observe } from "../../core/event.ts";
 import type { CacheFastPath } from "../../resolver/cache/fast_path.ts";
@@ -75,7 +75,9 @@ export class UdpFastPath {
     const start = batch.start(i);
     const length = batch.length(i);
     // A datagram that is no query gets no reply, so its sender is not checked.
-    if (length < HEADER_BYTES || (incoming[start + 2]! & Flag.QR >> 8) !== 0) return "unchecked";
+    if (length < HEADER_BYTES || (incoming[start + HeaderField.FLAGS]! & Flag.QR >> 8) !== 0) {
+      return "unchecked";
+    }
     if (admission) {
       const verdict = admission.admitFrom(batch.readClient(i, this.#client), "udp", now);
       if (verdict !== "answer") return verdict;

@@ -83,7 +83,7 @@ export class Router implements Resolver {
   /** Follows the aliases from the question's name to the first one whose target is in another tree. */
   #findCrossing(query: Query, route: number, response: Message): Crossing | undefined {
     const { bytes, questionEnd, type, rcode } = response;
-    if (readUint16(bytes, 6) === 0 || !response.hasQuestion) return undefined;
+    if (response.answerCount === 0 || !response.hasQuestion) return undefined;
     if (type === Type.CNAME || type === Type.ANY || readUint16(bytes, questionEnd - 2) !== Class.IN) {
       return undefined;
     }

@@ -9,7 +9,7 @@ import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { decompressName } from "../../dns/compose/decompress.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import type { Message } from "../../dns/message.ts";
-import { skipPlainName } from "../../dns/name.ts";
+import { POINTER, skipPlainName } from "../../dns/name.ts";
 import { RecordCursor } from "../../dns/records.ts";
 import { composeExtendedError } from "../../dns/compose/reply.ts";
 import {
@@ -145,9 +145,9 @@ function isPlainName(bytes: Uint8Array, offset: number, end: number): boolean {
 const TYPES_WITH_TARGET: ReadonlySet<number> = new Set([Type.CNAME, Type.HTTPS, Type.SVCB]);
 
 /** False if the first answer record has the question's name and type: then there is no alias (RFC 1034 §3.6.2). */
-function mayHaveTarget({ bytes, questionEnd }: Message): boolean {
-  if (readUint16(bytes, 6) === 0) return false;
-  const hasQuestionName = readUint16(bytes, questionEnd) === (0xc000 | HEADER_BYTES);
+function mayHaveTarget({ bytes, questionEnd, answerCount }: Message): boolean {
+  if (answerCount === 0) return false;
+  const hasQuestionName = readUint16(bytes, questionEnd) === (POINTER << 8 | HEADER_BYTES);
   if (!hasQuestionName) return true;
   const type = readUint16(bytes, questionEnd + 2);
   return TYPES_WITH_TARGET.has(type) || type !== readUint16(bytes, questionEnd - 4);

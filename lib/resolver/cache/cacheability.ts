@@ -1,6 +1,6 @@
 /** Which responses may be cached, for how long, and what the store must know of their records. */
 
-import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { Flag, HEADER_BYTES, HeaderField } from "../../dns/header.ts";
 import { readUint16 } from "../../dns/bytes.ts";
 import { Class, EdnsOption, Rcode, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
@@ -87,7 +87,7 @@ export class Cacheability {
     }
     if (flags & Flag.AA) {
       copy ??= bytes.slice();
-      copy[2] = copy[2]! & ~(Flag.AA >> 8);
+      copy[HeaderField.FLAGS]! &= ~(Flag.AA >> 8);
     }
     return copy ? Message.parse(copy) : response;
   }
@@ -166,7 +166,7 @@ export class Cacheability {
    * from an upstream that validates (RFC 8020 §7). With DO it counts only with its proofs.
    */
   #assessDenial(response: Message, wantsProofs: boolean): void {
-    this.deniesName = readUint16(response.bytes, 6) === 0;
+    this.deniesName = response.answerCount === 0;
     const isValidated = (response.flags & Flag.AD) !== 0;
     this.isNxdomainCut = this.deniesName && isValidated && !this.#hasOther &&
       (this.#hasProofs || !wantsProofs) &&
@@ -231,7 +231,7 @@ function isCacheable(response: Message): boolean {
  * Whether a response says anything about the data: "only NOERROR and NXDOMAIN" do (RFC 8767 §4). YXDOMAIN does too, with the
  * DNAME whose substitution makes the name too long (RFC 6672 §2.2).
  */
-export function isAnswer({ rcode, bytes }: Message): boolean {
-  if (rcode === Rcode.YXDOMAIN) return readUint16(bytes, 6) > 0;
+export function isAnswer({ rcode, answerCount }: Message): boolean {
+  if (rcode === Rcode.YXDOMAIN) return answerCount > 0;
   return rcode === Rcode.NOERROR || rcode === Rcode.NXDOMAIN;
 }

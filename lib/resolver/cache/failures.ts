@@ -1,6 +1,6 @@
 /** The cache of failures (RFC 9520). */
 
-import { Flag } from "../../dns/header.ts";
+import { Flag, HEADER_BYTES, HeaderField, RCODE_MASK } from "../../dns/header.ts";
 import { writeUint16 } from "../../dns/bytes.ts";
 import { ExtendedError } from "../../dns/codes.ts";
 import { composeOptRecord, cutExtraText } from "../../dns/edns.ts";
@@ -110,9 +110,9 @@ function composeFailure(query: Message, failure: UpstreamError | Message): Messa
   const { questionEnd } = query;
   const bytes = new Uint8Array(questionEnd + opt.length);
   bytes.set(query.bytes.subarray(0, questionEnd));
-  writeUint16(bytes, 2, Flag.QR | Flag.RA | rcode & 0xf);
-  bytes.fill(0, 6, 12);
-  writeUint16(bytes, 10, 1);
+  writeUint16(bytes, HeaderField.FLAGS, Flag.QR | Flag.RA | rcode & RCODE_MASK);
+  bytes.fill(0, HeaderField.ANSWERS, HEADER_BYTES);
+  writeUint16(bytes, HeaderField.ADDITIONAL, 1);
   bytes.set(opt, questionEnd);
   return Message.parse(bytes);
 }

@@ -1,5 +1,6 @@
 /** Lists and flushes the entries of a name. */
 
+import { RCODE_MASK } from "../../dns/header.ts";
 import { parseName } from "../../dns/name.ts";
 import { ENTRY_HEADER_BYTES, EntryWord } from "./store/entry.ts";
 import { type Store, TICKS_PER_SECOND } from "./store/store.ts";
@@ -75,7 +76,7 @@ export async function inspect(store: Store, name: string, nowTicks: number): Pro
     const header = new Int32Array(entries.bytesAt(ref).slice(0, ENTRY_HEADER_BYTES).buffer);
     found.push({
       type: header[EntryWord.TYPE_AND_CLASS]! >>> 16,
-      rcode: entries.flags(ref) & 0xf,
+      rcode: entries.flags(ref) & RCODE_MASK,
       answers: header[EntryWord.COUNTS]! >>> 16,
       secondsLeft: Math.floor((entries.expiresAt(ref) - nowTicks) / TICKS_PER_SECOND),
     });

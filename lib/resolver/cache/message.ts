@@ -1,6 +1,6 @@
 /** Composes messages of entries: the cache's responses. */
 
-import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { Flag, HEADER_BYTES, HeaderField, RCODE_MASK } from "../../dns/header.ts";
 import { readUint16, writeUint16 } from "../../dns/bytes.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { recompose } from "../../dns/compose/compress.ts";
@@ -53,7 +53,7 @@ function extendedErrors(entries: Entries, ref: Ref): Uint8Array {
 
 function addOpt(bytes: Uint8Array, at: number, opt: Uint8Array): void {
   bytes.set(opt, at);
-  writeUint16(bytes, 10, readUint16(bytes, 10) + 1);
+  writeUint16(bytes, HeaderField.ADDITIONAL, readUint16(bytes, HeaderField.ADDITIONAL) + 1);
 }
 
 const STALE = composeExtendedError({ code: ExtendedError.STALE_ANSWER, text: "" });
@@ -61,7 +61,7 @@ const STALE_NXDOMAIN = composeExtendedError({ code: ExtendedError.STALE_NXDOMAIN
 
 /** The same for a stale entry, with an extended error (RFC 8767 §4, RFC 8914 §4.4 and §4.20). */
 export function staleMessage(entries: Entries, ref: Ref, query: Message, isUdp: boolean): Message {
-  const reason = (entries.flags(ref) & 0xf) === Rcode.NXDOMAIN ? STALE_NXDOMAIN : STALE;
+  const reason = (entries.flags(ref) & RCODE_MASK) === Rcode.NXDOMAIN ? STALE_NXDOMAIN : STALE;
   const opt = composeOptRecord(0, [reason, extendedErrors(entries, ref)]);
   const { questionEnd } = query;
   const records = recordsFor(entries, ref, isUdp);
@@ -121,11 +121,15 @@ function lengthFor(entries: Entries, ref: Ref, records: number): number {
 
 /** Subtracts the last `count` records from the header's counts. Sets TC if one is not additional data (RFC 2181 §9). */
 function subtractCounts(bytes: Uint8Array, count: number): void {
-  for (let at = 10, left = count; left > 0 && at >= 6; at -= 2) {
+  for (
+    let at: number = HeaderField.ADDITIONAL, left = count;
+    left > 0 && at >= HeaderField.ANSWERS;
+    at -= 2
+  ) {
     const taken = Math.min(left, readUint16(bytes, at));
     writeUint16(bytes, at, readUint16(bytes, at) - taken);
     left -= taken;
-    if (taken > 0 && at < 10) bytes[2] = bytes[2]! | Flag.TC >> 8;
+    if (taken > 0 && at < HeaderField.ADDITIONAL) bytes[HeaderField.FLAGS]! |= Flag.TC >> 8;
   }
 }
 

@@ -13,7 +13,7 @@ import { Flag, HEADER_BYTES, HeaderField } from "../../dns/header.ts";
 import { Message } from "../../dns/message.ts";
 import { skipPlainName } from "../../dns/name.ts";
 import { OPT_BYTES, writeOpt } from "../../dns/edns.ts";
-import { readUint16, writeUint16 } from "../../dns/bytes.ts";
+import { writeUint16 } from "../../dns/bytes.ts";
 import { RecordCursor } from "../../dns/records.ts";
 import { composeExtendedError } from "../../dns/compose/reply.ts";
 import { composeResponse } from "../../dns/compose/local_response.ts";
@@ -131,8 +131,8 @@ function composeQuestion(name: Uint8Array, type: number): Message {
 }
 
 /** Whether a server that does not recurse names other servers (RFC 1034 §4.3.1). */
-function isReferral({ bytes, questionEnd }: Message): boolean {
-  if (readUint16(bytes, HeaderField.ANSWERS) !== 0) return false;
+function isReferral({ bytes, questionEnd, answerCount }: Message): boolean {
+  if (answerCount !== 0) return false;
   let hasServers = false;
   const cursor = new RecordCursor(bytes, questionEnd);
   while (cursor.next() && cursor.section === "authority") {
@@ -145,7 +145,7 @@ function isReferral({ bytes, questionEnd }: Message): boolean {
 function withoutAd(response: Message): Message {
   if ((response.flags & Flag.AD) === 0) return response;
   const bytes = response.bytes.slice();
-  bytes[3] = bytes[3]! & ~Flag.AD;
+  bytes[HeaderField.FLAGS + 1]! &= ~Flag.AD;
   return Message.parse(bytes);
 }
 

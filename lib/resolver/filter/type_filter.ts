@@ -65,7 +65,7 @@ export class TypeFilter implements Resolver {
       void response.edns; // checks all names of the message, once
       if (this.#isAffected(query.message, response)) return this.#recompose(query, response);
       // NODATA for a removed type counts as the filter's answer, whether or not records existed.
-      const isNodata = response.rcode === Rcode.NOERROR && readUint16(response.bytes, 6) === 0;
+      const isNodata = response.rcode === Rcode.NOERROR && response.answerCount === 0;
       if (isNodata && this.#types.has(response.type)) query.trace.source = "filtered";
       return response;
     } catch (error) {

@@ -1,6 +1,6 @@
 /** Answers questions from local data: configured records, hosts files and special-use names (RFC 6761). */
 
-import { Flag, HEADER_BYTES } from "../../dns/header.ts";
+import { Flag, HEADER_BYTES, RCODE_MASK } from "../../dns/header.ts";
 import { composeAliasQuery } from "../../dns/compose/alias.ts";
 import { ExtendedError, Rcode, Type } from "../../dns/codes.ts";
 import { compressOwners } from "../../dns/compose/compress.ts";
@@ -147,7 +147,7 @@ function withAlias({ message, trace }: Query, name: LocalName, response: Message
   }
   compressOwners(message, [answers, authority]);
   return composeResponse(message, {
-    rcode: response.rcode & 0xf,
+    rcode: response.rcode & RCODE_MASK,
     authoritative: true,
     truncated: (response.flags & Flag.TC) !== 0,
     answers,

@@ -8,7 +8,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { HEADER_BYTES } from "../../../dns/header.ts";
+import { HEADER_BYTES, HeaderField } from "../../../dns/header.ts";
 import { readUint16, writeUint16 } from "../../../dns/bytes.ts";
 import { Type } from "../../../dns/codes.ts";
 import { areExtendedErrors } from "../../../dns/edns.ts";
@@ -205,12 +205,16 @@ function messageOf(words: Int32Array, entry: Uint8Array): Message {
   const name = ENTRY_HEADER_BYTES + 2 * (words[EntryWord.RECORDS]! & 0xffff);
   const records = name + nameLength;
   const bytes = new Uint8Array(HEADER_BYTES + nameLength + 4 + recordsLength);
-  writeUint16(bytes, 2, words[EntryWord.FLAGS]!);
-  writeUint16(bytes, 4, 1);
-  writeUint16(bytes, 6, words[EntryWord.COUNTS]! >>> 16);
-  writeUint16(bytes, 8, words[EntryWord.COUNTS]!);
+  writeUint16(bytes, HeaderField.FLAGS, words[EntryWord.FLAGS]!);
+  writeUint16(bytes, HeaderField.QUESTIONS, 1);
+  writeUint16(bytes, HeaderField.ANSWERS, words[EntryWord.COUNTS]! >>> 16);
+  writeUint16(bytes, HeaderField.AUTHORITY, words[EntryWord.COUNTS]!);
   const counts = words[EntryWord.COUNTS]!;
-  writeUint16(bytes, 10, (words[EntryWord.RECORDS]! & 0xffff) - (counts >>> 16) - (counts & 0xffff));
+  writeUint16(
+    bytes,
+    HeaderField.ADDITIONAL,
+    (words[EntryWord.RECORDS]! & 0xffff) - (counts >>> 16) - (counts & 0xffff),
+  );
   bytes.set(entry.subarray(name, records), HEADER_BYTES);
   const type = words[EntryWord.TYPE_AND_CLASS]! >>> 16;
   writeUint16(bytes, HEADER_BYTES + nameLength, type === 0 ? Type.A : type);

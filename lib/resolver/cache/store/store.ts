@@ -7,7 +7,7 @@
  */
 
 import { assert } from "../../../core/assert.ts";
-import { HEADER_BYTES } from "../../../dns/header.ts";
+import { HEADER_BYTES, HeaderField } from "../../../dns/header.ts";
 import { readUint16, writeUint16 } from "../../../dns/bytes.ts";
 import { boundedExtendedErrors } from "../../../dns/edns.ts";
 import type { Message } from "../../../dns/message.ts";
@@ -138,7 +138,8 @@ export class Store {
     const bits = (assessment.isNxdomainCut ? NXDOMAIN_CUT : 0) | (assessment.isForBoth ? BOTH : 0);
     words[word + EntryWord.FLAGS] = bits | variant << VARIANT_SHIFT | response.flags;
     words[word + EntryWord.TYPE_AND_CLASS] = typeAndClass;
-    words[word + EntryWord.COUNTS] = readUint16(bytes, 6) << 16 | readUint16(bytes, 8);
+    words[word + EntryWord.COUNTS] = readUint16(bytes, HeaderField.ANSWERS) << 16 |
+      readUint16(bytes, HeaderField.AUTHORITY);
     const rotation = packRotation(assessment.firstRotating, assessment.rotating);
     words[word + EntryWord.RECORDS] = rotation << ROTATION_SHIFT | count;
     words[word + EntryWord.LENGTHS] = lengths;
