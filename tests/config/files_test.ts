@@ -212,7 +212,8 @@ Deno.test("a watched file that hangs is told once, and changes of the others are
     disk.resolve();
     await settled();
     folder.write("hung", "abc");
-    for (let i = 0; i < 3; i++) await watch.check();
+    // The operation that hung ends when the system says so.
+    for (let i = 0; i < 1000 && changed.length < 2; i++) await watch.check();
     assertEquals([changed.length, told], [2, [hung]]);
   } finally {
     Deno.stat = real;

@@ -10,7 +10,7 @@ export type StrategyName = "fastest" | "failover" | "round-robin" | "random" | "
 export interface SelectionPolicy {
   /** Number of candidates that get the query at once. */
   readonly parallel: number;
-  /** Whether slow queries are hedged within the budget. Not if each upstream is to see only its own share of names. */
+  /** Whether slow queries are hedged within the budget, before half of their time is over. */
   readonly hedged: boolean;
   /** Orders all candidates for this query, the first choice first. */
   order(query: Query, candidates: readonly Candidate[]): Candidate[];
@@ -29,7 +29,8 @@ export function selectionPolicy(name: StrategyName, now: () => number): Selectio
     case "race":
       return { parallel: 2, hedged: true, order: byLatency };
     case "failover":
-      return { parallel: 1, hedged: true, order: inGivenOrder };
+      // The order says which upstream decides: a faster one that does not validate must not answer before one that does.
+      return { parallel: 1, hedged: false, order: inGivenOrder };
     case "round-robin":
       return { parallel: 1, hedged: true, order: roundRobin() };
     case "random":

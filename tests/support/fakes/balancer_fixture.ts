@@ -2,19 +2,29 @@ import type { Message } from "../../../lib/dns/message.ts";
 import { UpstreamError } from "../../../lib/core/errors.ts";
 import { Balancer } from "../../../lib/resolver/balance/balancer.ts";
 import type { Query } from "../../../lib/core/resolver.ts";
-import { selectionPolicy, type StrategyName } from "../../../lib/resolver/balance/selection.ts";
+import {
+  type SelectionPolicy,
+  selectionPolicy,
+  type StrategyName,
+} from "../../../lib/resolver/balance/selection.ts";
 import { asking, candidates, type FakeCandidate } from "./candidate.ts";
 
-/** A balancer over fake candidates, in their given order by default. */
+/** Asks in the order given, as "failover" does, but hedges. */
+function inOrder(now: () => number): SelectionPolicy {
+  return { ...selectionPolicy("failover", now), hedged: true };
+}
+
+/** A balancer over fake candidates, which are asked in their order and hedged by default. */
 export class BalancerFixture {
   readonly all: FakeCandidate[];
   readonly balancer: Balancer;
   now = 0;
 
-  constructor(count: number, name: StrategyName = "failover") {
+  constructor(count: number, name?: StrategyName) {
     this.all = candidates(count);
     const now = () => this.now;
-    this.balancer = new Balancer({ candidates: this.all, selection: selectionPolicy(name, now), now });
+    const selection = name ? selectionPolicy(name, now) : inOrder(now);
+    this.balancer = new Balancer({ candidates: this.all, selection, now });
   }
 
   /** The number of attempts at each candidate. */
