@@ -92,7 +92,7 @@ export class Singleflight implements Resolver {
     return promise;
   }
 
-  /** What comes at once is told of here. */
+  /** Asks the next resolver. Reports a synchronous outcome to the listener. */
   #ask(query: Query): Message | Promise<Message> {
     try {
       const outcome = this.#next.resolve(query);
