@@ -124,7 +124,6 @@ Deno.test("no file of lib/ has more than 450 lines, and no folder more than 15 f
 /** Exports without a reader in lib/ or main.ts, each with its reason. */
 const WITHOUT_READER: ReadonlyMap<string, string> = new Map([
   ["parseConfig", "tests make a configuration in one step; the program needs the step between as well"],
-  ["assert", "preconditions; the structures that use it follow"],
   ["resolverLoopWarning", "one of the warnings, with a test of its own"],
   ["openResolverWarning", "one of the warnings, with a test of its own"],
   ["isHealthy", "the command's decision, tested without a process"],
@@ -248,4 +247,31 @@ Deno.test("test titles name rows of docs/rfc.md, and each row names the tests th
     }
   }
   assertEquals(wrong, []);
+});
+Deno.test("every module of lib/ starts with a header", () => {
+  const without = [...library].filter(([, text]) =>
+    !/^\/\*\*[\s\S]*?\*\/\n\n?(import|export|const|interface|type|class|\/\*\*|\/\/)/.test(text)
+  );
+  assertEquals(without.map(([path]) => path), []);
+});
+
+/** Patterns of riddles, with the most that a thousand words of comment may have (docs/development.md, style). */
+const RIDDLES: readonly { readonly pattern: RegExp; readonly most: number }[] = [
+  {
+    pattern:
+      /\b[Ww]hat (is|was|has|comes|came|stands|there|it|of|a|an|the|all|one|they|we|were|cannot|does|becomes|remains|follows|waits|may|can|this|such|every|clients|any?|to)\b/g,
+    most: 1,
+  },
+  { pattern: /\b(tells?|told|says?|said)\b/g, most: 0.5 },
+  { pattern: /\b([Nn]obody|[Ss]omebody|[Ee]verybody|[Aa]nybody|[Ww]hoever)\b/g, most: 0.2 },
+];
+
+Deno.test("comments of lib/ are plain English: few noun clauses, tellings and persons", () => {
+  const comments = [...library.values(), sources.get("main.ts")!]
+    .flatMap((text) => text.match(/\/\*\*[\s\S]*?\*\/|\/\/.*$/gm) ?? []).join("\n");
+  const words = comments.split(/\s+/).length;
+  for (const { pattern, most } of RIDDLES) {
+    const found = comments.match(pattern)?.length ?? 0;
+    assert(found / words * 1000 <= most, `${found} of ${pattern} in ${words} words of comment`);
+  }
 });

@@ -1,3 +1,4 @@
+/** Denials of existence by NSEC records (RFC 4035 §5.4, RFC 6840 §4). */
 import { skipPlainName } from "../../../dns/name.ts";
 import {
   type CanonicalName,

@@ -1,3 +1,4 @@
+/** Denials of existence by NSEC3 records (RFC 5155 §8), hashed with a bounded number of iterations (RFC 9276 §3.2). */
 import { joinBytes } from "../../../dns/bytes.ts";
 import { ExtendedError, Type } from "../../../dns/codes.ts";
 import {
