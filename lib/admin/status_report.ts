@@ -31,6 +31,7 @@ export function statusReport(from: StatusSources) {
     deniedQueries: counters.denials,
     rejectedMessages: rejectionsByRcode(counters),
     rejectedConnections: counters.rejectedConnections,
+    validations: validationsByStatus(counters),
     retries: counters.retries,
     queryLogDropped: from.queryLogDropped(),
     internalErrors: counters.internalErrors,
@@ -61,6 +62,16 @@ function reportUpstream(status: UpstreamStatus, counters = new UpstreamCounters(
 function rejectionsByRcode({ rejections }: Counters): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { rcode, count } of rejections) sums[rcode] = (sums[rcode] ?? 0) + count;
+  return sums;
+}
+
+/** Responses validated, by status; empty without `--dnssec validate`. */
+function validationsByStatus({ validations }: Counters): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const [key, count] of validations) {
+    const [status = ""] = key.split("/");
+    sums[status] = (sums[status] ?? 0) + count;
+  }
   return sums;
 }
 

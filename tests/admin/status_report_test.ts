@@ -49,3 +49,12 @@ Deno.test("statusReport counts denied queries and rejected messages by reason an
   ]);
   assertEquals([rejectedMessages, rejectedConnections], [{ FORMERR: 2, none: 1 }, 1]);
 });
+
+Deno.test("validations are summed by status", () => {
+  const counters = new Counters();
+  for (const code of [6, 7, 7]) {
+    counters.observe({ kind: "validated", name: "a.test.", status: "bogus", code, reason: "expired" });
+  }
+  counters.observe({ kind: "validated", name: "b.test.", status: "secure" });
+  assertEquals(reportOf(counters).validations, { bogus: 3, secure: 1 });
+});

@@ -176,6 +176,21 @@ Deno.test("a line for the journal starts with its priority and has no time", asy
   }
 });
 
+Deno.test("startLog names bogus answers, and is silent about other validations", async () => {
+  const lines = await logged({ level: "debug", format: "text" }, (observe) => {
+    observe({ kind: "validated", name: "a.test.", status: "insecure", reason: "no DS" });
+    observe({
+      kind: "validated",
+      name: "b.test.",
+      status: "bogus",
+      code: 7,
+      reason: "b.test. A: it expired",
+    });
+  });
+  assertEquals(lines.length, 1);
+  assertMatch(lines[0]!, /warning .*b\.test\. is bogus: b\.test\. A: it expired/);
+});
+
 Deno.test("startLog writes repeated errors once, then their number once a minute", async () => {
   using time = new FakeTime();
   const refused: Event = { kind: "connection rejected", address: "192.0.2.7", reason: "too many" };

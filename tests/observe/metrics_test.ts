@@ -83,6 +83,19 @@ Deno.test("metrics count failures, retries, rejections and errors by reason", as
   for (const line of expected) assertStringIncludes(lines.join("\n"), line);
 });
 
+Deno.test("metrics count DNSSEC validations by status and extended error", async () => {
+  const counters = new Counters();
+  const observe = (status: "secure" | "bogus", code?: number) =>
+    counters.observe({ kind: "validated", name: "a.test.", status, code });
+  observe("secure");
+  observe("bogus", 7);
+  observe("bogus", 7);
+  assertEquals(await samples(counters, /dnssec/), [
+    'dot_proxy_dnssec_validations_total{status="secure",code=""} 1',
+    'dot_proxy_dnssec_validations_total{status="bogus",code="7"} 2',
+  ]);
+});
+
 Deno.test("metrics count connections with their handshakes and close reasons", async () => {
   const counters = new Counters();
   const error = new UpstreamError("silent", { upstream: label, phase: "read" });

@@ -61,6 +61,13 @@ Deno.test("queryLine masks clients, or hides clients and names", () => {
   }
 });
 
+Deno.test("queryLine appends the outcome of DNSSEC validation", () => {
+  const event = answered({ upstream });
+  event.query.trace.dnssec = "bogus";
+  assertMatch(queryLine(event, time, "text", "full"), / dnssec: bogus\n$/);
+  assertEquals(JSON.parse(queryLine(event, time, "json", "full")).dnssec, "bogus");
+});
+
 Deno.test("queryLine escapes names, so that they form one word of one line", () => {
   const line = queryLine(answered({ name: "a\\010b\\032c\\027\\133.example" }), time, "text", "full");
   assertMatch(line, / a\\010b\\032c\\027\S*\.example\. AAAA /);

@@ -57,6 +57,15 @@ Deno.test("EventForwarder drops events per packet when no subscriber needs them"
   assertEquals([arrived.map(({ kind }) => kind), made.lost], [["connection rejected"], 0]);
 });
 
+Deno.test("EventForwarder delivers bogus validations for the log, and no others", async () => {
+  const { made, arrived } = forwarder(true);
+  for (const status of ["secure", "insecure", "bogus", "indeterminate"] as const) {
+    made.observe({ kind: "validated", name: "a.test.", status });
+  }
+  await Promise.resolve();
+  assertEquals(arrived, [{ kind: "validated", name: "a.test.", status: "bogus" }]);
+});
+
 Deno.test("EventForwarder drops events when too many are unacknowledged, and counts lost answers", async () => {
   const { made, arrived } = forwarder(true);
   for (let i = 0; i < MAX_UNACKNOWLEDGED; i++) made.observe(REFUSED);

@@ -57,6 +57,8 @@ function show(report) {
   bars("sources", withRates("sources", entries(answers.bySource), time), "no answers yet");
   bars("rcodes", withRates("rcodes", entries(answers.byRcode), time), "no answers yet");
   bars("rejected", withRates("rejected", entries(rejected(report)), time), "none yet");
+  bars("validations", withRates("validations", entries(report.validations), time), "none yet");
+  byId("dnssec-section").hidden = entries(report.validations).length === 0;
   showLatest(report.latest);
   bars("names", counts(top?.names), top ? "no queries" : NOT_SHOWN);
   bars("clients", counts(top?.clients), top ? "no queries" : NOT_SHOWN);
