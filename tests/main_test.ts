@@ -10,7 +10,7 @@ import { query, read } from "./support/packets/packets.ts";
 /** The proxy as users run it. */
 class Running implements AsyncDisposable {
   readonly child: Child;
-  /** What it listens on, over UDP and TCP. */
+  /** The address that it listens on, over UDP and TCP. */
   readonly address: Address;
 
   private constructor(child: Child, address: Address) {
@@ -41,7 +41,7 @@ class Running implements AsyncDisposable {
   }
 }
 
-/** Runs to the end, with what it wrote apart; behind another program where one is given. */
+/** Runs to the end and returns stdout and stderr apart; optionally started by another program. */
 async function run(args: string[], behind: string[] = []) {
   const { program, args: all, ...surroundings } = await proxyCommand(args);
   const [first = "", ...rest] = [...behind, program, ...all];
@@ -51,10 +51,10 @@ async function run(args: string[], behind: string[] = []) {
 }
 
 /** A DoT server, and the options that make the proxy trust and use it. */
-async function upstream(behaviour?: DotServer["behaviour"]) {
+async function upstream(behavior?: DotServer["behavior"]) {
   const authority = await Authority.create();
   const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
-  const server = await DotServer.start({ certificate, ...behaviour && { behaviour } });
+  const server = await DotServer.start({ certificate, ...behavior && { behavior } });
   const ca = await Deno.makeTempFile({ suffix: ".pem" });
   await Deno.writeTextFile(ca, authority.pem);
   return {
@@ -68,7 +68,7 @@ async function upstream(behaviour?: DotServer["behaviour"]) {
   };
 }
 
-/** An upstream that nobody listens on: this listener closes at once, and no other test uses the address. */
+/** An upstream address without a listener, which no other test uses. */
 function away(): string {
   using listener = Deno.listen({ hostname: "127.0.53.2", port: 0 });
   return `127.0.53.2:${listener.addr.port}`;
@@ -220,7 +220,7 @@ Deno.test("the proxy forwards to Cloudflare and logs that it is the default when
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`the proxy answers queries under way, accepts no more and exits with 0 when it gets ${signal}`, async () => {
     const hold = new Hold();
-    await using dot = await upstream(hold.behaviour);
+    await using dot = await upstream(hold.behavior);
     await using proxy = await Running.start(...dot.args);
     await using client = await TcpClient.connect(proxy.address);
     await client.send(query("tcp.example"));
@@ -269,7 +269,7 @@ Deno.test("each query gets SERVFAIL with the reason, and the log one line, when 
     assertEquals(read(reply).rcode, 2);
     assertStringIncludes(extendedError(reply), `${label}: connect: connection refused`);
   }
-  await proxy.child.stop(); // with all that it had to say
+  await proxy.child.stop(); // its log is complete then
   const told = proxy.lines.filter((line) => line.includes("upstream"));
   assertEquals(told.length, 1, proxy.child.log);
   assertMatch(told[0]!, new RegExp(`^error upstream is down: ${label}: connect: connection refused`));
@@ -284,7 +284,7 @@ Deno.test("the log has one line when an upstream goes down, and one when it come
   while (read(await askUdp(proxy.address, asked)).rcode === 0);
   await dot.server.listen();
   while (read(await askUdp(proxy.address, asked)).rcode !== 0);
-  await proxy.child.stop(); // with all that it had to say
+  await proxy.child.stop(); // its log is complete then
   const told = proxy.lines.filter((line) => line.includes("upstream")).map((line) => line.split(": ")[0]);
   const up = `info upstream ${dot.label} is up`;
   assertEquals(told, [up, "error upstream is down", up]);

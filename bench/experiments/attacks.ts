@@ -54,7 +54,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 };
 
 /** The upstream: the first label of a name decides. */
-const behaviour = answering((asked, connection) => {
+const behavior = answering((asked, connection) => {
   const { name } = readName(asked, 12);
   if (name.startsWith("never")) return undefined;
   if (name.startsWith("reason")) {
@@ -227,7 +227,7 @@ async function main(): Promise<boolean> {
   const certificate = await authority.issue({ names: [SERVER_NAME], addresses: ["127.0.0.1"] });
   const ca = await Deno.makeTempFile({ prefix: "dot-proxy-bench-", suffix: ".pem" });
   await Deno.writeTextFile(ca, authority.pem);
-  await using server = await DotServer.start({ certificate, behaviour });
+  await using server = await DotServer.start({ certificate, behavior });
   const place = { dotPort: server.address.port, ca, name: SERVER_NAME };
   const checkout = resolve(source ?? fileURLToPath(new URL("../../", import.meta.url)));
   const ours = dotProxy("dot-proxy", checkout, ["--special-names", "forward"]);

@@ -39,13 +39,13 @@ async function run(peer: Peer, fault: Fault, traffic: Traffic): Promise<string> 
   const { certificate, key, ca, name } = stack.use(await issueCredentials());
   const pem = { certificate: await Deno.readTextFile(certificate), key: await Deno.readTextFile(key) };
   // Until the peer is warm, an upstream that suffers as a whole is well.
-  const { behaviour, admission, ...atFirst } = fault;
+  const { behavior, admission, ...atFirst } = fault;
   const upstreams = stack.use(await Upstreams.start(atFirst, 1, { ...pem, pin: "" }));
   const [server] = upstreams.servers;
   const { port } = stack.use(await spawnPeer(peer, { dotPort: upstreams.addresses[0]!.port, ca, name }));
   const address = { hostname: "127.0.0.1", port };
   await warmUp(address);
-  if (behaviour) server!.behaviour = behaviour;
+  if (behavior) server!.behavior = behavior;
   if (admission) server!.admission = admission;
   if (fault.admission) { for (const connection of server!.connections) connection.cut(); }
   return summary(await ask(address, traffic));

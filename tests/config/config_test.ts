@@ -12,7 +12,7 @@ function labels(config: Config): string[] {
   return config.upstreams.map((each) => each.label);
 }
 
-Deno.test("without a word from anybody there is a complete configuration, on both loopbacks", () => {
+Deno.test("the defaults are a complete configuration, on both loopback addresses", () => {
   const { upstreams, policy: _, ...rest } = parsed([]);
   assertEquals(upstreams.map((each) => each.host), [
     "1.1.1.1",
@@ -123,7 +123,7 @@ const ENVIRONMENT = {
   PATH: "/bin",
 };
 
-Deno.test("the command line and the environment say the same things", () => {
+Deno.test("the command line and the environment set the same options", () => {
   const { upstreams, policy: _, ...rest } = parsed(LINE);
   assertEquals(upstreams.map((each) => each.host), [
     "1.1.1.1",
@@ -336,7 +336,7 @@ Deno.test("an environment that cannot be meant is refused like a command line", 
   }
 });
 
-Deno.test("the variables that Kubernetes makes of a service called dot-proxy are nobody's mistake", () => {
+Deno.test("variables that Kubernetes makes for a service named dot-proxy are no error", () => {
   const links = {
     DOT_PROXY_SERVICE_HOST: "10.0.0.1",
     DOT_PROXY_SERVICE_PORT: "53",

@@ -58,7 +58,7 @@ const CA_FILES: [what: string, content: string, words: RegExp][] = [
 ];
 
 for (const [what, content, words] of CA_FILES) {
-  Deno.test(`--ca with ${what} is an error that says so`, () => {
+  Deno.test(`--ca with ${what} is an error with that reason`, () => {
     using folder = new Folder();
     const ca = folder.write("ca.pem", content);
     const error = assertThrows(
@@ -103,7 +103,7 @@ const CONFIGURATIONS: [what: string, text: string, words: RegExp][] = [
 ];
 
 for (const [what, text, words] of CONFIGURATIONS) {
-  Deno.test(`a configuration file that ${what} is an error that says so`, () => {
+  Deno.test(`a configuration file that ${what} is an error with that reason`, () => {
     using folder = new Folder();
     const path = folder.write("dot-proxy.toml", text);
     const error = assertThrows(() => parseConfig(["--config", path], {}), UsageError) as Error;
@@ -111,7 +111,7 @@ for (const [what, text, words] of CONFIGURATIONS) {
   });
 }
 
-Deno.test("files are read ahead, each once, and what cannot be read is told as at the start", async () => {
+Deno.test("files are read ahead, each once, and an unreadable one is reported as at the start", async () => {
   using folder = new Folder();
   const ca = folder.write("ca.pem", AUTHORITY.pem);
   const path = folder.write("dot-proxy.toml", `ca = "${ca}"\n`);
@@ -179,7 +179,7 @@ Deno.test("files that hang never take all threads of the platform", async () => 
   await settled();
 });
 
-Deno.test("a watched file that hangs is told once, and changes of the others are seen", async () => {
+Deno.test("FileWatch reports a hung file once, and still sees changes of the others", async () => {
   using folder = new Folder();
   const [well, hung] = [folder.write("well", "a"), folder.write("hung", "a")];
   const disk = Promise.withResolvers<void>();
@@ -212,7 +212,7 @@ Deno.test("a watched file that hangs is told once, and changes of the others are
     disk.resolve();
     await settled();
     folder.write("hung", "abc");
-    // The operation that hung ends when the system says so.
+    // The hung operation ends whenever the system completes it.
     for (let i = 0; i < 1000 && changed.length < 2; i++) await watch.check();
     assertEquals([changed.length, told], [2, [hung]]);
   } finally {
@@ -229,7 +229,7 @@ const NO_LISTS: [what: string, content: string | Uint8Array, words: RegExp][] = 
 ];
 
 for (const [what, content, words] of NO_LISTS) {
-  Deno.test(`${what} in place of a list is refused, and what was in force stays`, async () => {
+  Deno.test(`${what} in place of a list is rejected, and the current list stays`, async () => {
     using folder = new Folder();
     const path = folder.write("ads", content);
     const list = { label: "ads", path, allows: false };

@@ -22,7 +22,7 @@ class File implements Disposable {
     return config;
   }
 
-  /** What is said of it, without its directory. */
+  /** The error text, without its directory. */
   get complaint(): string {
     const error = assertThrows(() => this.parse(), UsageError);
     return error.message.replaceAll(this.path, "FILE");
@@ -44,18 +44,18 @@ const isValid = new Ajv({ allowUnionTypes: true }).compile(schema);
 for (const key of KEYS) {
   const [accepted, args, refused, complaint] = EXAMPLES[key];
 
-  Deno.test(`${key} in a file is what it is on the command line, to editors too`, () => {
+  Deno.test(`${key} in a file equals its command-line form, also for editors`, () => {
     assertEquals(parsed(accepted), parseConfig(args, {}));
     assert(isValid(getStaticTOMLValue(parseTOML(accepted))), JSON.stringify(isValid.errors));
   });
 
-  Deno.test(`${key} in a file that is wrong is refused with file, line, key, what was found and what may be`, () => {
+  Deno.test(`${key} with a wrong value in a file is an error with file, line, key, value found and values allowed`, () => {
     using file = new File(refused);
     assertStringIncludes(file.complaint, complaint);
   });
 }
 
-Deno.test("editors are told of wrong types, ranges and unknown keys", () => {
+Deno.test("the JSON Schema rejects wrong types, ranges and unknown keys", () => {
   for (const wrong of [{ timeout: 4 }, { "max-udp-size": 1 }, { "cache-size": 5 }, { upstreem: "quad9" }]) {
     assertEquals(isValid(wrong), false, JSON.stringify(wrong));
   }

@@ -26,13 +26,13 @@ Deno.test("a text is cut to its limit, escapes included", () => {
   assertEquals(escapeText("x".repeat(1_000_000), 300).length, 300);
 });
 
-Deno.test("a line of JSON is harmless, and its strings stay what they were", () => {
+Deno.test("an escaped line of JSON is harmless, and its strings are unchanged", () => {
   const value = { name: "\x1b\x9b\u202e\x7f" };
   const line = escapeJson(JSON.stringify(value) + "\n");
   assertEquals([/^[ -~]+\n$/.test(line), JSON.parse(line)], [true, value]);
 });
 
-Deno.test("what a client is told of a failure fits into 512 octets with any question", () => {
+Deno.test("the extended error of a failure fits into 512 bytes with any question", () => {
   const utf8 = new TextEncoder();
   for (const character of ["x", "\u00fc", "\u4e2d", "\u{1f642}"]) {
     const detail = character.repeat(2000);

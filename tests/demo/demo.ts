@@ -20,7 +20,7 @@ type Ask = typeof askUdp;
 async function demonstrate(keep: boolean): Promise<void> {
   const authority = await Authority.create({ name: "A root made for this demonstration" });
   const certificate = await authority.issue({ names: [AUTH_NAME] });
-  await using server = await DotServer.start({ certificate, behaviour: answering(zone) });
+  await using server = await DotServer.start({ certificate, behavior: answering(zone) });
   const label = `127.0.0.1:${server.port}#${AUTH_NAME}`;
   const config = parseConfig(["--listen", "127.0.0.1:0", "--upstream", label], {});
   if (typeof config === "string") throw new Error(`No configuration but ${config}`);

@@ -42,7 +42,7 @@ Deno.test("the demonstration shows answers over UDP and TCP, the truncated one t
   assert(!out.includes("\x1b"), "no colours where nobody asked for them");
 });
 
-Deno.test("with --keep it says which dig to run, answers it, and ends with 0 at Ctrl-C", async () => {
+Deno.test("with --keep it prints a dig command, answers it, and ends with 0 at Ctrl-C", async () => {
   await using child = new Child("demo", await demo("--keep"));
   await child.says(/Ctrl-C[^]*\+tcp\n/);
   const [, port, name] = /^ {2}dig @127\.0\.0\.1 -p (\d+) (\S+) MX$/m.exec(child.log) ?? [];
@@ -51,7 +51,7 @@ Deno.test("with --keep it says which dig to run, answers it, and ends with 0 at 
   assertEquals(await child.stop("SIGINT"), 0);
 });
 
-Deno.test("a demonstration that fails says so and exits with 1, a wrong call with 2", async () => {
+Deno.test("a failed demonstration exits with 1, a wrong call with 2", async () => {
   const command = await demo();
   // Nothing but port 0 of TCP may be bound, and so the proxy has no UDP.
   const args = command.args.map((arg) => arg === "--allow-net" ? "--allow-net=127.0.0.1:0" : arg);

@@ -25,7 +25,7 @@ Deno.test("DO is the first of sixteen flags; the others, reserved, are ignored (
   assertEquals(opt("0200 00 00 ffff").dnssecOk, true);
 });
 
-Deno.test("the payload size is told as it stands, even below 512 and at the top", () => {
+Deno.test("Edns returns the payload size as it stands, even below 512 and at the maximum", () => {
   assertEquals(opt("0000 00 00 0000").udpSize, 0);
   assertEquals(opt("ffff 00 00 0000").udpSize, 65_535);
 });

@@ -37,7 +37,7 @@ Deno.test("a client that has sent a large message keeps no large buffer when it 
   assertEquals(frames.space().buffer.byteLength, 512);
 });
 
-Deno.test("a length prefix alone costs no memory: buffers grow with what has come", () => {
+Deno.test("a length prefix alone costs no memory: buffers grow with received bytes", () => {
   const frames = new FrameReader(512);
   feed(frames, hex("ffff"));
   for (let come = 2; come < 60_000;) {
@@ -73,7 +73,7 @@ Deno.test("there is always room to read into, and never inside a message that ha
     for (let at = 0; at < bytes.length;) {
       const space = frames.space();
       assert(space.length > 0, "no room");
-      space.fill(0xee); // A reader may use all of the room it is given, whatever it says it has read.
+      space.fill(0xee); // A reader may write to all of its room, whatever count it returns.
       const piece = bytes.subarray(at, at + Math.min(space.length, 1 + round % 5));
       space.set(piece);
       frames.advance(piece.length);

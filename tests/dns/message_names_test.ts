@@ -1,4 +1,4 @@
-/** The names of a message: what is malformed, where pointers lead, and what all of it costs. */
+/** Names of a message: malformed ones, pointers, and the cost of checking them. */
 import { HEADER_BYTES } from "../../lib/dns/header.ts";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message, messageNames } from "../../lib/dns/message.ts";
@@ -121,7 +121,7 @@ function steps(message: Message): number {
   return messageNames.steps - before;
 }
 
-/** The largest message of records whose owners are what `owner` says, behind some data of a TXT record at offset 31. */
+/** The largest message of records with the given owners, behind some data of a TXT record at offset 31. */
 function largest(data: Uint8Array, owner: (i: number) => number): Message {
   const fixed = hex("0010 0001 00000000 0000");
   const text = concat(hex("c00c 0010 0001 00000000"), Uint8Array.of(data.length >> 8, data.length), data);

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertThrows } from "../support/assert.ts";
 import { hex } from "../support/packets/packets.ts";
 import { vector } from "./vectors.ts";
 
-/** A query for `a.`, TYPE A, and what is written behind its question. */
+/** A query for `a.`, TYPE A, with bytes behind its question. */
 const query = "1234 0100 0001 0000 0000 0000  01 61 00 0001 0001";
 
 Deno.test("the header is read: ID, flags, opcode, RCODE", () => {
@@ -39,7 +39,7 @@ Deno.test("the root can be asked for", () => {
   assertEquals([message.name, message.type, message.questionEnd], [".", 2, 17]);
 });
 
-Deno.test("parse looks at header and question only: what is wrong behind them shows when it is asked for", () => {
+Deno.test("parse checks header and question only; later errors appear on access", () => {
   const message = Message.parse(vector("malformed/opt-twice.hex"));
   assertEquals([message.name, message.id], ["a.", 1]);
   assertThrows(() => message.edns, FormatError, "more than one OPT");
@@ -52,7 +52,7 @@ Deno.test("the upper eight bits of the RCODE come from the OPT record (RFC 6891 
   assertEquals(Message.parse(hex(highest)).rcode, 4095);
 });
 
-Deno.test("6891-1: what can be passed on ends where OPT begins; records behind it are left out", () => {
+Deno.test("6891-1: records end where OPT begins; records behind it are left out", () => {
   const message = Message.parse(vector("written/opt-not-last.hex"));
   assertEquals(message.edns?.udpSize, 4096);
   assertEquals(message.bytes.subarray(message.recordsEnd)[2], 41, "OPT does not follow what is passed on");
@@ -101,7 +101,7 @@ Deno.test("5452-1, 7766-7: a response without a question answers if it refuses, 
     Message.parse(hex(`1234 818${rcode} 0000 ${counts} ${records}`)).answers(asked);
   const [none, one] = ["0000 0000 0000", "0001 0000 0000"];
   const answering = Array.from({ length: 6 }, (_, rcode) => withRcode(rcode, none));
-  // NOERROR and NXDOMAIN say something of a name: of which one is not told.
+  // NOERROR and NXDOMAIN are about a name, which is missing here.
   assertEquals(answering, [false, true, true, false, true, true]);
   const address = "00 0001 0001 00000000 0004 c0000201";
   assertEquals([0, 2, 3, 5].map((rcode) => withRcode(rcode, one, address)), [false, false, false, false]);

@@ -1,4 +1,4 @@
-/** Whatever arrives: `FormatError` is all that is ever thrown, and what is composed of it is sound and short enough. */
+/** Any input: only `FormatError` is thrown, and composed messages are sound and short enough. */
 import fc from "fast-check";
 import { FormatError } from "../../lib/dns/format_error.ts";
 import { Message } from "../../lib/dns/message.ts";

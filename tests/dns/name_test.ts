@@ -123,7 +123,7 @@ Deno.test("a pointer leads to before the labels that it ends, so no name goes ro
   assertThrows(at("ff 01 61 01 62 c00d", 17), FormatError, "no name before it"); // the same through two labels
 });
 
-Deno.test("a pointer leads to labels that end before it: what is cut off behind a name never belongs to it", () => {
+Deno.test("a pointer leads to labels that end before it, so truncation behind a name never changes it", () => {
   const bytes = hex("00".repeat(12) + "03 6162 c00c 00 0000"); // a label at 12 that runs over the name at 15
   assertThrows(() => skipName(bytes, 15), FormatError, "no name before it");
 });

@@ -8,7 +8,7 @@ import { read } from "../support/packets/packets.ts";
 import { captured, malformed, type Vector, written } from "./vectors.ts";
 
 for (const { file, bytes, notes } of [...captured, ...written]) {
-  Deno.test(`${file} is read as its note says`, () => {
+  Deno.test(`${file} is read as its note describes`, () => {
     assert(notes.has("from"), "a vector without provenance");
     assertEquals(describe(bytes), notes.get("is"));
   });
@@ -61,7 +61,7 @@ function records(message: Message): () => unknown {
   return () => message.edns;
 }
 
-/** What the note of a vector says, in the words of the code under test. */
+/** The facts in the note of a vector, in terms of the code under test. */
 function describe(bytes: Uint8Array): string {
   const message = Message.parse(bytes);
   const { edns, flags } = message;

@@ -123,7 +123,7 @@ async function picture(page: Page, name: string): Promise<void> {
 Deno.test("the dashboard shows live data, requests only its own origin, and logs no console errors", async (t) => {
   await using stack = new AsyncDisposableStack();
   const proxy = await startWithPolicy(2, stack);
-  for (const server of proxy.servers) server.behaviour = answering(answer);
+  for (const server of proxy.servers) server.behavior = answering(answer);
   await withBrowser(async (browser) => {
     const { page, consoleErrors, requests } = await open(browser, proxy.url);
 

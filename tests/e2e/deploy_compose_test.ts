@@ -47,7 +47,7 @@ Deno.test("the compose example's program asks the proxy, once that is healthy", 
   assertEquals(proxy.healthcheck.test, ["CMD", program, "healthcheck"]);
 });
 
-Deno.test("the compose example says which versions it means, and gives the proxy the time that it needs to stop", () => {
+Deno.test("the compose example pins versions, and gives the proxy time to stop", () => {
   for (const { image } of [proxy, example]) assertMatch(image, /:\d+\.\d+\.\d+$/);
   assert(parseInt(proxy.stop_grace_period) > 5);
 });

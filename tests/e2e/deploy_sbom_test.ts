@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 
 const lock: Lock = JSON.parse(await Deno.readTextFile(new URL("../../deno.lock", import.meta.url)));
 
-Deno.test("the list of what is in the executable names the runtime and the packages of main.ts, with the lock's hashes", async () => {
+Deno.test("the SBOM names the runtime and the packages of main.ts, with the lock's hashes", async () => {
   const { components, dependencies } = await billOfMaterials();
   const names = components.map(({ name }) => name);
   assertEquals(["deno", "tldts-core", "prom-client"].filter((name) => !names.includes(name)), []);

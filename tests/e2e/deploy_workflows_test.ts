@@ -15,7 +15,7 @@ Deno.test("every action of others is fixed by the commit, with its version besid
   for (const action of uses) assertMatch(action, /^(\.\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/);
 });
 
-Deno.test("the workflows may read the code, and a release's jobs write what they say", () => {
+Deno.test("the workflows may read the code, and release jobs have only the rights that they name", () => {
   for (const { permissions } of workflows) assertEquals(permissions, { contents: "read" });
   const [ci, release] = workflows;
   for (const { permissions } of jobs(ci)) assertEquals(permissions, undefined);

@@ -13,7 +13,7 @@ async function crowd(address: Deno.NetAddr, count: number): Promise<Disposable> 
 }
 
 for (const limit of [96, 256, 1024]) {
-  Deno.test(`with ${limit} descriptors idle TCP clients keep nobody from an answer, and the operator from nothing`, async () => {
+  Deno.test(`with ${limit} descriptors idle TCP clients block neither other clients nor the operator`, async () => {
     // Of several threads each has a part of the clients, and those of so few places would be too small to share.
     await using proxy = await HostedProxy.start({
       descriptors: limit,

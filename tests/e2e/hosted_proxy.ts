@@ -39,8 +39,8 @@ export class HostedProxy implements AsyncDisposable {
   static start({ descriptors, env, options = [] }: HostOptions): Promise<HostedProxy> {
     return onFreePorts(async () => {
       await using stack = new AsyncDisposableStack();
-      const behaviour = answering(addressed());
-      const server = stack.use(await DotServer.start({ certificate: CERTIFICATE, behaviour }));
+      const behavior = answering(addressed());
+      const server = stack.use(await DotServer.start({ certificate: CERTIFICATE, behavior }));
       const ca = await Deno.makeTempFile({ suffix: ".pem" });
       await Deno.writeTextFile(ca, AUTHORITY.pem);
       const ports = [freePort(), freePort()] as const;

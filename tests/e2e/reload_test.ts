@@ -145,7 +145,7 @@ async function upstream() {
   };
 }
 
-Deno.test("a file that is wrong is refused as a whole with one clear line, and what was in force stays in force", async () => {
+Deno.test("a wrong file is rejected as a whole with one clear line, and the current configuration stays", async () => {
   await using dot = await upstream();
   await using configured = await Configured.start(dot.text);
   const wrong: [text: string, complaint: string][] = [
@@ -172,7 +172,7 @@ Deno.test("a file that is wrong is refused as a whole with one clear line, and w
   assert(dot.server.connections.length <= THREADS);
 });
 
-Deno.test("a reload says what has changed, and what only a restart changes", async () => {
+Deno.test("a reload logs changed options, and those that need a restart", async () => {
   await using dot = await upstream();
   await using configured = await Configured.start(dot.text);
   const port = freePort();

@@ -9,7 +9,7 @@ const DOCKERFILE = new URL("../../Dockerfile", import.meta.url);
 /** `systemd-analyze security` counts exposure from 0 to 100; below 20 it shows as 2.0, "OK". */
 const EXPOSURE = 20;
 
-Deno.test("systemd has nothing to say against the unit", async () => {
+Deno.test("systemd accepts the unit without a complaint", async () => {
   await using unit = await installableUnit();
   const { code, stdout, stderr } = await run("systemd-analyze", ["verify", "--man=no", unit.path]);
   assertEquals({ code, said: stdout + stderr }, { code: 0, said: "" });
@@ -22,7 +22,7 @@ Deno.test("the unit leaves the service little to do harm with", async () => {
   assertEquals(code, 0, stdout + stderr);
 });
 
-Deno.test("the unit runs as nobody in particular, with one capability, and comes back", async () => {
+Deno.test("the unit runs as a dynamic user, with one capability, and restarts", async () => {
   const text = await Deno.readTextFile(UNIT);
   assertEquals(settingOf(text, "DynamicUser"), "yes");
   assertEquals(settingOf(text, "CapabilityBoundingSet"), "CAP_NET_BIND_SERVICE");
@@ -30,7 +30,7 @@ Deno.test("the unit runs as nobody in particular, with one capability, and comes
   assertMatch(settingOf(text, "Restart") ?? "", /^(always|on-failure)$/);
 });
 
-Deno.test("the unit waits until queries are taken, and restarts what says nothing for 30 s", async () => {
+Deno.test("the unit waits until queries are accepted, and restarts a process that is silent for 30 s", async () => {
   const text = await Deno.readTextFile(UNIT);
   assertEquals([settingOf(text, "Type"), settingOf(text, "WatchdogSec")], ["notify", "30s"]);
   // Datagrams to systemd go over a Unix socket.

@@ -6,7 +6,7 @@ import { Server } from "./server.ts";
 /** A minute, for a longer look: `DOT_PROXY_OUTAGE_SECONDS=60 deno test --allow-all tests/faults/all_fail.ts`. */
 const OUTAGE = 1000 * Number(Deno.env.get("DOT_PROXY_OUTAGE_SECONDS") ?? "4");
 
-Deno.test("with no upstream left every client is told SERVFAIL and why, and service is back with the first of them", async () => {
+Deno.test("with all upstreams down each client gets SERVFAIL with the reason, and service returns with the first upstream", async () => {
   await using rig = await Rig.start([await Server.start(), await Server.start()]);
   await sleep(1_000);
   await rig.load.during(async () => {

@@ -1,6 +1,6 @@
 /**
  * Every system call that the proxy depends on fails for a while, with each error that a host in trouble gives: nothing
- * panics, nothing is lost for good, and the log says what to do.
+ * panics, no service is lost for good, and the log names a remedy.
  */
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "../support/assert.ts";
@@ -72,7 +72,7 @@ let names = 0;
 /** A name that no cache knows. */
 const fresh = () => `name${++names}.example`;
 
-// Without batches all calls go through the library; what is looked up by name in the C library itself passes it by.
+// Without batches all calls go through the preloaded library. FFI looks symbols up in the C library itself and bypasses it.
 const isWhole = MODE === "plain";
 
 for (const [error, number, words] of ERRORS) {
@@ -115,7 +115,7 @@ for (const [error, number, words] of ERRORS) {
 
 for (const call of ["socket", "bind", "interfaces"] as const) {
   if (!isWhole) break;
-  Deno.test(`a start on which ${call} fails says why and ends, or goes on without`, async () => {
+  Deno.test(`a start on which ${call} fails ends with the reason, or goes on without`, async () => {
     for (const [error, number] of ERRORS) {
       if (error === "EINTR") continue; // none of these waits for anything
       await using faults = await Faults.create();

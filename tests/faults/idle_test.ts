@@ -19,7 +19,7 @@ const LESSONS = 2;
 Deno.test("a server's idle limit is learned: no query fails, and soon each finds a connection open", async () => {
   const authority = await Authority.create();
   const certificate = await authority.issue({ addresses: ["127.0.0.1"] });
-  await using server = await DotServer.start({ certificate, behaviour: endingWhenIdle(IDLE) });
+  await using server = await DotServer.start({ certificate, behavior: endingWhenIdle(IDLE) });
   await using proxy = new RunningProxy({ upstreams: [server], caCerts: [authority.pem], ...ONE_THREAD });
   const lessons = () => server.connections.filter(({ ending }) => ending === "server end").length;
   let isTaught = false;

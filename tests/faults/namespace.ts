@@ -6,7 +6,7 @@ import { Server } from "./server.ts";
 
 /** Set in the namespace, so that nothing here is ever done outside of one. */
 const INSIDE = "DOT_PROXY_TEST_NAMESPACE";
-/** Runs the shell script behind it in a network namespace of its own, before everybody else. */
+/** Runs the shell script behind it in a network namespace of its own, with a higher priority. */
 const INTO_NAMESPACE = ["unshare", "--net", "nice", "-n", "-10", "sh", "-c"];
 
 /** Whether this host lets us make network namespaces, links and packet filters, and go before others. */
@@ -24,8 +24,8 @@ export function canIsolate(): boolean {
 }
 
 /**
- * Runs a file of tests in a process of its own, before everybody else on this machine and, where that can be had, in a
- * network namespace of its own: what is measured is not to be the other tests. Rejects with what it said if one fails.
+ * Runs a test file in a process of its own with a higher priority and, where possible, in a network namespace of its own, so that
+ * other tests do not disturb it. Rejects with its output if a test fails.
  */
 export async function testApart(name: string): Promise<void> {
   const file = new URL(name, import.meta.url).pathname;

@@ -1,6 +1,6 @@
 /** A DNS-over-TLS server in a process of its own, so that it shares neither event loop nor fate with anything else. */
 import type { Certificate } from "../support/servers/certificates.ts";
-import { type Behaviour, delayed, DotServer, servfail, silent } from "../support/servers/dot_server.ts";
+import { type Behavior, delayed, DotServer, servfail, silent } from "../support/servers/dot_server.ts";
 import { serveLines } from "../support/processes/line_child.ts";
 
 /** How long an answer takes where all is well, in ms: as from a server in the same country. */
@@ -11,7 +11,7 @@ const BEHAVIOURS = {
   slow: delayed(500),
   servfail: delayed(HEALTHY, servfail),
   silent,
-} satisfies Record<string, Behaviour>;
+} satisfies Record<string, Behavior>;
 
 export type ServerRequest =
   /** Listens; `address` is of this host. */
@@ -41,11 +41,11 @@ if (import.meta.main) {
         // The type names loopback only, which is what all other tests need.
         const hostname = (request.address ?? "127.0.0.1") as "127.0.0.1";
         const { certificate } = request;
-        server = await DotServer.start({ certificate, hostname, behaviour: BEHAVIOURS.healthy });
+        server = await DotServer.start({ certificate, hostname, behavior: BEHAVIOURS.healthy });
         break;
       }
       case "behave":
-        server!.behaviour = BEHAVIOURS[request.as];
+        server!.behavior = BEHAVIOURS[request.as];
         break;
       case "present":
         server!.certificate = request.certificate;

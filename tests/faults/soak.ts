@@ -1,5 +1,5 @@
 /**
- * Run by soak_test.ts. Random faults, one after the other, and what they leave behind: nothing. The gate takes seconds; for the whole:
+ * Run by soak_test.ts. Random faults, one after the other, leave nothing behind. The gate takes seconds; for the whole:
  * `DOT_PROXY_SOAK_SECONDS=600 deno test --allow-all tests/faults/soak.ts`.
  */
 import { assert, assertEquals } from "../support/assert.ts";
@@ -30,7 +30,7 @@ const FAULTS: readonly ((server: Server) => Promise<unknown>)[] = [
   (server) => server.ask({ do: "cut" }),
 ];
 
-Deno.test("after a soak with random faults, descriptors, memory and queries under way are what they were", async () => {
+Deno.test("after a soak with random faults, descriptors, memory and pending queries are as before", async () => {
   await using rig = await Rig.start([await Server.start(), await Server.start()]);
   for (const fault of FAULTS) await Promise.all(rig.servers.map((server) => fault(server)));
   const before = await atRest(rig);

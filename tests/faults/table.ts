@@ -1,5 +1,5 @@
 /**
- * The table of faults: what can be wrong with an upstream, or with its answers to some names only, for one upstream and
+ * The table of faults of an upstream, or of its answers to some names only, for one upstream and
  * for two, in quiet and under load. Used by table_cells.ts, and by compare.ts for other programs.
  */
 import { addressOf } from "../support/packets/answers.ts";
@@ -11,7 +11,7 @@ import {
   type Admission,
   type Answer,
   answering,
-  type Behaviour,
+  type Behavior,
   closing,
   delayed,
   DotServer,
@@ -35,9 +35,9 @@ export const TIMEOUT = 5_000;
 export interface Fault {
   readonly what: string;
   /** Behavior of the server for names that begin with "bad"; without it the fault affects the whole upstream. */
-  readonly bad?: Behaviour;
+  readonly bad?: Behavior;
   /** Behavior of the server for all names. */
-  readonly behaviour?: Behaviour;
+  readonly behavior?: Behavior;
   readonly admission?: Admission;
   readonly path?: Partial<Path>;
   /** Begins the fault, when an answer has been given. */
@@ -47,7 +47,7 @@ export interface Fault {
 }
 
 /** Behaves like `bad` for names that begin with "bad", like `good` for all others. */
-function onlyForBad(bad: Behaviour, good = answering()): Behaviour {
+function onlyForBad(bad: Behavior, good = answering()): Behavior {
   return (connection) => {
     const [toBad, toGood] = [bad(connection), good(connection)];
     return (query) => (readName(query, 12).name.startsWith("bad") ? toBad : toGood)(query);
@@ -55,14 +55,14 @@ function onlyForBad(bad: Behaviour, good = answering()): Behaviour {
 }
 
 /** With the bad query the connection's answers end in the middle of a frame. */
-const halfAFrame: Behaviour = (connection) => async (query) => {
+const halfAFrame: Behavior = (connection) => async (query) => {
   const answer = await addressed()(query, connection);
   const write = connection.write.bind(connection);
   connection.write = () => Promise.resolve();
   await write(frame(answer!).subarray(0, answer!.length >> 1));
 };
 
-const saying = (answer: (query: Uint8Array) => Uint8Array): Behaviour => answering(answer as Answer);
+const saying = (answer: (query: Uint8Array) => Uint8Array): Behavior => answering(answer as Answer);
 
 /** Names to which something happens, while all others are answered at once. */
 export const NAME_FAULTS: readonly Fault[] = [
@@ -84,15 +84,15 @@ export const NAME_FAULTS: readonly Fault[] = [
 
 /** Faults of a whole upstream. With one upstream, queries are answered only if `isAnswered`. */
 export const UPSTREAM_FAULTS: readonly Fault[] = [
-  { what: "close after each answer", behaviour: endingAfter(1), isAnswered: true },
+  { what: "close after each answer", behavior: endingAfter(1), isAnswered: true },
   { what: "5 % packet loss", path: { loss: 0.05 }, isAnswered: true },
   { what: "20 % packet loss", path: { loss: 0.2 }, isAnswered: true },
-  { what: "accept and silence", behaviour: silent, isAnswered: false },
+  { what: "accept and silence", behavior: silent, isAnswered: false },
   { what: "accept, no handshake", admission: ignoring, isAnswered: false },
   { what: "handshake stalled", admission: stallingInHandshake, isAnswered: false },
   { what: "accept and close", admission: closing, isAnswered: false },
   { what: "accept and reset", admission: resetting, isAnswered: false },
-  { what: "garbage to all", behaviour: saying(() => new Uint8Array(40).fill(0xfe)), isAnswered: false },
+  { what: "garbage to all", behavior: saying(() => new Uint8Array(40).fill(0xfe)), isAnswered: false },
 ];
 
 /** The outcome of one query. */
@@ -141,10 +141,10 @@ export class Upstreams implements AsyncDisposable {
     const servers: DotServer[] = [];
     for (let i = 0; i < count; i++) {
       const suffers = fault.bad !== undefined || i === 0;
-      const behaviour = fault.bad ? onlyForBad(fault.bad) : suffers && fault.behaviour || answering();
+      const behavior = fault.bad ? onlyForBad(fault.bad) : suffers && fault.behavior || answering();
       const admission = suffers ? fault.admission : undefined;
       const server = stack.use(
-        await DotServer.start({ certificate, behaviour, ...admission && { admission } }),
+        await DotServer.start({ certificate, behavior, ...admission && { admission } }),
       );
       const relay = suffers && fault.path ? stack.use(await Relay.start(server.address, fault.path)) : server;
       servers.push(server);

@@ -11,7 +11,7 @@ import { QueryRounds } from "./query_rounds.ts";
 import { ResponseRounds } from "./response_rounds.ts";
 import { QUERY_SEEDS, SEEDS } from "./seeds.ts";
 
-/** Inputs that are run between two looks at what has been reached: a look takes as long as some of them. */
+/** Inputs between two readings of the coverage: a reading takes as long as some of them. */
 const BATCH = 64;
 
 interface Input {

@@ -1,6 +1,6 @@
 /**
- * What becomes of a client's query, whatever it is: through the front end, over UDP and TCP, with the fast path beside it.
- * What it costs is counted in steps, which no load on the machine changes. Uses nothing of a platform.
+ * Sends any client query through the front end, over UDP and TCP, with the fast path beside it. Costs are counted in steps, which
+ * load on the machine does not change. Uses nothing of a platform.
  */
 import { Message, messageNames } from "../../lib/dns/message.ts";
 import { Answerer } from "../../lib/frontend/answer/answerer.ts";
@@ -12,7 +12,7 @@ import { sound } from "./response_rounds.ts";
 
 const UDP_SIZE = 1232;
 
-/** What the rounds have come to: a run in which little of it happened has proved little. */
+/** Counts of the rounds: a run with small counts has proved little. */
 export interface QueryCounts {
   silent: number;
   malformed: number;

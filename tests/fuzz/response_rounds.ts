@@ -1,5 +1,5 @@
 /**
- * What becomes of an upstream's response, whatever it is: through the cache, its cuts, the store, the fast path and the
+ * Sends any upstream response through the cache, its NXDOMAIN cuts, the store, the fast path and the
  * saved cache, with later queries at, below and beside the name, and after time has passed. Uses nothing of a platform, so
  * that any fuzzer can drive it.
  */
@@ -27,7 +27,7 @@ const OPTIONS = { udpSize: UDP_SIZE, keepAlive: 100 };
 /** For how long an answer is looked at, in seconds after it came: fresh, counted down, due or stale. */
 const LATER = [0, 2, 290, 4000] as const;
 
-/** What the rounds have come to: a run in which little of it happened has proved little. */
+/** Counts of the rounds: a run with small counts has proved little. */
 export interface Rounds {
   malformed: number;
   kept: number;
@@ -82,7 +82,7 @@ export class ResponseRounds {
     this.counts.hits += cache.hits;
   }
 
-  /** An upstream connection in front of a cache: what is malformed, or answers another question, goes no further. */
+  /** An upstream connection in front of a cache: it rejects malformed responses and other questions. */
   #cache(response: Uint8Array): Cache {
     return new Cache({
       next: {

@@ -12,12 +12,12 @@ const answers = [...captured, ...written].filter(({ bytes }) => (bytes[2]! & 0x8
 const seeds: readonly Uint8Array[] = [...Array(4).fill(Object.values(SEEDS)).flat(), ...answers];
 
 for (const [what, bytes] of Object.entries(SEEDS)) {
-  Deno.test(`a response from an upstream, ${what}: later replies are what the first one was`, async () => {
+  Deno.test(`a response from an upstream, ${what}: later replies equal the first one`, async () => {
     await new ResponseRounds().run(bytes);
   });
 }
 
-Deno.test("mutated responses through cache, cut, store, fast path and saved cache: later replies are what the first one was", async () => {
+Deno.test("mutated responses through cache, cut, store, fast path and saved cache: later replies equal the first one", async () => {
   const rounds = new ResponseRounds();
   const mutations = Object.values(mutationsWith(golden));
   const random = randomNumbers(20_261_127);

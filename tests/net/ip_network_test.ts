@@ -54,7 +54,7 @@ function oracle(networks: readonly string[], text: string): number | undefined {
   return found;
 }
 
-Deno.test("of the networks that an address is in the longest decides, as ipaddr.js says which they are", () => {
+Deno.test("NetworkTable finds the longest network with an address, as ipaddr.js does", () => {
   const near = fc.tuple(fc.array(network, { maxLength: 8 }), fc.oneof(ipv4, ipv6), fc.nat());
   fc.assert(fc.property(near, ([networks, anywhere, which]) => {
     const table = new NetworkTable(networks.map((text, i) => [parseNetwork(text), i] as const));
@@ -72,7 +72,7 @@ Deno.test("IPv4 within IPv6 is IPv4, in networks and in addresses", () => {
   assertEquals(parseNetwork("::ffff:10.0.0.0/104"), parseNetwork("10.0.0.0/8"));
 });
 
-Deno.test("what is no network is refused with the reason", () => {
+Deno.test("parseNetwork rejects other text with the reason", () => {
   const cases: [string, string][] = [
     ["", "is not a network; write ADDRESS/LENGTH"],
     ["10", "is not a network"],

@@ -51,7 +51,7 @@ Deno.test("without a runtime directory there is no socket, and who asks is point
   assertMatch(error.message, /RUNTIME_DIRECTORY .*SIGHUP/);
 });
 
-Deno.test("a socket that cannot be had is told, and hurts nobody", () => {
+Deno.test("a control socket that cannot be opened is reported and does no harm", () => {
   const troubles: unknown[] = [];
   const reload = () => Promise.resolve(undefined);
   const environment = { RUNTIME_DIRECTORY: "/nowhere" };

@@ -13,7 +13,7 @@ Deno.test("where there are enough descriptors, or the limit is not known, as man
   assertEquals(clients(65_536, "--max-tcp-clients", "50000", "--workers", "8"), 50_000);
 });
 
-Deno.test("else clients get what is left when upstreams, listeners, threads and the admin address have their part", () => {
+Deno.test("clients get the descriptors that upstreams, listeners, threads and the admin address leave", () => {
   const own = (...args: string[]) => clients(1024, "--upstream", "1.1.1.1", ...args);
   const few = own();
   assert(few > 850 && few < 1000, `${few}`);

@@ -25,7 +25,7 @@ class Fixture implements Disposable {
   }
 }
 
-Deno.test("while nothing changes nothing is said, by one timer", async () => {
+Deno.test("NetworkWatch reports nothing while nothing changes, with one timer", async () => {
   using fixture = new Fixture();
   await fixture.time.pass(60_000);
   assertEquals([fixture.changes, fixture.time.waiting], [[], 1]);

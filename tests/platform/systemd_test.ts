@@ -34,7 +34,7 @@ for (
     ["a name in the abstract namespace", `\0${name}`, `@${name}`],
   ] as const
 ) {
-  Deno.test(`systemd is told over ${what}, in order`, async () => {
+  Deno.test(`SystemdNotifier sends its states in order over ${what}`, async () => {
     using manager = new Manager(path);
     const notifier = new SystemdNotifier({ socket, watchdogMs: undefined, onTrouble: fail });
     notifier.status("starting");
@@ -78,7 +78,7 @@ Deno.test("SystemdNotifier sends two watchdog notifications per interval when th
     return 0;
   }) as unknown as typeof setInterval;
   const notifier = new SystemdNotifier({ socket: path, watchdogMs: 3000, onTrouble: fail });
-  bark(); // at nobody, for nothing has been asked for yet
+  bark(); // without effect: no ping has been requested yet
   notifier.ready();
   globalThis.setInterval = setInterval;
   assertEquals(await manager.told(), "READY=1");
@@ -87,7 +87,7 @@ Deno.test("SystemdNotifier sends two watchdog notifications per interval when th
   await notifier.stop();
 });
 
-Deno.test("that nobody listens is told and hurts nobody", async () => {
+Deno.test("a missing listener is reported and does no harm", async () => {
   const troubles: unknown[] = [];
   const onTrouble = (error: unknown) => void troubles.push(error);
   const notifier = new SystemdNotifier({

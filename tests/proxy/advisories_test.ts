@@ -1,4 +1,4 @@
-/** What has befallen other DNS software, tried on a whole proxy with a real DNS-over-TLS server behind it. */
+/** Vulnerabilities of other DNS software, tried on a whole proxy with a real DNS-over-TLS server behind it. */
 import { QUERY_SEEDS, SEEDS } from "../fuzz/seeds.ts";
 import { askEach, assertRight, names } from "../support/clients/query_client.ts";
 import { assert, assertEquals } from "../support/assert.ts";
@@ -40,8 +40,8 @@ async function proxyOf(server: DotServer, fields = {}): Promise<RunningProxy> {
 }
 
 Deno.test("a name in RDATA that leaves the message: nothing hangs (dnsdist CVE-2025-30187, Go CVE-2024-24788, dnsmasq CVE-2026-4890)", async () => {
-  const behaviour = withAnswer("hang", asItStands(SEEDS["an endless name"]!));
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+  const behavior = withAnswer("hang", asItStands(SEEDS["an endless name"]!));
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
   await using proxy = await proxyOf(server);
   for (const name of ["hang.test", "a.hang.test", "hang.test", "b.a.hang.test"]) {
     const { rcode } = read(await askUdp(proxy.address, query(name, "A", { edns: {} })));
@@ -51,8 +51,8 @@ Deno.test("a name in RDATA that leaves the message: nothing hangs (dnsdist CVE-2
 });
 
 Deno.test("a name that is read through a TTL is not kept, and so is the same at each time (Unbound CVE-2026-82717)", async () => {
-  const behaviour = withAnswer("a.test", asItStands(SEEDS["a name under a TTL"]!));
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+  const behavior = withAnswer("a.test", asItStands(SEEDS["a name under a TTL"]!));
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
   await using proxy = await proxyOf(server);
   for (let i = 1; i <= 3; i++) {
     const { answers } = read(await askUdp(proxy.address, query("a.test")));
@@ -82,11 +82,11 @@ Deno.test("a query with 16,000 EDNS options is answered like any other (Unbound 
 Deno.test("pipelined queries of 60 kB for a name that waits are all answered, others meanwhile (BIND CVE-2019-6477)", async () => {
   let release = () => {};
   const released = new Promise<void>((resolve) => release = resolve);
-  const behaviour = withAnswer("slow", async (asked, connection) => {
+  const behavior = withAnswer("slow", async (asked, connection) => {
     await released;
     return await addressed()(asked, connection);
   });
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
   await using proxy = await proxyOf(server, { timeout: 20_000 });
   await using client = await TcpClient.connect(proxy.address);
   const count = 30;
@@ -101,8 +101,8 @@ Deno.test("pipelined queries of 60 kB for a name that waits are all answered, ot
 });
 
 Deno.test("answers to another question end no connection of use (Knot Resolver CVE-2023-46317, CVE-2023-26249, CoreDNS CVE-2023-28452, hickory CVE-2026-123584)", async () => {
-  const behaviour = withAnswer("wrong", wrongQuestion());
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+  const behavior = withAnswer("wrong", wrongQuestion());
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
   await using proxy = await proxyOf(server);
   assertRight(await askEach(proxy.address, names(10, "before")));
   const answers = await Promise.all(

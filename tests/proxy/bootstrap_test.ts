@@ -37,7 +37,7 @@ Deno.test("an upstream given by name is found over TLS by another that is an add
   await using upstream = await DotServer.start({ certificate: CERTIFICATE });
   await using bootstrap = await DotServer.start({
     certificate: CERTIFICATE,
-    behaviour: answering((query) => {
+    behavior: answering((query) => {
       const isA = read(query).question?.type === 1;
       return addressed({ answers: isA ? [a("dot.invalid", "127.0.0.1")] : [] })(
         query,
@@ -79,7 +79,7 @@ Deno.test("once a bootstrap server is given the system's resolver is not asked, 
 
 Deno.test("an upstream that has moved is found anew, however long its old address was to hold", async () => {
   await using upstream = await DotServer.start({ certificate: CERTIFICATE });
-  let address = "127.0.53.9"; // nobody listens there
+  let address = "127.0.53.9"; // without a listener
   const answer = (query: Uint8Array) =>
     response(query, { answers: query.at(-3) === 1 ? [a("dot.invalid", address, 86_400)] : [] });
   await using server = await PlainDnsServer.start({ udp: (query) => [answer(query)] });
@@ -98,7 +98,7 @@ Deno.test("an upstream that has moved is found anew, however long its old addres
   assertEquals(rcode, 0);
 });
 
-Deno.test("an upstream whose keys are not those pinned is down for good, and says so once (7858-8)", async () => {
+Deno.test("an upstream without a pinned key is down for good, and is reported once (7858-8)", async () => {
   await using upstream = await DotServer.start({ certificate: CERTIFICATE });
   const pin = new Uint8Array(32).toBase64();
   await using proxy = new RunningProxy({
@@ -120,7 +120,7 @@ Deno.test("an upstream whose keys are not those pinned is down for good, and say
   assertEquals([upstream.accepted > tries, upstream.accepted - tries <= 2], [true, true]);
 });
 
-Deno.test("an unauthenticated connection is told of, and only where that was asked for (8310-3)", async () => {
+Deno.test("an unauthenticated connection is reported, in the opportunistic profile only (8310-3)", async () => {
   await using upstream = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({
     upstreams: [{ address: upstream.address }],
@@ -135,8 +135,8 @@ for (
   const [who, caCerts, ad] of [["anybody", [], false], ["a trusted server", [AUTHORITY.pem], true]] as const
 ) {
   Deno.test(`in the opportunistic profile AD of ${who} is ${ad ? "" : "not "}believed, nor what follows from it (4035 §4.9.3)`, async () => {
-    const behaviour = answering((query) => response(query, { ad: true, rcode: 3, authority: [soa("test")] }));
-    await using upstream = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+    const behavior = answering((query) => response(query, { ad: true, rcode: 3, authority: [soa("test")] }));
+    await using upstream = await DotServer.start({ certificate: CERTIFICATE, behavior });
     await using proxy = new RunningProxy({
       upstreams: [{ address: upstream.address }],
       caCerts,

@@ -1,4 +1,4 @@
-/** What an operator sees of the cache, and takes out of it. */
+/** Inspection and flush of the cache by the operator. */
 import { askEach, assertRight, names } from "../support/clients/query_client.ts";
 import { assert, assertEquals, assertRejects } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
@@ -9,7 +9,7 @@ import { RunningProxy } from "../support/processes/running_proxy.ts";
 const AUTHORITY = await Authority.create();
 const CERTIFICATE = await AUTHORITY.issue({ addresses: ["127.0.0.1"] });
 
-Deno.test("the cache tells what it knows of a name, and forgets what it is told to", async () => {
+Deno.test("the cache shows its entries of a name, and flushes the selected ones", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({
     upstreams: [server],

@@ -1,4 +1,4 @@
-/** The cache in its place: real clients in front, a real DNS-over-TLS server behind that counts what it is asked. */
+/** The cache in its place: real clients in front, a real DNS-over-TLS server behind that counts its queries. */
 import { type Config, parseConfig } from "../../lib/config/config.ts";
 import { Message } from "../../lib/dns/message.ts";
 import { UpstreamError, UsageError } from "../../lib/core/errors.ts";
@@ -77,7 +77,7 @@ async function away(server: DotServer): Promise<void> {
 }
 
 Deno.test("10,000 clients' questions for one cold name are one query, and all are answered", async () => {
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: delayed(200) });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: delayed(200) });
   await using proxy = new RunningProxy({ upstreams: [server], ...CACHE, maxTcpClientsPerAddress: 100 });
   const asking = Array<string>(100).fill("cold.test");
   await Promise.all(
@@ -86,7 +86,7 @@ Deno.test("10,000 clients' questions for one cold name are one query, and all ar
   assertEquals(server.received, 1);
 });
 
-Deno.test("what has been answered once is answered again without a query, over UDP and TCP, to each in its own words", async () => {
+Deno.test("a known answer is repeated without a query, over UDP and TCP, in each client's terms", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({ upstreams: [server], ...CACHE });
   assertRight(await askEach(proxy.address, names(200)));
@@ -141,7 +141,7 @@ Deno.test("the upstream silent, stale data is answered within 2 s (8767-2)", asy
   using chain = new Chain(server);
   await chain.tell("seen.test");
   chain.clock.skip(301);
-  server.behaviour = silent;
+  server.behavior = silent;
   const start = performance.now();
   assertEquals(await chain.tell("seen.test"), `stale: ${addressOf("seen.test")}`);
   assert(performance.now() - start < 2_000, `${performance.now() - start} ms`);
@@ -150,7 +150,7 @@ Deno.test("the upstream silent, stale data is answered within 2 s (8767-2)", asy
 Deno.test("a failing name is asked for once a second, then less often (9520-2)", async () => {
   await using server = await DotServer.start({
     certificate: CERTIFICATE,
-    behaviour: answering(addressed({ rcode: 2 })),
+    behavior: answering(addressed({ rcode: 2 })),
   });
   using chain = new Chain(server);
   const asked: number[] = [];
@@ -162,10 +162,10 @@ Deno.test("a failing name is asked for once a second, then less often (9520-2)",
   assertEquals(asked, [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5]);
 });
 
-Deno.test("what was validated and what was not are two things to the server as well (4035)", async () => {
+Deno.test("queries with and without CD are separate queries to the server as well (4035)", async () => {
   await using server = await DotServer.start({
     certificate: CERTIFICATE,
-    behaviour: answering((query, connection) =>
+    behavior: answering((query, connection) =>
       addressed({ rcode: query[3]! & 0x10 ? 0 : 2 })(query, connection)
     ),
   });
@@ -181,7 +181,7 @@ Deno.test("an answer is older for who asks later, and is asked for again in time
   const answer = addressed();
   await using server = await DotServer.start({
     certificate: CERTIFICATE,
-    behaviour: answering(async (query, connection) => await answer(query, connection)),
+    behavior: answering(async (query, connection) => await answer(query, connection)),
   });
   using chain = new Chain(server);
   await chain.tell("a.test");
@@ -193,12 +193,12 @@ Deno.test("an answer is older for who asks later, and is asked for again in time
   await server.until(({ received }) => received === 2);
 });
 
-Deno.test("after a restart with --state-dir what was known is answered, though no upstream is there", async () => {
+Deno.test("after a restart with --state-dir known names are answered without an upstream", async () => {
   const stateDir = await Deno.makeTempDir();
   try {
     await using server = await DotServer.start({
       certificate: CERTIFICATE,
-      behaviour: answering(addressed({ answers: [a("kept.test", "192.0.2.9", 600)] })),
+      behavior: answering(addressed({ answers: [a("kept.test", "192.0.2.9", 600)] })),
     });
     {
       await using proxy = new RunningProxy({ upstreams: [server], ...CACHE, stateDir });
@@ -240,7 +240,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((done) => setTimeout(done, 1));
 }
 
-Deno.test("memory that the system does not let one have is told of with the option", () => {
+Deno.test("memory that the system refuses is reported with the option", () => {
   const { ArrayBuffer } = globalThis;
   globalThis.ArrayBuffer = class extends ArrayBuffer {
     constructor(length: number) {

@@ -4,7 +4,7 @@ import { Authority } from "../support/servers/certificates.ts";
 import { TcpClient } from "../support/clients/plain_client.ts";
 import {
   answering,
-  type Behaviour,
+  type Behavior,
   delayed,
   DotServer,
   endingAfter,
@@ -23,11 +23,11 @@ const CERTIFICATE = await AUTHORITY.issue({ addresses: ["127.0.0.1"] });
 /** A server that behaves like this, and the proxy in front of it. */
 function proxied(
   name: string,
-  behaviour: Behaviour,
+  behavior: Behavior,
   body: (proxy: RunningProxy, server: DotServer) => Promise<void>,
 ): void {
   Deno.test(name, async () => {
-    await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+    await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem] });
     await body(proxy, server);
   });
@@ -54,10 +54,10 @@ const ENDS = [
   ["resets within a frame", once(resettingWithinFrame())],
 ] as const;
 
-for (const [what, behaviour] of ENDS) {
+for (const [what, behavior] of ENDS) {
   proxied(
     `a server that ${what} is asked again on a new connection, and no client notices (7858-6, 7766-6)`,
-    inTurn(behaviour, answering()),
+    inTurn(behavior, answering()),
     async (proxy, server) => {
       assertRight(await askEach(proxy.address, names(100)));
       assertEquals([server.handshakes, proxy.states], [2, ["up"]]);

@@ -3,7 +3,7 @@ import { parseUpstream } from "../../lib/upstream/address.ts";
 import { askTcp, askUdp } from "../support/clients/plain_client.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
-import { type Behaviour, DotServer } from "../support/servers/dot_server.ts";
+import { type Behavior, DotServer } from "../support/servers/dot_server.ts";
 import { ONE_THREAD } from "../support/mode.ts";
 import { query, type QueryFields, read } from "../support/packets/packets.ts";
 import { RunningProxy, written } from "../support/processes/running_proxy.ts";
@@ -17,12 +17,12 @@ const CACHED_ERROR = 13;
 Deno.test("validation in the whole proxy", async (t) => {
   await using tree = await startSignedTree("p256", "unsigned", "changeddata", "expired", "future", "nsec3");
   /** Sets AD in whatever comes, as an upstream that lies. */
-  const relay: Behaviour = (connection) => async (asked) => {
+  const relay: Behavior = (connection) => async (asked) => {
     const answer = await askTcp({ hostname: "127.0.0.1", port: tree.resolverPort }, asked);
     answer[3] = answer[3]! | 0x20;
     connection.send(answer);
   };
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: relay });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: relay });
   const options = { upstreams: [server], caCerts: [AUTHORITY.pem], cacheSize: 2 ** 20, ...ONE_THREAD };
   const validating = { ...options, dnssec: "validate", trustAnchors: [tree.anchor] } as const;
   const ask = async (proxy: RunningProxy, name: string, fields: QueryFields = {}) =>
@@ -102,7 +102,7 @@ Deno.test("validation in the whole proxy", async (t) => {
   });
 
   await t.step("an upstream without keys is a failure, not an answer", async () => {
-    const failing: Behaviour = (connection) => {
+    const failing: Behavior = (connection) => {
       const pass = relay(connection);
       return (asked) => {
         if (read(asked).question!.type !== 48) return pass(asked);
@@ -111,7 +111,7 @@ Deno.test("validation in the whole proxy", async (t) => {
         connection.send(refused);
       };
     };
-    await using other = await DotServer.start({ certificate: CERTIFICATE, behaviour: failing });
+    await using other = await DotServer.start({ certificate: CERTIFICATE, behavior: failing });
     await using proxy = new RunningProxy({ ...validating, upstreams: [other] });
     const answer = await ask(proxy, "www.p256", { edns: {} });
     assertEquals([answer.rcode, codes(answer)], [SERVFAIL, [5]]);

@@ -6,7 +6,7 @@ import {
   type Admission,
   answering,
   answeringInClear,
-  type Behaviour,
+  type Behavior,
   closing,
   DotServer,
   empty,
@@ -63,7 +63,7 @@ const UNANSWERED = [22, "read", /timed out$/, 1] as const;
 
 const NO_EDNS = [23, "read", /it refuses EDNS, without which queries have no padding/, 1] as const;
 
-const MISBEHAVIOURS: [what: string, behaviour: Behaviour, expected: Expected][] = [
+const MISBEHAVIOURS: [what: string, behavior: Behavior, expected: Expected][] = [
   ["never answers", silent, UNANSWERED],
   ["answers under another ID", answering(wrongId()), UNANSWERED],
   ["answers another question", answering(wrongQuestion()), ANOTHER],
@@ -77,9 +77,9 @@ const MISBEHAVIOURS: [what: string, behaviour: Behaviour, expected: Expected][] 
   ["resets within a frame", once(resettingWithinFrame()), CLOSED],
 ];
 
-for (const [what, behaviour, expected] of MISBEHAVIOURS) {
-  Deno.test(`a server that ${what}: each query gets one SERVFAIL that says so, in time (9520-1, 8914-3)`, async () => {
-    await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+for (const [what, behavior, expected] of MISBEHAVIOURS) {
+  Deno.test(`a server that ${what}: each query gets one SERVFAIL with the reason, in time (9520-1, 8914-3)`, async () => {
+    await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
     await assertTold(server, expected);
   });
 }
@@ -94,14 +94,14 @@ const REFUSALS: [what: string, admission: Admission, expected: Expected][] = [
 ];
 
 for (const [what, admission, expected] of REFUSALS) {
-  Deno.test(`a server that ${what}: each query gets one SERVFAIL that says so, in time (8914-3)`, async () => {
+  Deno.test(`a server that ${what}: each query gets one SERVFAIL with the reason, in time (8914-3)`, async () => {
     await using server = await DotServer.start({ certificate: CERTIFICATE, admission });
     await assertTold(server, expected);
     assertEquals(server.handshakes, 0);
   });
 }
 
-Deno.test("a server that is not there: each query gets one SERVFAIL that says so (8914-3)", async () => {
+Deno.test("a server that is not there: each query gets one SERVFAIL with the reason (8914-3)", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   server.stopListening();
   await assertTold(server, [22, "connect", /connection refused/, 0]);
@@ -109,11 +109,11 @@ Deno.test("a server that is not there: each query gets one SERVFAIL that says so
 
 const RECOVERIES = MISBEHAVIOURS.filter(([, , [, , , sent]]) => sent === 3);
 
-for (const [what, behaviour] of RECOVERIES) {
+for (const [what, behavior] of RECOVERIES) {
   Deno.test(`a server that ${what} on one connection only: no client notices (7858-6)`, async () => {
     await using server = await DotServer.start({
       certificate: CERTIFICATE,
-      behaviour: inTurn(behaviour, answering()),
+      behavior: inTurn(behavior, answering()),
     });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem] });
     assertRight(await askEach(proxy.address, names(50)));
@@ -131,10 +131,10 @@ for (
   })
 ) {
   Deno.test(`one query that is always answered wrong (${what}) takes no other down with it`, async () => {
-    const behaviour = answering((query, connection) =>
+    const behavior = answering((query, connection) =>
       (readName(query, 12).name === "bad.test" ? wrong : addressed())(query, connection)
     );
-    await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+    await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem] });
     const [bad, ...good] = await askEach(proxy.address, ["bad.test", ...names(20)], { clients: 1 });
     assertFailed([bad!], 23, /read: /);

@@ -5,7 +5,7 @@ import { Authority } from "../support/servers/certificates.ts";
 import { askUdp, TcpClient, UdpClient } from "../support/clients/plain_client.ts";
 import {
   answering,
-  type Behaviour,
+  type Behavior,
   DotServer,
   Hold,
   ignoring,
@@ -29,9 +29,9 @@ Deno.test("it listens and answers though its upstream is away from the start", a
   assertFailed([read(await askUdp(proxy.address, question("a.test")))], 22, /: connect: connection refused/);
 });
 
-Deno.test("a stop answers what is in flight over UDP and TCP, takes nothing new, and then closes", async () => {
+Deno.test("a stop answers pending queries over UDP and TCP, accepts no new ones, and then closes", async () => {
   const hold = new Hold();
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: hold.behavior });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, ...ONE_THREAD });
   await using tcp = await TcpClient.connect(proxy.address);
   using udp = new UdpClient(proxy.address);
@@ -65,7 +65,7 @@ Deno.test("a stop that finds nothing in flight is over at once, idle clients or 
 });
 
 Deno.test("a stop ends when its time is over, whatever is in flight", async () => {
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: silent });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: silent });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
   await using client = await TcpClient.connect(proxy.address);
   await client.send(question("a.test"));
@@ -79,8 +79,8 @@ Deno.test("a stop ends when its time is over, whatever is in flight", async () =
   assertEquals(server.accepted, 1);
 });
 
-Deno.test("dispose leaves nothing behind: no connection, and none that is dialled for what was in flight", async () => {
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: silent });
+Deno.test("dispose leaves nothing behind: no connection, and none that is dialed for pending queries", async () => {
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: silent });
   const proxy = new RunningProxy({ upstreams: [server], ...TRUST });
   await using client = await TcpClient.connect(proxy.address);
   await client.send(...names(5).map(question));
@@ -146,8 +146,8 @@ for (const timeout of [600, 4_000]) {
   });
 }
 
-/** Answers five queries of a connection, and then says nothing more. */
-const fallingSilent: Behaviour = (connection) => {
+/** Answers five queries of a connection, and no more. */
+const fallingSilent: Behavior = (connection) => {
   const answer = answering()(connection);
   let left = 5;
   return (query) => left-- > 0 ? answer(query) : undefined;
@@ -156,7 +156,7 @@ const fallingSilent: Behaviour = (connection) => {
 Deno.test("a connection that died without a word is given up, however short the queries' time is", async () => {
   await using server = await DotServer.start({
     certificate: CERTIFICATE,
-    behaviour: inTurn(fallingSilent, answering()),
+    behavior: inTurn(fallingSilent, answering()),
   });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, timeout: 500 });
   assertRight(await askEach(proxy.address, names(5)));

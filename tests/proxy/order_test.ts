@@ -33,9 +33,9 @@ const DELIVERIES = [
   ["answers that take their time wait for none of their kind (7766-3)", 100, delayed(100)],
 ] as const;
 
-for (const [name, count, behaviour] of DELIVERIES) {
+for (const [name, count, behavior] of DELIVERIES) {
   Deno.test(name, async () => {
-    await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+    await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], ...ONE_THREAD });
     assertRight(await askEach(proxy.address, names(count)));
     assertEquals([server.handshakes, server.received], [1, count]);

@@ -86,7 +86,7 @@ const REFUSED: [what: string, certificate: Certificate, name: string | undefined
 ];
 
 for (const [what, certificate, name, cause] of REFUSED) {
-  Deno.test(`a certificate that ${what}: SERVFAIL says so, and nothing leaves in clear (7858-2, 8310-4, 8310-6)`, async () => {
+  Deno.test(`a certificate that ${what}: SERVFAIL with the reason, and nothing leaves in clear (7858-2, 8310-4, 8310-6)`, async () => {
     await using server = await DotServer.start({ certificate });
     await using relay = await Relay.start(server.address);
     const upstream = written(relay.address, name);
@@ -120,7 +120,7 @@ Deno.test("all that goes to the server and comes back is TLS (7858-2)", async ()
 });
 
 for (const reply of [undefined, new TextEncoder().encode("220 plain.test ESMTP\r\n")]) {
-  Deno.test(`a server ${reply ? "of another protocol" : "that says nothing"} is told nothing but a ClientHello (7858-2, 8310-1)`, async () => {
+  Deno.test(`a server ${reply ? "of another protocol" : "that sends nothing"} gets nothing but a ClientHello (7858-2, 8310-1)`, async () => {
     await using server = await PlainServer.start(reply && { reply });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], timeout: 600 });
     const answers = await askEach(proxy.address, names(10, "secret"));

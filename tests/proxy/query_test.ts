@@ -1,4 +1,4 @@
-/** What of a query reaches the upstream, and how. */
+/** The parts of a query that reach the upstream, and their form. */
 import { askEach, assertRight, names, question } from "../support/clients/query_client.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
@@ -107,7 +107,7 @@ proxied(
 const held = new Hold();
 proxied(
   "no two queries in flight have the same ID (7766-2)",
-  { behaviour: held.behaviour },
+  { behavior: held.behavior },
   async (proxy, server) => {
     const asking = askEach(proxy.address, names(1500));
     await server.until(({ received }) => received === 1500);
@@ -128,7 +128,7 @@ proxied("a burst of queries is gathered into few writes (7766-8)", {}, async (pr
 
 proxied(
   "queries arrive one by one at a server that says nothing (Nagle's algorithm is off)",
-  { behaviour: silent },
+  { behavior: silent },
   async (proxy, server) => {
     await using client = await TcpClient.connect(proxy.address);
     await client.send(question("first.test", 99));
@@ -167,7 +167,7 @@ const LARGEST = txt(
 
 proxied(
   "an answer of 65,535 octets arrives whole over TCP, and truncated over UDP (7858-4, 2181-1)",
-  { behaviour: answering(addressed({ answers: [LARGEST], edns: false })) },
+  { behavior: answering(addressed({ answers: [LARGEST], edns: false })) },
   async (proxy) => {
     const overTcp = await askTcp(proxy.address, query("large.test", "TXT"));
     const [record] = read(overTcp).answers;

@@ -1,4 +1,4 @@
-/** Upstreams that go and come back, and what is told of it. */
+/** Upstreams that go down and come back, and the events about it. */
 import { askEach, assertFailed, assertRight, names } from "../support/clients/query_client.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
@@ -23,7 +23,7 @@ async function untilAnswered(proxy: RunningProxy): Promise<void> {
   }
 }
 
-Deno.test("a server that stops and comes back on its port is found again, each change told once", async () => {
+Deno.test("a server that stops and comes back on its port is found again, with one event per change", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
   assertRight(await askEach(proxy.address, names(50)));
@@ -51,7 +51,7 @@ Deno.test("while a server is away it is not dialled for every query", async () =
   assertEquals(proxy.states, ["down: closed"]);
 });
 
-Deno.test("a certificate that is replaced by one that cannot be trusted, and back again, is told once each", async () => {
+Deno.test("a certificate replaced by an untrusted one, and back again, is reported once each", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
   assertRight(await askEach(proxy.address, names(5)));
@@ -107,7 +107,7 @@ Deno.test("a deadline that passes while connecting names the phase (8914-3)", as
 });
 
 Deno.test("queries beyond those that may wait are refused at once (8914-3)", async () => {
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: silent });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: silent });
   await using proxy = new RunningProxy({
     upstreams: [server],
     ...TRUST,
@@ -124,13 +124,13 @@ Deno.test("queries beyond those that may wait are refused at once (8914-3)", asy
   );
   assert(performance.now() - start < 1_000);
   assertEquals(server.received, 10);
-  server.behaviour = answering();
+  server.behavior = answering();
   await waiting;
 });
 
 Deno.test("a connection that the server wants to be rid of is drained, and another takes its place (7828-2)", async () => {
-  const behaviour = answering(addressed({ edns: { options: [keepAlive(0)] } }));
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+  const behavior = answering(addressed({ edns: { options: [keepAlive(0)] } }));
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
   for (const round of [1, 2, 3]) {
     assertRight(await askEach(proxy.address, names(1)));
@@ -142,8 +142,8 @@ Deno.test("a connection that the server wants to be rid of is drained, and anoth
 });
 
 Deno.test("an idle connection is closed before the time that the server gives is over (7828-2)", async () => {
-  const behaviour = answering(addressed({ edns: { options: [keepAlive(10)] } }));
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour });
+  const behavior = answering(addressed({ edns: { options: [keepAlive(10)] } }));
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST });
   assertRight(await askEach(proxy.address, names(5)));
   const start = performance.now();

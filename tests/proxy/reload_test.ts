@@ -52,7 +52,7 @@ Deno.test("an upstream that stays keeps its connection, and so do clients, while
 
 Deno.test("queries that wait when the configuration changes are answered by whom they were sent to", async () => {
   const hold = new Hold();
-  await using before = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  await using before = await DotServer.start({ certificate: CERTIFICATE, behavior: hold.behavior });
   await using after = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({ upstreams: [before], ...TRUST });
   using udp = new UdpClient(proxy.address);
@@ -68,7 +68,7 @@ Deno.test("queries that wait when the configuration changes are answered by whom
 
 Deno.test("an answer that was asked for without protection against rebinding is not kept for those with it", async () => {
   const hold = new Hold();
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: hold.behavior });
   await using proxy = new RunningProxy({ upstreams: [server], cacheSize: 1 << 20, ...TRUST, ...ONE_THREAD });
   using udp = new UdpClient(proxy.address);
   await udp.send(question("private.test"));
@@ -97,9 +97,9 @@ Deno.test("a listener that goes is closed, one that comes is open, and one that 
   await assertRejects(() => TcpClient.connect(goes));
 });
 
-Deno.test("a proxy that stops answers what a listener was asked that has gone by a reload", async () => {
+Deno.test("a stopping proxy answers queries of a listener that a reload has removed", async () => {
   const hold = new Hold();
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: hold.behavior });
   const listen = ["127.0.0.1", "127.0.0.2"].map(freeAddress);
   const goes = listen[1]!;
   await using proxy = new RunningProxy({ upstreams: [server], listen, ...TRUST });
@@ -127,7 +127,7 @@ Deno.test("limits are those of the new configuration", async () => {
   await proxy.until(({ count }) => count.call(proxy, "connection rejected") === 1);
 });
 
-Deno.test("what cannot be had leaves everything as it was", async () => {
+Deno.test("a configuration that cannot be applied changes nothing", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = new RunningProxy({ upstreams: [server], ...TRUST, ...ONE_THREAD });
   assertRight(await askEach(proxy.address, ["a.test"]));

@@ -1,4 +1,4 @@
-/** What is answered past the resolvers is what they would have answered, where they decide by the type asked for. */
+/** Answers of the fast path equal those of the resolvers, where these decide by the type. */
 import { assertEquals } from "../support/assert.ts";
 import { Authority } from "../support/servers/certificates.ts";
 import { UdpClient } from "../support/clients/plain_client.ts";
@@ -26,7 +26,7 @@ async function answersTo(client: UdpClient, name: string, type: Type): Promise<s
 
 Deno.test("a denial that went through with one type answers others unless their names are local", async () => {
   const denied = addressed({ rcode: 3, authority: [soa(".")] });
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: answering(denied) });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: answering(denied) });
   await using proxy = new RunningProxy({
     upstreams: [server],
     caCerts: [AUTHORITY.pem],

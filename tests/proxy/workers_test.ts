@@ -1,4 +1,4 @@
-/** Several threads on the same ports: who answers, and that all of them do as they are told. */
+/** Several threads on the same ports: which one answers, and commands to all of them. */
 import { withTicks } from "../frontend/fixture.ts";
 import { ListenError } from "../../lib/frontend/listeners.ts";
 import type { ThreadStatus } from "../../lib/observe/thread_totals.ts";
@@ -47,7 +47,7 @@ function freeAddress(hostname: string) {
   return { hostname, port: listener.addr.port, required: true };
 }
 
-/** Resolves when nobody listens there any more: threads close sockets when they have heard of it. */
+/** Resolves when no thread listens there any more: each closes its sockets on a message. */
 async function free(address: { hostname: string; port: number }): Promise<void> {
   for (let looks = 0; looks < 500; looks++) {
     try {
@@ -98,7 +98,7 @@ Deno.test("queries are answered while the other threads have not come up yet", a
   await proxy.proxy.started;
 });
 
-Deno.test("each thread counts its answers; upstreams and cache are told of as one", async () => {
+Deno.test("each thread counts its answers; upstreams and cache are reported as one", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const admin = { hostname: "127.0.0.1", port: 0 };
   await using proxy = await startThree(server, { admin, cacheSize: 3 << 20 });
@@ -117,7 +117,7 @@ Deno.test("each thread counts its answers; upstreams and cache are told of as on
   assertEquals(proxy.states, ["up"]);
 });
 
-Deno.test("what is forgotten is forgotten by all threads", async () => {
+Deno.test("a flush reaches all threads", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   await using proxy = await startThree(server, { cacheSize: 3 << 20 });
   const cache = proxy.proxy.cacheControl!;
@@ -185,7 +185,7 @@ Deno.test("all threads follow the addresses that a wildcard stands for as they c
   assertEquals([threadsAt(server), changes(proxy)], [3, []]);
 });
 
-Deno.test("a thread that fails by an exception that nobody catches says so and begins anew", async () => {
+Deno.test("a thread with an uncaught exception reports it and starts again", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const module = new URL("../support/processes/failing_worker.ts", import.meta.url).href;
   await using proxy = await startThree(server, { module });
@@ -204,9 +204,9 @@ Deno.test("a thread that fails by an exception that nobody catches says so and b
   proxy.events.length = 0; // the defects were wanted
 });
 
-Deno.test("a stop answers what is in flight in every thread, and then all is closed", async () => {
+Deno.test("a stop answers pending queries in every thread, and then closes all", async () => {
   const hold = new Hold();
-  await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour: hold.behaviour });
+  await using server = await DotServer.start({ certificate: CERTIFICATE, behavior: hold.behavior });
   await using proxy = await startThree(server);
   await using clients = new AsyncDisposableStack();
   const udp = names(CLIENTS, "udp").map((name) => ({ name, client: new UdpClient(proxy.address) }));
@@ -228,7 +228,7 @@ Deno.test("a stop answers what is in flight in every thread, and then all is clo
   await stopped;
   await server.until(({ open }) => open === 0);
   await assertRejects(() => TcpClient.connect(proxy.address), Error, "ECONNREFUSED");
-  Deno.listenDatagram({ ...proxy.address, transport: "udp" }).close(); // nobody has it any more
+  Deno.listenDatagram({ ...proxy.address, transport: "udp" }).close(); // the port is free
 });
 
 for (const transport of ["udp", "tcp"] as const) {

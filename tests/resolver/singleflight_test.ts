@@ -4,7 +4,7 @@ import { assertEquals } from "../support/assert.ts";
 import { HoldingResolver } from "../support/fakes/resolver.ts";
 import { CacheFixture, hanging } from "./cache/cache_fixture.ts";
 
-/** A cache whose upstream answers when told. */
+/** A cache whose upstream answers on demand. */
 class Holding implements Disposable {
   readonly upstream = new HoldingResolver();
   readonly fixture = new CacheFixture(hanging, { next: this.upstream });
@@ -54,7 +54,7 @@ Deno.test("questions that differ in name, type, DO, CD or RD are not one (4035)"
   await Promise.all(told);
 });
 
-Deno.test("a failure is everybody's, and it is over when it is told", async () => {
+Deno.test("a failure goes to all waiting queries, and ends with them", async () => {
   using holding = new Holding();
   const { fixture, upstream } = holding;
   const told = [1, 2, 3].map(() => fixture.tell("a.test"));
@@ -69,7 +69,7 @@ Deno.test("a failure is everybody's, and it is over when it is told", async () =
   await again;
 });
 
-Deno.test("whoever came late has time left when the first one's is over: one more query for all of them", async () => {
+Deno.test("later queries have time left after the first one's deadline: one more upstream query serves them all", async () => {
   using holding = new Holding();
   const { fixture, upstream } = holding;
   const first = fixture.tell("a.test");
@@ -111,7 +111,7 @@ Deno.test("all that share a query know which upstream answered", async () => {
   assertEquals(queries.map(({ trace }) => trace.upstream), ["server", "server"]);
 });
 
-Deno.test("who would wait as one too many is told at once, and the others are answered", async () => {
+Deno.test("a query beyond the limit fails at once, and the others are answered", async () => {
   using holding = new Holding();
   const { fixture, upstream } = holding;
   const told = Array.from({ length: 16_384 + 3 }, () => fixture.tell("cold.test"));

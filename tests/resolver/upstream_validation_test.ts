@@ -1,4 +1,4 @@
-/** An upstream's verdict that data does not validate is the answer: nothing covers it up, said or unsaid. */
+/** An upstream's verdict of failed validation is the answer, with or without an extended error; nothing covers it up. */
 import { Message } from "../../lib/dns/message.ts";
 import { Balancer } from "../../lib/resolver/balance/balancer.ts";
 import { selectionPolicy } from "../../lib/resolver/balance/selection.ts";
@@ -32,7 +32,7 @@ for (const failure of [SERVFAIL, REFUSED]) {
   }
 }
 
-Deno.test("a question with CD set is not checked: whoever asks it does not want validation", async () => {
+Deno.test("a question with CD set is not checked: its client does not want validation", async () => {
   const fixture = new BalancerFixture(2);
   const query = asking("name.test", 4_000);
   query.message.bytes[3]! |= CD;

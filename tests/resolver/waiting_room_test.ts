@@ -70,7 +70,7 @@ Deno.test("who has waited for 200 ms gives way to a newcomer of the same network
   assertEquals([room.count("b", "overloaded"), room.count("new-b", "overloaded")], [0, 5]);
 });
 
-Deno.test("what comes of a question that was given up is kept for the next one who asks", async () => {
+Deno.test("the answer to an evicted question is kept for the next query", async () => {
   using room = new Room();
   await room.ask("192.0.2.1", "a", HALF);
   await room.fixture.pass(0.25);

@@ -5,7 +5,7 @@ import { proxyCommand } from "../e2e/proxy_command.ts";
 
 const CHILD = fileURLToPath(new URL("../support/restarting_child.ts", import.meta.url));
 
-/** Runs the child under the permissions that users have; its exit code, and what it wrote with each start. */
+/** Runs the child with the shipped permissions. Returns its exit code, and its output of each start. */
 async function run(how: string) {
   const { args: flags, env } = await proxyCommand([]);
   const port = `${freePort()}`;

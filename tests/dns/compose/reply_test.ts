@@ -145,7 +145,7 @@ Deno.test("8914-1: all extended errors of the upstream are passed on, to clients
   assertEquals(read(reply(query("a"), upstream)).edns, undefined);
 });
 
-Deno.test("7828-3: keep-alive is told to TCP clients that ask for it, and to no others", () => {
+Deno.test("7828-3: only TCP clients that ask for keep-alive get it", () => {
   const askFor: EdnsFields = { options: [keepAlive()] };
   const upstream = response(asked, { answers, edns: { options: [keepAlive(9)] } });
   const told = (client: Uint8Array, options: ReplyOptions) =>
@@ -173,7 +173,7 @@ Deno.test("a refusal without a question is passed on with the client's", () => {
   assertEquals([shown.id, shown.rcode, shown.question?.name], [0xffff, 1, "www.example"]);
 });
 
-Deno.test("an error has the query's ID, question, RD and CD, RA, no records, and says why to a client with EDNS", () => {
+Deno.test("an error has the query's ID, question, RD and CD, RA, no records, and the reason for a client with EDNS", () => {
   const reason = { code: 22, text: "Cannot resolve through 192.0.2.1: über" };
   const client = ask({ id: 9, cd: true, ad: true, edns: { do: true } });
   const shown = read(message(composeError(Message.parse(client), 2, udp, reason)));
@@ -203,7 +203,7 @@ Deno.test("8914-2: a reason too long for the client is left out, OPT stays", () 
   }
 });
 
-Deno.test("what cannot be parsed gets its ID, opcode and RD back with an RCODE, and nothing else", () => {
+Deno.test("an unreadable query gets its ID, opcode and RD back with an RCODE, and nothing else", () => {
   assertEquals(
     composeHeaderError(hex("beef 2f7f 0002 0003 0004 0005 ffff"), 1, 1232),
     hex("000c beef a901 0000 0000 0000 0000"),

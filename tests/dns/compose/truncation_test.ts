@@ -43,7 +43,7 @@ Deno.test("1035-1: a client without EDNS gets 512 octets over UDP at most", () =
   assert(read(shown).flags.tc && shown.length <= 512);
 });
 
-Deno.test("6891-3, 6891-4, 9715-1: the limit is what the client offers, 512 at least, and ours at most", () => {
+Deno.test("6891-3, 6891-4, 9715-1: the limit is the client's size, at least 512 and at most ours", () => {
   const upstream = response(ask("x"), { answers: addresses("x", 40) }); // 12 + 7 + 40 * 16 = 659 octets, OPT 11
   const limits = [[0, 512], [511, 512], [512, 512], [669, 669], [670, 670], [65_535, 1232]] as const;
   for (const [size, limit] of limits) {

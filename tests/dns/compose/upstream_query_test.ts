@@ -31,7 +31,7 @@ Deno.test("a query for the upstream, octet by octet", () => {
   assertEquals(compose(hex("0001 0100 0001 0000 0000 0000 01 61 00 0001 0001")), expected);
 });
 
-Deno.test("a query is written where it is told to, over whatever was there", () => {
+Deno.test("composeQuery writes at the given offset, over existing bytes", () => {
   const into = new Uint8Array(100 + MAX_QUERY_FRAME_BYTES).fill(0xee);
   const end = composeQuery(Message.parse(query("example")), 0xffff, into, 100);
   assert(into.subarray(0, 100).every((octet) => octet === 0xee), "something was written before the start");
@@ -117,7 +117,7 @@ Deno.test("records of a client are not sent: a query is its question", () => {
   }
 });
 
-Deno.test("whatever a client asks, the tests' reader reads the same out of what is sent, and the query is untouched", () => {
+Deno.test("for any client query, the sent query reads the same, and the client's bytes stay untouched", () => {
   const label = fc.uint8Array({ minLength: 1, maxLength: 63 }).map((octets) =>
     Array.from(octets, (octet) => `\\${String(octet).padStart(3, "0")}`).join("")
   );
@@ -147,7 +147,7 @@ Deno.test("whatever a client asks, the tests' reader reads the same out of what 
   );
 });
 
-Deno.test("what is kept of a query that waits: header, question and what its OPT record says, of 60,000 octets or few", () => {
+Deno.test("a waiting query keeps header, question and EDNS facts only, of 60,000 bytes or few", () => {
   const buffer = new Uint8Array(70_000);
   for (const fields of [{}, { edns: {} }, { cd: true, edns: { do: true, size: 4096 } }]) {
     const options = fields.edns && { options: [keepAlive(), padding(60_000)] };

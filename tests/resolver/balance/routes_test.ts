@@ -1,4 +1,4 @@
-/** Routes are separate trees for the cache, too: a denial in one says nothing about another (8020, 4035). */
+/** Routes are separate trees for the cache, too: a denial in one does not affect another (8020, 4035). */
 import { Router } from "../../../lib/resolver/balance/router.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { FakeResolver, type Respond } from "../../support/fakes/resolver.ts";

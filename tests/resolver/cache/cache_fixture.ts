@@ -1,4 +1,4 @@
-/** A cache in fake time, whose upstream answers as the test says and counts what it is asked. */
+/** A cache in fake time, whose upstream answers as the test decides and counts its queries. */
 import { Message } from "../../../lib/dns/message.ts";
 import { type Failure, type Phase, UpstreamError } from "../../../lib/core/errors.ts";
 import type { Event } from "../../../lib/core/event.ts";
@@ -30,7 +30,7 @@ export interface Outcome {
 
 export interface AskOptions extends QueryFields {
   readonly type?: Type;
-  /** In ms from now; 4000 unless told. */
+  /** In ms from now; default 4000. */
   readonly time?: number;
 }
 
@@ -69,7 +69,7 @@ export class CacheFixture implements Disposable {
     };
   }
 
-  /** What becomes of a query; rejects as the cache does. */
+  /** Result of a query; rejects as the cache does. */
   async ask(name: string, options: AskOptions = {}): Promise<Outcome> {
     const asked = this.query(name, options);
     const answer = await this.cache.resolve(asked);
@@ -82,7 +82,7 @@ export class CacheFixture implements Disposable {
     };
   }
 
-  /** What `ask` tells, or the failure it ends with. */
+  /** The result of `ask`, or its failure. */
   async tell(name: string, options: AskOptions = {}): Promise<string> {
     try {
       const { told, source, reasons } = await this.ask(name, options);
@@ -127,5 +127,5 @@ export function failing(failure: Failure, phase: Phase = "read"): Respond {
   return () => Promise.reject(new UpstreamError(failure, { upstream: "server", phase }));
 }
 
-/** Never answers, until told otherwise by the promise. */
+/** Never answers before the promise resolves. */
 export const hanging: Respond = () => new Promise(() => {});

@@ -1,4 +1,4 @@
-/** What is kept, under which key, and for how long; the upstream's own count of queries tells. */
+/** Entries, their keys and lifetimes, by the upstream's count of queries. */
 import { assert, assertEquals, assertStrictEquals } from "../../support/assert.ts";
 import { Message } from "../../../lib/dns/message.ts";
 import { a, aaaa, cname, record, type ResponseFields } from "../../support/packets/packets.ts";
@@ -37,7 +37,7 @@ Deno.test("the question of an answer is in the case in which the client wrote it
   ]);
 });
 
-Deno.test("name, type, DO, CD and RD tell entries apart, AD and the size do not (4035, 3225, 6891-3)", async () => {
+Deno.test("name, type, DO, CD and RD distinguish entries, AD and the size do not (4035, 3225, 6891-3)", async () => {
   using fixture = new CacheFixture(addressFor(300));
   const own: AskOptions[] = [
     {},
@@ -54,7 +54,7 @@ Deno.test("name, type, DO, CD and RD tell entries apart, AD and the size do not 
   assertEquals(fixture.asked, own.length);
 });
 
-Deno.test("what was learned with CD set does not reach who validates (4035)", async () => {
+Deno.test("answers fetched with CD do not serve queries without it (4035)", async () => {
   using fixture = new CacheFixture(
     responding(({ message }) =>
       message.flags & 0x10 ? { answers: [a(message.name, "192.0.2.66")] } : { rcode: 2 }
@@ -117,7 +117,7 @@ Deno.test("a TTL of zero is for the transaction in progress only, whatever the l
   }
 });
 
-Deno.test("what can no longer be kept takes the older answer with it", async () => {
+Deno.test("an uncacheable answer removes the older entry", async () => {
   using fixture = new CacheFixture(addressFor(10));
   await fixture.ask("a.test");
   await fixture.pass(10);
@@ -126,7 +126,7 @@ Deno.test("what can no longer be kept takes the older answer with it", async () 
   assertEquals(fixture.cache.store.size, 0);
 });
 
-Deno.test("the least TTL is raised, the greatest lowered, in what clients see as well", async () => {
+Deno.test("--min-ttl and --max-ttl also apply to the TTLs that clients see", async () => {
   const answers = [a("a.test", "192.0.2.1", 5), a("a.test", "192.0.2.2", 5000)];
   using fixture = new CacheFixture(responding({ answers }), { minTtl: 60, maxTtl: 600 });
   await fixture.ask("a.test");

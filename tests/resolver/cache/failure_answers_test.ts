@@ -9,7 +9,7 @@ import { addressFor, CacheFixture, failing, hanging, responding } from "./cache_
 
 const SERVFAIL = responding({ rcode: 2 });
 
-Deno.test("a failure is told again for a second without asking, and says that it is remembered (9520-2, 8914-3)", async () => {
+Deno.test("a failure is repeated for a second without a query, with the extended error for cached errors (9520-2, 8914-3)", async () => {
   using fixture = new CacheFixture(SERVFAIL);
   assertEquals(await fixture.tell("a.test"), "upstream: 2");
   await fixture.pass(0.999);
@@ -99,7 +99,7 @@ Deno.test("to be overloaded is not remembered: the next query may find room", as
   assertEquals(await fixture.tell("a.test"), "upstream: 0 | 300 192.0.2.1");
 });
 
-Deno.test("failures take bounded room, whatever is said of them, and the latest are kept (9520-2, dnsdist CVE-2026-52682)", () => {
+Deno.test("failures take bounded memory, whatever their reasons, and the latest are kept (9520-2, dnsdist CVE-2026-52682)", () => {
   const failures = new FailureCache();
   const about = (i: number) => Message.parse(query(`name${i}.test`, "A", { edns: {} }));
   const reasons: EdnsOption[][] = [
@@ -129,7 +129,7 @@ Deno.test("a long reason is cut between characters", () => {
   assertEquals([cut[2]! << 8 | cut[3]!, cut.length], [201, 205]);
 });
 
-Deno.test("what was asked with a question of its own is not mixed up with others' failures", async () => {
+Deno.test("a failure does not affect other questions", async () => {
   using fixture = new CacheFixture(
     responding(({ message }) =>
       message.type === 1 ? { rcode: 2 } : { answers: [a(message.name, "192.0.2.1")] }

@@ -1,4 +1,4 @@
-/** The short way is never another way: what it replies is what the long one would, and it knows when to leave it alone. */
+/** The fast path replies exactly as the full chain would, and declines all other queries. */
 import fc from "fast-check";
 import { Answerer } from "../../../lib/frontend/answer/answerer.ts";
 import { Message } from "../../../lib/dns/message.ts";
@@ -139,16 +139,16 @@ Deno.test("whatever is asked, the reply of the short way is octet for octet that
   assert(taken > 300, `${taken} of 3000 took the short way`);
 });
 
-Deno.test("it is taken by what has been seen to pass, and not before", async () => {
+Deno.test("an entry takes the fast path after its answer has passed unmodified, and not before", async () => {
   using ways = new Ways();
   const bytes = query("a.test");
   await ways.long(bytes);
-  assertEquals(ways.short(bytes), undefined); // in the cache, but nobody has had it from there yet
+  assertEquals(ways.short(bytes), undefined); // in the cache, but not yet served from it
   await ways.long(bytes);
   assert(ways.short(bytes));
 });
 
-Deno.test("what a resolver before the cache has exchanged does not take it, were it by its like", async () => {
+Deno.test("an answer replaced by a resolver before the cache does not take it, even by an equal one", async () => {
   using ways = new Ways((cache) => ({
     resolve: (query) => {
       const response = cache.resolve(query);
@@ -160,7 +160,7 @@ Deno.test("what a resolver before the cache has exchanged does not take it, were
   assertEquals(ways.short(query("a.test")), undefined);
 });
 
-Deno.test("types that are treated apart do not take it, nor do others by what was seen of them", async () => {
+Deno.test("bypass types do not take it, and their answers open it for no other type", async () => {
   using ways = new Ways((cache) => cache, { bypassTypes: new Set([43]) });
   await ways.teach("no.test", 43);
   assertEquals(ways.short(query("no.test", "A")), undefined);
@@ -224,7 +224,7 @@ Deno.test("a hit of the short way counts, and is in use", async () => {
   assertEquals(cache.hits, before + 1);
 });
 
-Deno.test("the short way tells the extended errors that are kept, to who speaks EDNS and where they fit (8914)", async () => {
+Deno.test("the fast path adds stored extended errors for clients with EDNS where they fit (8914)", async () => {
   using ways = new Ways();
   const text = new TextEncoder().encode("by the upstream");
   const option = { code: 15, value: Uint8Array.of(0, 15, ...text) };
@@ -254,7 +254,7 @@ Deno.test("addresses take turns on the short way, in step with the long one", as
   assertEquals(new Set(first).size, 3);
 });
 
-Deno.test("what was fetched with DO and has no signatures goes the short way without DO, too", async () => {
+Deno.test("an unsigned answer fetched with DO takes the fast path without DO, too", async () => {
   using ways = new Ways();
   ways.fixture.upstream.respond = responding({ answers: [a("both.test", "192.0.2.1")] });
   await ways.teach("both.test", "A", { edns: { do: true } });

@@ -1,4 +1,4 @@
-/** The first answer to a question is what the second one is, from the cache: same TTLs, same flags. */
+/** The first answer to a question equals the second one, from the cache: same TTLs, same flags. */
 import { Message } from "../../../lib/dns/message.ts";
 import { Singleflight } from "../../../lib/resolver/singleflight.ts";
 import { Limiter } from "../../../lib/resolver/cache/writer.ts";
@@ -8,7 +8,7 @@ import { CacheFixture, responding } from "./cache_fixture.ts";
 
 const DAY = 86_400;
 
-/** What comes from upstream, the limits, and the TTLs that every client is to see. */
+/** The upstream's answer, the limits, and the TTLs for every client. */
 const CASES: readonly {
   readonly what: string;
   readonly limits?: { readonly minTtl?: number; readonly maxTtl?: number };
@@ -96,7 +96,7 @@ Deno.test("a TTL of zero stays zero, and is not kept", async () => {
   for (let i = 0; i < 2; i++) assertEquals(await fixture.tell("a.test"), "upstream: 0 | 0 192.0.2.1");
 });
 
-Deno.test("what cannot be kept has its TTLs limited as well: truncated, of class CH, without SOA, refused", async () => {
+Deno.test("uncacheable answers have limited TTLs, too: truncated, of class CH, without SOA, refused", async () => {
   const answers = [a("a.test", "192.0.2.1", DAY)];
   const cases: [ResponseFields, { class?: number }][] = [
     [{ answers, tc: true }, {}],

@@ -1,4 +1,4 @@
-/** What is kept with an answer beside its records, and how they are given out. */
+/** Facts stored with an answer beside its records, and their use. */
 import { assertEquals } from "../../support/assert.ts";
 import {
   a,
@@ -26,7 +26,7 @@ async function reasons(fixture: CacheFixture, options: AskOptions = { edns: {} }
     .map(({ value }) => `${value[1]} ${new TextDecoder().decode(value.subarray(2))}`);
 }
 
-Deno.test("extended errors are told with each answer out of the cache, and with the stale one (8914)", async () => {
+Deno.test("each cached answer has its extended errors, also a stale one (8914)", async () => {
   const fields = { answers: [a("a.test", "0.0.0.0", 60)], edns: { options: [error(15, "by the upstream")] } };
   using fixture = new CacheFixture(responding(fields));
   for (let i = 0; i < 3; i++) assertEquals(await reasons(fixture), ["15 by the upstream"]);
@@ -144,7 +144,7 @@ Deno.test("the younger of two answers counts: one with DO takes the place of the
   assertEquals(await fixture.tell("a.test"), "cache: 0 | 60 192.0.2.3");
 });
 
-Deno.test("the upstream away, what is known without DO is better than nothing with it, fresh and stale", async () => {
+Deno.test("with the upstream down, data without DO serves DO queries, fresh and stale", async () => {
   for (const failure of [failing("refused", "connect"), responding({ rcode: 2 })]) {
     using fixture = new CacheFixture(responding({ answers: [a("a.test", "192.0.2.1", 60)] }));
     await fixture.ask("a.test");
@@ -155,7 +155,7 @@ Deno.test("the upstream away, what is known without DO is better than nothing wi
   }
 });
 
-Deno.test("what is known with DO is given out without its signatures (4035 §3.2.1)", async () => {
+Deno.test("data with DO serves other queries without its signatures (4035 §3.2.1)", async () => {
   using fixture = new CacheFixture(responding({
     ad: true,
     answers: [cname("a.test", "b.test"), RRSIG("a.test", 5), a("b.test", "192.0.2.1", 60), RRSIG("b.test")],
@@ -167,7 +167,7 @@ Deno.test("what is known with DO is given out without its signatures (4035 §3.2
   assertEquals(message.answers.map(({ name, type }) => [name, type]), [["a.test", 5], ["b.test", 1]]);
 });
 
-Deno.test("data does not stand in for what does not validate, with or without DO", async () => {
+Deno.test("data never replaces a failed validation, with or without DO", async () => {
   using fixture = new CacheFixture(responding({ answers: [a("a.test", "192.0.2.1")] }));
   await fixture.ask("a.test");
   fixture.upstream.respond = responding({ rcode: 2, edns: { options: [error(6, "")] } });

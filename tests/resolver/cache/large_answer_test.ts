@@ -1,4 +1,4 @@
-/** Large answers from the cache over UDP: what is sent of them is the same as of the upstream's, and is all that is read. */
+/** Large answers from the cache over UDP: replies equal those from the upstream, and only the sent part is read. */
 import fc from "fast-check";
 import { Message } from "../../../lib/dns/message.ts";
 import { composeReply } from "../../../lib/dns/compose/reply.ts";
@@ -26,7 +26,7 @@ function fixtureOf(fields: ResponseFields): CacheFixture {
 const addresses = (name: string, count: number) =>
   Array.from({ length: count }, (_, i) => a(name, `192.0.${i >> 8}.${i & 255}`));
 
-Deno.test("4,000 addresses over UDP cost what is sent of them, fresh and stale, and TCP has them all", async () => {
+Deno.test("4,000 addresses over UDP cost only the sent part, fresh and stale; TCP gets all", async () => {
   using fixture = fixtureOf({ answers: addresses("big.test", 4000) });
   const first = await fixture.cache.resolve(asking(fixture, 1232));
   for (const seconds of [1, 1000]) {
@@ -43,7 +43,7 @@ Deno.test("4,000 addresses over UDP cost what is sent of them, fresh and stale, 
   }
 });
 
-Deno.test("what is sent of a large answer is octet for octet the same from the cache as from the upstream", async () => {
+Deno.test("a reply with a large answer has the same bytes from the cache as from the upstream", async () => {
   const records = fc.array(
     fc.oneof(
       fc.nat(3).map((i) => addresses(`n${i}.test`, 50)),

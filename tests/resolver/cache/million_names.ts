@@ -42,7 +42,7 @@ const cache = new Cache({
 
 const reserved = Deno.memoryUsage().rss - bare;
 
-// What the program and its compiler take is there before it counts.
+// The program and its compiler allocate before the count starts.
 for (; number < 10_000; number++) await cache.resolve(asking(number));
 const before = Deno.memoryUsage().rss;
 let most = before;

@@ -1,4 +1,4 @@
-/** Negative answers: for how long, for which questions, and what they say of the names below (2308, 8020). */
+/** Negative answers: lifetime, questions, and names below (2308, 8020). */
 import { assertEquals } from "../../support/assert.ts";
 import { cname, record, type ResponseFields, soa } from "../../support/packets/packets.ts";
 import { type AskOptions, CacheFixture, responding } from "./cache_fixture.ts";
@@ -18,7 +18,7 @@ const LIFETIMES:
 
 for (const rcode of [0, 3]) {
   for (const [what, fields, lifetime] of LIFETIMES) {
-    Deno.test(`RCODE ${rcode} without data holds for ${what}, and its SOA says so (2308-1, 2308-2)`, async () => {
+    Deno.test(`RCODE ${rcode} without data holds for ${what}, as does its SOA (2308-1, 2308-2)`, async () => {
       using fixture = new CacheFixture(responding({ rcode, authority: [soa("test", fields)] }), {
         serveStale: 0,
       });
@@ -44,7 +44,7 @@ Deno.test("NXDOMAIN holds for all types of the name, NODATA for its own (2308-1)
   assertEquals(fixture.asked, 3);
 });
 
-Deno.test("what is said of type 0, where denials are kept, is said of no other type", async () => {
+Deno.test("an answer for type 0, the key of denials, serves no other type", async () => {
   using fixture = new CacheFixture(
     responding(({ message }) => message.name === "no.test." ? denied() : NODATA),
   );
@@ -112,7 +112,7 @@ Deno.test("a validated denial holds for all names below (8020-1)", async () => {
   assertEquals((await fixture.ask("later.no.test")).source, "upstream");
 });
 
-Deno.test("a denial that nobody has validated says nothing of names below (8020-1)", async () => {
+Deno.test("an unvalidated denial does not affect names below (8020-1)", async () => {
   using fixture = new CacheFixture(responding(denied()));
   await fixture.ask("no.test");
   assertEquals((await fixture.ask("www.no.test")).source, "upstream");

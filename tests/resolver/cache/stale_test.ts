@@ -1,4 +1,4 @@
-/** Stale data, in the order of RFC 8767: the upstream first, then what there is, and the upstream again. */
+/** Stale data, in the order of RFC 8767: the upstream first, then stale data, and the upstream again. */
 import { Message } from "../../../lib/dns/message.ts";
 import { assertEquals } from "../../support/assert.ts";
 import { addressFor, CacheFixture, failing, hanging, responding } from "./cache_fixture.ts";
@@ -31,7 +31,7 @@ Deno.test("after 1.8 s without an answer stale data is, with a TTL of 30 and its
   assertEquals(told, STALE);
 });
 
-Deno.test("those who ask next need not wait, and nobody asks the upstream for 30 s (8767-2)", async () => {
+Deno.test("later clients do not wait, and the upstream is not asked for 30 s (8767-2)", async () => {
   using fixture = await expired();
   fixture.upstream.respond = failing("timed out");
   assertEquals(await fixture.tell("a.test"), STALE);
@@ -96,7 +96,7 @@ Deno.test("stale data does not cover up that the name's data is not valid", asyn
   assertEquals(await fixture.tell("a.test"), "upstream: 2 EDE 6");
 });
 
-Deno.test("a stale denial says so by another code (8914-3)", async () => {
+Deno.test("a stale denial has another extended error (8914-3)", async () => {
   using fixture = new CacheFixture(responding({ rcode: 3, authority: [soa("test", { minimum: 60 })] }));
   await fixture.ask("no.test");
   await fixture.pass(60);

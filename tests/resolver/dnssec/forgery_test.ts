@@ -1,4 +1,4 @@
-/** Answers that were made of valid ones by a change: whatever passes as secure says the same as the zone. */
+/** Valid answers with one change: any that pass as secure equal the zone. */
 import { Message } from "../../../lib/dns/message.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { query, read, type ResourceRecord, response } from "../../support/packets/packets.ts";
@@ -34,7 +34,7 @@ function dataOf(bytes: Uint8Array): string {
 Deno.test("forged answers of signed zones", async (t) => {
   await using tree = await startSignedTree("ed25519", "ed448", "p256", "nsec", "nsec3", "optout");
   using upstream = await PipelinedClient.connect(tree.resolverPort);
-  /** What is answered in place of the tree; undefined for the tree. */
+  /** The answer in place of the tree's; undefined for the tree's. */
   let forged: Uint8Array | undefined;
   const next = {
     async resolve({ message }: { message: Message }): Promise<Message> {
@@ -71,7 +71,7 @@ Deno.test("forged answers of signed zones", async (t) => {
       const before = (await judge(name, type))!;
       assert(resultOf(before).ad, name);
       const start = Message.parse(own).questionEnd;
-      // Counts and RCODE, and every octet behind the question but those of the OPT record, which says nothing.
+      // Counts and RCODE, and every octet behind the question except those of the OPT record, which is not signed.
       const places = [3, 7, 9, ...Array.from({ length: own.length - 11 - start }, (_, i) => start + i)];
       for (const at of places) {
         // A part of them, so that the run takes seconds; Ed448 is slow.

@@ -50,7 +50,7 @@ Deno.test("a tree of its own has the anchors at its domain and below", () => {
   assertEquals(anchorsBelow(all, "lab").anchors.size, 0);
 });
 
-Deno.test("what is no anchor, or none that can be used, is refused with the remedy", () => {
+Deno.test("unusable trust anchors are rejected with the remedy", () => {
   const refused: [string, string][] = [
     ["example.com. IN A 192.0.2.1", "is no trust anchor; write 'ZONE. IN DS"],
     ["example.com. IN DS 1 13 2 abc", "is no trust anchor"],

@@ -62,7 +62,7 @@ Deno.test("a close within a frame is an error, not an end", async () => {
   });
 });
 
-Deno.test("the client tells a RST from a FIN", async () => {
+Deno.test("the client distinguishes RST from FIN", async () => {
   await withServer((socket) => socket.once("data", () => socket.resetAndDestroy()), async (server) => {
     await using client = await TcpClient.connect(server);
     await client.send(QUERY);

@@ -1,21 +1,21 @@
 /** How a DoT server delivers its answers. Each keeps its state per connection and takes the answer as its last parameter. */
 import { addressed, type Answer } from "../packets/answers.ts";
-import type { Behaviour, DotConnection } from "./dot_connection.ts";
+import type { Behavior, DotConnection } from "./dot_connection.ts";
 import { frame } from "../packets/frames.ts";
 
 /** Sends one answer. */
 type Deliver = (answer: Uint8Array, connection: DotConnection) => void | Promise<void>;
 
 /** Answers each query as soon as the answer is there. */
-export function answering(answer: Answer = addressed()): Behaviour {
+export function answering(answer: Answer = addressed()): Behavior {
   return delivering(answer, (message, connection) => connection.send(message));
 }
 
 /** Never answers. */
-export const silent: Behaviour = () => () => {};
+export const silent: Behavior = () => () => {};
 
 /** Answers each query after a real delay, none waiting for another. */
-export function delayed(milliseconds: number, answer: Answer = addressed()): Behaviour {
+export function delayed(milliseconds: number, answer: Answer = addressed()): Behavior {
   return delivering(answer, async (message, connection) => {
     await connection.sleep(milliseconds);
     await connection.send(message);
@@ -23,28 +23,28 @@ export function delayed(milliseconds: number, answer: Answer = addressed()): Beh
 }
 
 /** Holds answers until there are `count`, then sends them in the reverse order, each in a write of its own. */
-export function reversed(count: number, answer: Answer = addressed()): Behaviour {
+export function reversed(count: number, answer: Answer = addressed()): Behavior {
   return batched(count, answer, (messages, connection) => sendEach(messages.reverse(), connection));
 }
 
 /** Holds answers until there are `count`, then sends them in an order that depends on `seed` only. */
-export function shuffled(count: number, seed: number, answer: Answer = addressed()): Behaviour {
+export function shuffled(count: number, seed: number, answer: Answer = addressed()): Behavior {
   const random = generator(seed);
   return batched(count, answer, (messages, connection) => sendEach(shuffle(messages, random), connection));
 }
 
 /** Holds answers until there are `count`, then sends them in one write. */
-export function coalesced(count: number, answer: Answer = addressed()): Behaviour {
+export function coalesced(count: number, answer: Answer = addressed()): Behavior {
   return batched(count, answer, (messages, connection) => connection.send(...messages));
 }
 
 /** Sends each answer twice. */
-export function duplicated(answer: Answer = addressed()): Behaviour {
+export function duplicated(answer: Answer = addressed()): Behavior {
   return delivering(answer, (message, connection) => connection.send(message, message));
 }
 
 /** Sends each octet in a write, and so in a TLS record, of its own. */
-export function byteByByte(answer: Answer = addressed()): Behaviour {
+export function byteByByte(answer: Answer = addressed()): Behavior {
   return queued(answer, async (message, connection) => {
     for (const octet of frame(message)) await connection.write(Uint8Array.of(octet));
   });
@@ -55,7 +55,7 @@ export function endingAfter(
   count: number,
   how: "end" | "cut" | "reset" = "end",
   answer: Answer = addressed(),
-): Behaviour {
+): Behavior {
   return (connection) => {
     let left = count;
     return delivering(answer, async (message) => {
@@ -68,20 +68,20 @@ export function endingAfter(
 }
 
 /** Sends FIN instead of answers, and reads on: the server's half-close. */
-export const endingInsteadOfAnswering: Behaviour = (connection) => () => connection.end();
+export const endingInsteadOfAnswering: Behavior = (connection) => () => connection.end();
 
 /** Answers only when the client has sent FIN: the client's half-close. */
-export function answeringAfterClientEnd(answer: Answer = addressed()): Behaviour {
+export function answeringAfterClientEnd(answer: Answer = addressed()): Behavior {
   return delivering(answer, async (message, connection) => {
     await connection.clientEnded;
     await connection.send(message);
   });
 }
 
-/** Does as `behaviour` does, and ends the connection when no query has come for so long (RFC 7766 §6.2.3). */
-export function endingWhenIdle(milliseconds: number, behaviour: Behaviour = answering()): Behaviour {
+/** Does as `behavior` does, and ends the connection when no query has come for so long (RFC 7766 §6.2.3). */
+export function endingWhenIdle(milliseconds: number, behavior: Behavior = answering()): Behavior {
   return (connection) => {
-    const handle = behaviour(connection);
+    const handle = behavior(connection);
     let callOff = connection.after(milliseconds, () => connection.end());
     return (query) => {
       callOff();
@@ -92,7 +92,7 @@ export function endingWhenIdle(milliseconds: number, behaviour: Behaviour = answ
 }
 
 /** Sends the first half of the frame, then RST. */
-export function resettingWithinFrame(answer: Answer = addressed()): Behaviour {
+export function resettingWithinFrame(answer: Answer = addressed()): Behavior {
   return delivering(answer, async (message, connection) => {
     await connection.write(frame(message).subarray(0, 2 + message.length >> 1));
     connection.reset();
@@ -100,7 +100,7 @@ export function resettingWithinFrame(answer: Answer = addressed()): Behaviour {
 }
 
 /** Announces more octets than it sends, then ends the connection. */
-export function endingWithinFrame(answer: Answer = addressed()): Behaviour {
+export function endingWithinFrame(answer: Answer = addressed()): Behavior {
   return delivering(answer, async (message, connection) => {
     await connection.write(frame(message).subarray(0, -1));
     connection.end();
@@ -110,10 +110,10 @@ export function endingWithinFrame(answer: Answer = addressed()): Behaviour {
 /** Holds answers until the test lets them go. */
 export class Hold {
   #held: { message: Uint8Array; connection: DotConnection }[] = [];
-  readonly behaviour: Behaviour;
+  readonly behavior: Behavior;
 
   constructor(answer: Answer = addressed()) {
-    this.behaviour = delivering(answer, (message, connection) => {
+    this.behavior = delivering(answer, (message, connection) => {
       this.#held.push({ message, connection });
     });
   }
@@ -124,7 +124,7 @@ export class Hold {
   }
 }
 
-function delivering(answer: Answer, deliver: Deliver): Behaviour {
+function delivering(answer: Answer, deliver: Deliver): Behavior {
   return (connection) => async (query) => {
     const message = await answer(query, connection);
     if (message) await deliver(message, connection);
@@ -132,7 +132,7 @@ function delivering(answer: Answer, deliver: Deliver): Behaviour {
 }
 
 /** As `delivering`, one answer wholly after the other. */
-function queued(answer: Answer, deliver: Deliver): Behaviour {
+function queued(answer: Answer, deliver: Deliver): Behavior {
   return (connection) => {
     let before = Promise.resolve();
     const inTurn = delivering(answer, (message) => before = before.then(() => deliver(message, connection)));
@@ -144,7 +144,7 @@ function batched(
   count: number,
   answer: Answer,
   deliver: (messages: Uint8Array[], connection: DotConnection) => Promise<void>,
-): Behaviour {
+): Behavior {
   return (connection) => {
     const held: Uint8Array[] = [];
     return delivering(answer, async (message) => {

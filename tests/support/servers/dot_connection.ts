@@ -3,7 +3,7 @@ import type { TLSSocket } from "node:tls";
 import { frame, Unframer } from "../packets/frames.ts";
 
 /** A server's treatment of the queries of one connection; called for each connection. */
-export type Behaviour = (connection: DotConnection) => (query: Uint8Array) => void | Promise<void>;
+export type Behavior = (connection: DotConnection) => (query: Uint8Array) => void | Promise<void>;
 
 /** How a connection ended, by its first sign. */
 export type Ending =
@@ -17,7 +17,7 @@ export type Ending =
 /** Notifications from a connection to its server. */
 export interface Observer {
   /** The server's current behavior. */
-  behaviour(): Behaviour;
+  behavior(): Behavior;
   secured(): void;
   received(query: Uint8Array): void;
   /** A behavior threw: a fault of the test. */
@@ -48,7 +48,7 @@ export class DotConnection {
   readonly #observer: Observer;
   readonly #unframer = new Unframer();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #behaviour: Behaviour | undefined;
+  #behavior: Behavior | undefined;
   #handle: (query: Uint8Array) => void | Promise<void> = () => {};
   #handling = 0;
   #clientHasEnded = false;
@@ -140,12 +140,12 @@ export class DotConnection {
     this.#observer.secured();
   }
 
-  /** Follows the server's behaviour when the test has assigned another. */
+  /** Follows the server's behavior when the test has assigned another. */
   #adopt(): void {
-    const behaviour = this.#observer.behaviour();
-    if (this.#behaviour === behaviour) return;
-    this.#behaviour = behaviour;
-    this.#handle = behaviour(this);
+    const behavior = this.#observer.behavior();
+    if (this.#behavior === behavior) return;
+    this.#behavior = behavior;
+    this.#handle = behavior(this);
   }
 
   #read(chunk: Uint8Array): void {

@@ -1,5 +1,5 @@
 /**
- * A DNS-over-TLS server for tests (RFC 7858): real sockets, real TLS, and every misbehaviour by script.
+ * A DNS-over-TLS server for tests (RFC 7858): real sockets, real TLS, and every misbehavior by script.
  *
  * `node:net` with `node:tls` on top of it, not `Deno.listenTls`: only it can send a RST, half-close, turn Nagle's
  * algorithm off, record the server name, and change the certificate between two connections.
@@ -10,7 +10,7 @@ import { type Admission, admitting } from "../fakes/admission.ts";
 import { answering } from "./behaviors.ts";
 import type { Certificate } from "./certificates.ts";
 import type { Address } from "../clients/plain_client.ts";
-import { type Behaviour, DotConnection } from "./dot_connection.ts";
+import { type Behavior, DotConnection } from "./dot_connection.ts";
 import { readName } from "../packets/names.ts";
 import { destroyed, listening } from "./sockets.ts";
 import { Changes } from "../within.ts";
@@ -18,11 +18,11 @@ import { Changes } from "../within.ts";
 export * from "../fakes/admission.ts";
 export * from "../packets/answers.ts";
 export * from "./behaviors.ts";
-export type { Behaviour, DotConnection, Ending } from "./dot_connection.ts";
+export type { Behavior, DotConnection, Ending } from "./dot_connection.ts";
 
 export interface DotServerOptions {
   readonly certificate: Certificate;
-  readonly behaviour?: Behaviour;
+  readonly behavior?: Behavior;
   readonly admission?: Admission;
   readonly hostname?: string;
   /** The protocols to choose from with ALPN; none, and the extension is ignored, as many servers do. */
@@ -39,7 +39,7 @@ export class DotServer implements AsyncDisposable {
   /** Presented to the next connections; may be replaced at any time. */
   certificate: Certificate;
   /** May be replaced at any time, for open connections, too: they follow with their next query. */
-  behaviour: Behaviour;
+  behavior: Behavior;
   /** Treatment of the next TCP connections; can be replaced at any time. */
   admission: Admission;
   readonly hostname: string;
@@ -63,9 +63,9 @@ export class DotServer implements AsyncDisposable {
   #port = 0;
 
   private constructor(options: DotServerOptions) {
-    const { certificate, behaviour, admission, hostname, alpn, maxVersion, clientAuthority } = options;
+    const { certificate, behavior, admission, hostname, alpn, maxVersion, clientAuthority } = options;
     this.certificate = certificate;
-    this.behaviour = behaviour ?? answering();
+    this.behavior = behavior ?? answering();
     this.admission = admission ?? admitting;
     this.hostname = hostname ?? "127.0.0.1";
     this.#tlsOptions = {
@@ -117,12 +117,12 @@ export class DotServer implements AsyncDisposable {
     this.#listener.close();
   }
 
-  /** Closes everything; rejects if a behaviour has thrown. */
+  /** Closes everything; rejects if a behavior has thrown. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#listener.listening) this.stopListening();
     await Promise.all(Array.from(this.#sockets, destroyed));
     await Promise.all(this.connections.map(({ closed }) => closed));
-    if (this.#failures.length > 0) throw new AggregateError(this.#failures, "A behaviour has thrown");
+    if (this.#failures.length > 0) throw new AggregateError(this.#failures, "A behavior has thrown");
   }
 
   #accept(socket: Socket): void {
@@ -144,7 +144,7 @@ export class DotServer implements AsyncDisposable {
       { ...this.#tlsOptions, cert, key, allowHalfOpen: true } as TLSSocketOptions,
     );
     const connection = new DotConnection(socket, tls, {
-      behaviour: () => this.behaviour,
+      behavior: () => this.behavior,
       secured: () => {
         this.handshakes++;
         this.#changes.notify();

@@ -10,7 +10,7 @@ import {
   answering,
   answeringAfterClientEnd,
   answeringInClear,
-  type Behaviour,
+  type Behavior,
   byteByByte,
   closing,
   coalesced,
@@ -47,12 +47,12 @@ const TRUST = { trusted: AUTHORITY.pem };
 /** A server that behaves like this, and a client that is connected to it. */
 function exchange(
   name: string,
-  behaviour: Behaviour,
+  behavior: Behavior,
   body: (client: DotClient, server: DotServer) => Promise<void>,
   options: Partial<DotServerOptions> = {},
 ): void {
   Deno.test(name, async () => {
-    await using server = await DotServer.start({ certificate: CERTIFICATE, behaviour, ...options });
+    await using server = await DotServer.start({ certificate: CERTIFICATE, behavior, ...options });
     using client = await DotClient.connect(server.address, TRUST);
     await body(client, server);
   });
@@ -139,17 +139,17 @@ exchange("a silent server receives and does not answer", silent, async (client, 
   await assertRejects(() => client.receive({ timeout: 20 }), DOMException);
 });
 
-exchange("another behaviour may be assigned while a connection is open", silent, async (client, server) => {
+exchange("another behavior may be assigned while a connection is open", silent, async (client, server) => {
   const [first, second] = queries(2);
   await client.send(first!);
   await server.until(({ received }) => received === 1);
-  server.behaviour = answering();
+  server.behavior = answering();
   await client.send(second!);
   assertEquals(await receiveIds(client, 1), [1]);
 });
 
 const hold = new Hold();
-exchange("answers are held until the test lets them go", hold.behaviour, async (client, server) => {
+exchange("answers are held until the test lets them go", hold.behavior, async (client, server) => {
   await client.send(...queries(3));
   await server.until(({ received }) => received === 3);
   await hold.release(1);
@@ -338,7 +338,7 @@ exchange("a distrustful client is told from others", answering(), async (_, serv
   assert(server.connections[1]!.error!.includes("alert"));
 });
 
-Deno.test("a client's end is told apart from the server's", async () => {
+Deno.test("a client's end is distinguished from the server's", async () => {
   await using server = await DotServer.start({ certificate: CERTIFICATE });
   const client = await DotClient.connect(server.address, TRUST);
   await client.send(...queries(1));
@@ -348,15 +348,15 @@ Deno.test("a client's end is told apart from the server's", async () => {
   assertEquals(server.connections[0]!.ending, "client end");
 });
 
-Deno.test("a fault in a behaviour is a fault of the test", async () => {
+Deno.test("a fault in a behavior is a fault of the test", async () => {
   const server = await DotServer.start({
     certificate: CERTIFICATE,
-    behaviour: () => () => Promise.reject(new Error("My fault")),
+    behavior: () => () => Promise.reject(new Error("My fault")),
   });
   using client = await DotClient.connect(server.address, TRUST);
   await client.send(...queries(1));
   await server.until(({ received }) => received === 1);
-  await assertRejects(() => server[Symbol.asyncDispose](), AggregateError, "A behaviour has thrown");
+  await assertRejects(() => server[Symbol.asyncDispose](), AggregateError, "A behavior has thrown");
 });
 
 for (const [what, admission] of Object.entries({ ignoring, stallingInHandshake })) {

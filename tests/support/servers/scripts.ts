@@ -1,19 +1,19 @@
-/** Behaviours made of others. */
-import type { Behaviour } from "./dot_connection.ts";
+/** Behaviors made of others. */
+import type { Behavior } from "./dot_connection.ts";
 
-/** The first connection gets the first behaviour and so on, all later ones the last. */
-export function inTurn(...behaviours: Behaviour[]): Behaviour {
+/** The first connection gets the first behavior and so on, all later ones the last. */
+export function inTurn(...behaviors: Behavior[]): Behavior {
   let next = 0;
   return (connection) => {
-    const behaviour = behaviours[Math.min(next++, behaviours.length - 1)]!;
-    return behaviour(connection);
+    const behavior = behaviors[Math.min(next++, behaviors.length - 1)]!;
+    return behavior(connection);
   };
 }
 
-/** Each connection's first query is met with the behaviour, all others with silence. */
-export function once(behaviour: Behaviour): Behaviour {
+/** Each connection's first query is met with the behavior, all others with silence. */
+export function once(behavior: Behavior): Behavior {
   return (connection) => {
-    const handle = behaviour(connection);
+    const handle = behavior(connection);
     let met = false;
     return (query) => {
       if (met) return;

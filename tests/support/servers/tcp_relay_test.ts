@@ -37,7 +37,7 @@ relayed("what goes through the relay is TLS records, one for each write", async 
 });
 
 relayed("an answer in single octets travels in as many records", async (relay, server) => {
-  server.behaviour = byteByByte();
+  server.behavior = byteByByte();
   using client = await DotClient.connect(relay.address, TRUST);
   await client.send(QUERY);
   const answer = await client.receive();
@@ -105,7 +105,7 @@ relayed("the relay tells a client's RST from its FIN", async (relay) => {
   await ended[Symbol.asyncDispose]();
 });
 
-Deno.test("a connection through the relay to a port where nobody listens is reset", async () => {
+Deno.test("a connection through the relay to a port without a listener is reset", async () => {
   const gone = await PlainServer.start();
   await gone[Symbol.asyncDispose]();
   await using relay = await Relay.start(gone.address);
@@ -113,7 +113,7 @@ Deno.test("a connection through the relay to a port where nobody listens is rese
   assertEquals(await client.closed(), "reset");
 });
 
-Deno.test("a plain server keeps every octet, and answers if told", async () => {
+Deno.test("a plain server records every byte, and answers on demand", async () => {
   await using server = await PlainServer.start({ reply: frame(hex("cafe")) });
   await using client = await TcpClient.connect(server.address);
   await client.sendByteByByte(QUERY);

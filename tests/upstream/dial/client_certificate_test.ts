@@ -26,7 +26,7 @@ const SERVERS: [what: string, options: Partial<DotServerOptions>, words: RegExp]
   ],
   [
     "closes after the handshake without an alert",
-    { behaviour: endingInsteadOfAnswering },
+    { behavior: endingInsteadOfAnswering },
     /it closed the connection without answering \(after the handshake, before any data\)$/,
   ],
 ];
