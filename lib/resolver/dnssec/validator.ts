@@ -24,10 +24,10 @@ import { isAnswer, isProof } from "../cache/cacheability.ts";
 import { internalQuery } from "../../core/internal_query.ts";
 import type { Query, Resolver } from "../../core/resolver.ts";
 import { Chain } from "./chain.ts";
-import { Judge, type Judgment } from "./judgment.ts";
+import { Judge } from "./judgment.ts";
 import { WorkBudget } from "./limits.ts";
 import type { TrustAnchors } from "./trust_anchors.ts";
-import { indeterminate, type ValidationVerdict } from "./verdict.ts";
+import type { Bogus, Indeterminate, Insecure, ValidationVerdict } from "./verdict.ts";
 import type { VerificationQueue } from "./verification_queue.ts";
 
 export interface ValidatorOptions extends TrustAnchors {
@@ -68,41 +68,52 @@ export class Validator implements Resolver {
 
   async #validate(query: Query): Promise<Message> {
     const response = await this.#options.next.resolve({ ...query, message: withoutChecking(query.message) });
-    const own = query.message; // a copy by now: see `Query`
-    if (!isAnswer(response) || !response.hasQuestion) return withoutAd(response);
-    if ((own.flags & Flag.RD) === 0 && isReferral(response)) return withoutAd(response);
-    const { verdict, valid } = await this.#judge(response, new WorkBudget(query.deadline));
-    query.trace.dnssec = verdict.status;
-    this.#report(verdict, own.name);
-    switch (verdict.status) {
-      case "secure":
-        return compose(own, response, valid);
-      case "insecure":
-        return compose(own, response, undefined, reasonOf(verdict));
-      default:
-        return composeResponse(own, {
-          rcode: Rcode.SERVFAIL,
-          authoritative: false,
-          extendedErrors: [reasonOf(verdict)!],
-        });
-    }
-  }
-
-  #report(verdict: ValidationVerdict, name: string): void {
-    this.#options.observe({ kind: "validated", name, ...verdict });
-  }
-
-  async #judge(response: Message, budget: WorkBudget): Promise<Judgment> {
     try {
-      return await new Judge(this.#chain, this.#options.queue, budget, response).judge();
+      return await this.#answer(query, response);
     } catch (error) {
-      if (error instanceof UpstreamError) {
-        this.#report(indeterminate(error.message), response.name);
+      const isMalformed = error instanceof FormatError;
+      const failure = isMalformed ? malformed(query, error) : error;
+      if (failure instanceof UpstreamError) {
+        this.#report(query, {
+          status: "indeterminate",
+          code: failure.extendedError,
+          reason: failure.message,
+        });
       }
-      if (!(error instanceof FormatError)) throw error;
-      return { verdict: indeterminate(`the answer is malformed: ${error.message}`), valid: new Map() };
+      throw failure;
     }
   }
+
+  async #answer(query: Query, response: Message): Promise<Message> {
+    const { message } = query; // a copy by now: see `Query`
+    // Failures are no data, and a referral is for clients that recurse themselves.
+    if (!isAnswer(response) || !response.hasQuestion) return withoutAd(response);
+    if ((message.flags & Flag.RD) === 0 && isReferral(response)) return withoutAd(response);
+    const budget = new WorkBudget(query.deadline);
+    const { verdict, valid } = await new Judge(this.#chain, this.#options.queue, budget, response).judge();
+    const answer = verdict.status === "secure"
+      ? compose(message, response, valid)
+      : verdict.status === "insecure"
+      ? compose(message, response, undefined, reasonOf(verdict))
+      : composeFailure(message, verdict);
+    this.#report(query, verdict);
+    return answer;
+  }
+
+  #report({ message, trace }: Query, verdict: ValidationVerdict): void {
+    trace.dnssec = verdict.status;
+    this.#options.observe({ kind: "validated", name: message.name, ...verdict });
+  }
+}
+
+function malformed({ trace }: Query, cause: FormatError): UpstreamError {
+  const facts = { upstream: trace.upstream ?? "", phase: "read", detail: cause.message, cause } as const;
+  return new UpstreamError("malformed", facts);
+}
+
+function composeFailure(query: Message, verdict: Bogus | Indeterminate): Message {
+  const extendedErrors = [composeExtendedError({ code: verdict.code, text: verdict.reason })];
+  return composeResponse(query, { rcode: Rcode.SERVFAIL, authoritative: false, extendedErrors });
 }
 
 /** Our own OPT record says this, in bytes; over TLS it does not matter. */
@@ -189,9 +200,7 @@ function compose(
   });
 }
 
-/** The verdict's extended error; undefined where it needs none. */
-function reasonOf(
-  { code, reason }: Exclude<ValidationVerdict, { status: "secure" }>,
-): Uint8Array | undefined {
+/** The extended error of an insecure answer; undefined where it needs none. */
+function reasonOf({ code, reason }: Insecure): Uint8Array | undefined {
   return code === undefined ? undefined : composeExtendedError({ code, text: reason });
 }

@@ -1,8 +1,9 @@
 /** Zones that are made to cause work: KeyTrap (CVE-2023-50387), NSEC3 (CVE-2023-50868) and their like. Work is counted, not timed. */
 import { createHash } from "node:crypto";
 import { Message } from "../../../lib/dns/message.ts";
+import { UpstreamError } from "../../../lib/core/errors.ts";
 import type { Query } from "../../../lib/core/resolver.ts";
-import { assert, assertEquals } from "../../support/assert.ts";
+import { assert, assertEquals, assertRejects } from "../../support/assert.ts";
 import { a, cname, record, type ResourceRecord, response } from "../../support/packets/packets.ts";
 import { concat } from "../../support/packets/frames.ts";
 import { Validating } from "./validating.ts";
@@ -43,8 +44,14 @@ class World {
     return zone;
   }
 
-  readonly resolve = ({ message }: Query): Message => {
+  /** Answers in place of the records, where it returns something. */
+  override: (query: Query) => Message | undefined = () => undefined;
+
+  readonly resolve = (query: Query): Message => {
     this.asked++;
+    const other = this.override(query);
+    if (other) return other;
+    const { message } = query;
     const name = message.name === "." ? "." : message.name.replace(/\.$/, "");
     const answer = this.#answers.get(`${name}/${message.type}`) ?? { rcode: SERVFAIL };
     return Message.parse(response(message.bytes, answer));
@@ -66,6 +73,25 @@ Deno.test("a zone of the test's own signatures is secure", async () => {
   using validating = world.validating();
   assertEquals(await validating.ask("www.good", A), { rcode: 0, ad: true, code: undefined, text: "" });
   assertEquals(validating.queue.verified, 4); // DNSKEY, DS, DNSKEY, A
+});
+
+Deno.test("a malformed record in any section is a failure of the upstream", async () => {
+  const world = new World();
+  const zone = world.zone("odd");
+  const answers = zone.signed([a("www.odd", "192.0.2.1")]);
+  const short = record("odd", 15, new Uint8Array(1)); // an MX record without a name
+  using validating = world.validating();
+  for (
+    const parts of [{ answers: [...answers, short] }, { answers, authority: [short] }, {
+      answers,
+      additional: [short],
+    }]
+  ) {
+    const next = (message: Message) => Message.parse(response(message.bytes, parts));
+    world.override = ({ message }) => message.type === A ? next(message) : undefined;
+    const error = await assertRejects(() => validating.ask("www.odd", A), UpstreamError);
+    assertEquals(error.failure, "malformed");
+  }
 });
 
 Deno.test("KeyTrap: many keys with one tag and many signatures cause a few checks", async () => {
