@@ -16,9 +16,12 @@ export const ROOT_NAME: CanonicalName = "\0";
 
 /** The canonical form of the name at `offset`, which may be compressed and has been checked. */
 export function canonicalName(bytes: Uint8Array, offset: number): CanonicalName {
-  const wire = decompressName(bytes, offset);
-  let name = "";
-  for (const byte of wire) name += String.fromCharCode(lowerCase(byte));
+  return String.fromCharCode(...canonicalNameBytes(bytes, offset));
+}
+
+function canonicalNameBytes(bytes: Uint8Array, offset: number): Uint8Array {
+  const name = decompressName(bytes, offset);
+  for (let i = 0; i < name.length; i++) name[i] = lowerCase(name[i]!);
   return name;
 }
 
@@ -102,7 +105,7 @@ export function canonicalData(bytes: Uint8Array, type: number, start: number, en
   const parts = [bytes.subarray(start, at)];
   for (let i = 0; i < names; i++) {
     const next = skipName(bytes, at);
-    parts.push(nameBytes(canonicalName(bytes, at)));
+    parts.push(canonicalNameBytes(bytes, at));
     at = next;
   }
   if (at > end) throw new FormatError("a name runs past the end of its record");

@@ -2,6 +2,7 @@
 import { Class, Type } from "../../dns/codes.ts";
 import { FormatError } from "../../dns/format_error.ts";
 import type { Message } from "../../dns/message.ts";
+import { POINTER, pointerTarget } from "../../dns/name.ts";
 import { RecordCursor } from "../../dns/records.ts";
 import { readTtl } from "../../dns/records.ts";
 import { canonicalData, type CanonicalName, canonicalName, compareBytes } from "./canonical.ts";
@@ -31,14 +32,23 @@ export function recordSetsOf(message: Message): RecordSet[] {
   const sets = new Map<string, RecordSet>();
   const signatures: { readonly key: string; readonly position: number; readonly signature: Signature }[] = [];
   const { bytes } = message;
+  const owners = new Map<number, CanonicalName>();
+  let total = 0;
   const cursor = new RecordCursor(bytes, message.questionEnd);
   for (let position = 0; cursor.next(); position++) {
     const { section, type } = cursor;
     if (section === "additional") break;
     if (position === LIMITS.records) throw new FormatError("too many records to validate");
     if (cursor.class !== Class.IN) continue;
-    const owner = canonicalName(bytes, cursor.start);
+    const nameAt = bytes[cursor.start]! >= POINTER ? pointerTarget(bytes, cursor.start) : cursor.start;
+    let owner = owners.get(nameAt);
+    if (owner === undefined) {
+      owners.set(nameAt, owner = canonicalName(bytes, nameAt));
+      total += owner.length;
+    }
     const data = canonicalData(bytes, type, cursor.data, cursor.end);
+    total += data.length;
+    if (total > LIMITS.dataBytes) throw new FormatError("too much data to validate");
     if (type === Type.RRSIG) {
       const signature = parseSignature(data);
       if (signature) {

@@ -3,11 +3,21 @@ import { createHash } from "node:crypto";
 import { Message } from "../../../lib/dns/message.ts";
 import { UpstreamError } from "../../../lib/core/errors.ts";
 import type { Query } from "../../../lib/core/resolver.ts";
-import { assert, assertEquals, assertRejects } from "../../support/assert.ts";
-import { a, cname, record, type ResourceRecord, response } from "../../support/packets/packets.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../../support/assert.ts";
+import {
+  a,
+  cname,
+  hex,
+  query,
+  record,
+  type ResourceRecord,
+  response,
+} from "../../support/packets/packets.ts";
 import { concat } from "../../support/packets/frames.ts";
 import { Validating } from "./validating.ts";
 import { sha1 } from "../../../lib/resolver/dnssec/denial/sha1.ts";
+import { FormatError } from "../../../lib/dns/format_error.ts";
+import { recordSetsOf } from "../../../lib/resolver/dnssec/rrsets.ts";
 import { parseZoneKey } from "../../../lib/resolver/dnssec/keys.ts";
 import { VerificationQueue } from "../../../lib/resolver/dnssec/verification_queue.ts";
 import { collidingKey, TestZone } from "./test_zone.ts";
@@ -92,6 +102,30 @@ Deno.test("a malformed record in any section is a failure of the upstream", asyn
     const error = await assertRejects(() => validating.ask("www.odd", A), UpstreamError);
     assertEquals(error.failure, "malformed");
   }
+});
+
+Deno.test("a response that names make large without compression is refused", () => {
+  const long = `${"a".repeat(63)}.${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(60)}`;
+  const message = (records: number) => {
+    // SRV records whose owner and target are pointers to the question.
+    const each = (i: number) =>
+      concat(hex("c00c 0021 0001 0000012c 0008"), Uint8Array.of(0, i >> 8, 0, i, 0, 1), hex("c00c"));
+    const asked = query(long, 33);
+    const bytes = concat(asked, ...Array.from({ length: records }, (_, i) => each(i)));
+    bytes.set([0x81, 0x80, 0, 1, records >> 8, records], 2);
+    return Message.parse(bytes);
+  };
+  assertEquals(recordSetsOf(message(300))[0]!.data.length, 300);
+  assertThrows(() => recordSetsOf(message(1900)), FormatError, "too much data to validate");
+});
+
+Deno.test("signatures are checked one in a turn of the event loop", async () => {
+  const key = parseZoneKey(new TestZone("turns").key)!;
+  using queue = new VerificationQueue(() => 0);
+  const all = [1, 2, 3].map((i) => queue.verify(key, Uint8Array.of(i), garbage(), 1000));
+  for (let i = 0; i < 100; i++) await Promise.resolve(); // microtasks only
+  assertEquals(queue.verified, 1);
+  assertEquals(await Promise.all(all), [false, false, false]);
 });
 
 Deno.test("KeyTrap: many keys with one tag and many signatures cause a few checks", async () => {
