@@ -9,10 +9,10 @@ import type { Query, Resolver } from "./resolver.ts";
 export interface HedgeTrigger {
   /**
    * Called when the query has waited longer than this upstream's responses usually take, and once more when half of its
-   * time is over. `withoutBudget`: the extra query is not charged to the hedge budget, because the first one has not
-   * been sent yet or because half of its time is over.
+   * time is over (`isLate`). `withoutBudget`: the extra query is not charged to the hedge budget, because the first one has
+   * not been sent yet, because its connection is stalled with many others, or because half of its time is over.
    */
-  onSlow(slow: { readonly withoutBudget: boolean }): void;
+  onSlow(slow: { readonly withoutBudget: boolean; readonly isLate: boolean }): void;
 }
 
 /** One of several upstreams between which the balancer chooses. */

@@ -98,11 +98,13 @@ class BalancedQuery implements HedgeTrigger {
     return this.#outcome.promise;
   }
 
-  onSlow({ withoutBudget }: { readonly withoutBudget: boolean }): void {
+  onSlow({ withoutBudget, isLate }: { readonly withoutBudget: boolean; readonly isLate: boolean }): void {
     if (this.#settled || !this.#order[this.#next]?.usable) return;
     const { budget } = this.#options;
     const { trace } = this.#query;
-    if ((withoutBudget || budget?.spend()) && this.#attempt()) trace.hedges = (trace.hedges ?? 0) + 1;
+    // A selection policy without hedges moves to the next candidate only when half of the time is over.
+    const mayHedge = budget ? withoutBudget || budget.spend() : isLate;
+    if (mayHedge && this.#attempt()) trace.hedges = (trace.hedges ?? 0) + 1;
   }
 
   #attempt(): boolean {

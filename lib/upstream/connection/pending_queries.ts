@@ -194,5 +194,5 @@ function callTrigger(pending: PendingQuery, now: number, withoutBudget: boolean)
   const isLate = now >= lateAt;
   if (isLate) pending.trigger = undefined;
   else pending.slowAt = lateAt;
-  trigger.onSlow({ withoutBudget: isLate || withoutBudget });
+  trigger.onSlow({ withoutBudget: isLate || withoutBudget, isLate });
 }

@@ -7,7 +7,7 @@ import type { ResponseFields } from "../../support/packets/packets.ts";
 const SERVFAIL: ResponseFields = { rcode: 2 };
 const NXDOMAIN: ResponseFields = { rcode: 3 };
 const REFUSED: ResponseFields = { rcode: 5 };
-const WITHOUT_BUDGET = { withoutBudget: true };
+const WITHOUT_BUDGET = { withoutBudget: true, isLate: true };
 
 /** The first upstream fails the query, and again with CD set: validation is not the reason. */
 async function failed(fixture: Fixture, fields: ResponseFields): Promise<void> {

@@ -4,8 +4,8 @@ import { BalancerFixture as Fixture } from "../../support/fakes/balancer_fixture
 import { settled } from "../../support/fakes/time.ts";
 
 const SERVFAIL = { rcode: 2 };
-const WITHIN_BUDGET = { withoutBudget: false };
-const WITHOUT_BUDGET = { withoutBudget: true };
+const WITHIN_BUDGET = { withoutBudget: false, isLate: false };
+const WITHOUT_BUDGET = { withoutBudget: true, isLate: true };
 
 /** Spends the budget, and returns the number of extra queries. */
 function rest(budget: HedgeBudget): number {
@@ -110,12 +110,16 @@ Deno.test("an extra query without budget is not limited", () => {
   assertEquals(fixture.asked, [1_000, 1_000]);
 });
 
-Deno.test("sharded: a slow query is hedged only after half of its time", () => {
-  const fixture = new Fixture(3, "sharded");
-  fixture.ask();
-  const first = fixture.all.find(({ attempts }) => attempts.length === 1)!;
-  first.attempt.trigger!.onSlow(WITHIN_BUDGET);
-  assertEquals(fixture.asked.filter((count) => count > 0), [1]);
-  first.attempt.trigger!.onSlow(WITHOUT_BUDGET);
-  assertEquals(fixture.asked.filter((count) => count > 0), [1, 1]);
-});
+for (const name of ["sharded", "failover"] as const) {
+  Deno.test(`${name}: a slow query goes to another upstream only after half of its time, also if it was not sent`, () => {
+    const fixture = new Fixture(3, name);
+    fixture.ask();
+    const [first] = fixture.all.filter(({ attempts }) => attempts.length > 0);
+    const trigger = first!.attempt.trigger!;
+    trigger.onSlow(WITHIN_BUDGET);
+    trigger.onSlow({ withoutBudget: true, isLate: false });
+    assertEquals(fixture.asked.reduce((sum, count) => sum + count), 1);
+    trigger.onSlow(WITHOUT_BUDGET);
+    assertEquals(fixture.asked.reduce((sum, count) => sum + count), 2);
+  });
+}
