@@ -90,7 +90,7 @@ const REFUSALS: [what: string, admission: Admission, expected: Expected][] = [
   ["accepts and closes", closing, [23, "TLS", /it closed the connection/, 0]],
   // The reset may come before the connection is seen to be there.
   ["accepts and resets", resetting, [23, "(TLS|connect)", /it closed the connection/, 0]],
-  ["speaks no TLS", answeringInClear, [23, "TLS", /what it speaks is not TLS/, 0]],
+  ["speaks no TLS", answeringInClear, [23, "TLS", /it does not speak TLS correctly/, 0]],
 ];
 
 for (const [what, admission, expected] of REFUSALS) {

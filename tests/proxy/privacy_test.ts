@@ -124,7 +124,7 @@ for (const reply of [undefined, new TextEncoder().encode("220 plain.test ESMTP\r
     await using server = await PlainServer.start(reply && { reply });
     await using proxy = new RunningProxy({ upstreams: [server], caCerts: [AUTHORITY.pem], timeout: 600 });
     const answers = await askEach(proxy.address, names(10, "secret"));
-    if (reply) assertFailed(answers, 23, /: TLS: what it speaks is not TLS/);
+    if (reply) assertFailed(answers, 23, /: TLS: it does not speak TLS correctly/);
     else assertFailed(answers, 22, /: TLS: timed out$/);
     const [hello, ...others] = tlsRecords(server.received);
     assertEquals(hello!.type, 22);

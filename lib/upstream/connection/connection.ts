@@ -118,7 +118,7 @@ export class Connection implements Disposable {
     return this.#pending.size - (this.#probe ? 1 : 0);
   }
 
-  /** See `PendingQueries.giveUpEldest`. */
+  /** See `PendingQueries.evictOldest`. */
   evictOldest(mayGo: (pending: PendingQuery) => boolean, error: UpstreamError): boolean {
     return this.#pending.evictOldest(mayGo, error);
   }
