@@ -5,7 +5,7 @@ import { suitesThatStart } from "./suites.ts";
 const named = (suite: string) => `${suite}_test.ts`;
 
 Deno.test("the files that need a program are those that start it, themselves or through another file", () => {
-  assertEquals(suitesThatStart("certtool"), [named("support/certificates")]);
+  assertEquals(suitesThatStart("certtool"), [named("support/servers/certificates")]);
   assertEquals(suitesThatStart("promtool"), [named("e2e/metrics")]);
   const needDig = suitesThatStart("dig");
   // The first starts it through e2e/dig.ts; the second only starts the proxy.

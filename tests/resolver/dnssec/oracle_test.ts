@@ -1,5 +1,5 @@
 /**
- * Verdicts beside those of Unbound over the same signed tree. Every 13th question is asked, so that the run takes seconds;
+ * Verdicts beside those of Unbound over the same signed tree. Every 14th question is asked, so that the run takes seconds;
  * with DOT_PROXY_DNSSEC_QUESTIONS=all each of some 18,000.
  */
 import { Message } from "../../../lib/dns/message.ts";
