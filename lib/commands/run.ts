@@ -98,7 +98,7 @@ export async function run(args: string[], { version, module }: Program): Promise
     environment,
     reload: () => reloader.reload("dot-proxy reload"),
     onTrouble: (error) =>
-      log.warning("cannot open the control socket, dot-proxy reload will fail: {reason}", {
+      log.warning("the control socket fails, and dot-proxy reload with it: {reason}", {
         reason: String(error),
       }),
   });

@@ -12,6 +12,8 @@ import { UsageError } from "../core/errors.ts";
 const VARIABLE = "RUNTIME_DIRECTORY";
 const RELOADED = "reloaded\n";
 const FAILED = "failed: ";
+/** Pause after a failed accept. */
+const ACCEPT_PAUSE_MS = 1000;
 
 /** Path of the socket; undefined without a directory for it. */
 function pathFrom(environment: Record<string, string>): string | undefined {
@@ -23,35 +25,54 @@ export interface ControlOptions {
   readonly environment: Record<string, string>;
   /** Resolves with the reason of a failure, or with undefined after success. Must not reject. */
   readonly reload: () => Promise<string | undefined>;
-  /** Called if the socket cannot be opened. The proxy then runs without it. */
+  /**
+   * Called if the socket cannot be opened; the proxy then runs without it. Also called if clients cannot be accepted, once until
+   * that succeeds again.
+   */
   readonly onTrouble: (error: unknown) => void;
 }
 
 /** Reloads for each client and sends it the outcome. */
 export class ControlSocket implements Disposable {
   readonly #reload: ControlOptions["reload"];
+  readonly #onTrouble: ControlOptions["onTrouble"];
   readonly #listener: Deno.UnixListener | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
 
   constructor({ environment, reload, onTrouble }: ControlOptions) {
     this.#reload = reload;
+    this.#onTrouble = onTrouble;
     const path = pathFrom(environment);
     if (path === undefined) return;
     try {
       removeStale(path);
       this.#listener = Deno.listen({ transport: "unix", path });
-      void this.#accept(this.#listener).catch(onTrouble);
+      void this.#accept(this.#listener);
     } catch (error) {
       onTrouble(error);
     }
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#listener?.close();
   }
 
+  /** Never rejects. The listener's iterator would end with the first error, such as EMFILE. */
   async #accept(listener: Deno.UnixListener): Promise<void> {
-    for await (const client of listener) {
-      void this.#answer(client).catch(() => {}); // The client has closed.
+    for (let hasFailed = false; !this.#isClosed;) {
+      try {
+        const client = await listener.accept();
+        hasFailed = false;
+        void this.#answer(client).catch(() => {}); // The client has closed.
+      } catch (error) {
+        if (this.#isClosed) return;
+        if (!hasFailed) this.#onTrouble(error);
+        hasFailed = true;
+        await new Promise((resolve) => this.#timer = setTimeout(resolve, ACCEPT_PAUSE_MS));
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { ControlSocket, requestReload } from "../../lib/platform/control_socket.ts";
 import { UsageError } from "../../lib/core/errors.ts";
+import { FakeTime } from "../support/fakes/time.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../support/assert.ts";
 
 /** A directory as systemd makes one for a service; its environment. */
@@ -58,4 +59,33 @@ Deno.test("a control socket that cannot be opened is reported and does no harm",
   using _ = new ControlSocket({ environment, reload, onTrouble: (error) => troubles.push(error) });
   assertEquals(troubles.length, 1);
   assert(troubles[0] instanceof Error);
+});
+
+Deno.test("ControlSocket reports failures to accept once, and serves the client after them", async () => {
+  using directory = runtimeDirectory();
+  const { listen } = Deno;
+  let failures = 3;
+  const failing = (options: Deno.UnixListenOptions & { transport: "unix" }) => {
+    const listener = listen(options);
+    const accept = listener.accept.bind(listener);
+    listener.accept = () =>
+      failures-- > 0
+        ? Promise.reject(Object.assign(new Error("too many open files"), { code: "EMFILE" }))
+        : accept();
+    return listener;
+  };
+  const troubles: unknown[] = [];
+  const reload = () => Promise.resolve(undefined);
+  const onTrouble = (error: unknown) => void troubles.push(error);
+  using time = new FakeTime();
+  Deno.listen = failing as unknown as typeof listen;
+  try {
+    using _ = new ControlSocket({ environment: directory.environment, reload, onTrouble });
+    await time.pass(3_000);
+    assertEquals([troubles.length, failures], [1, -1]);
+    await requestReload(directory.environment);
+  } finally {
+    Deno.listen = listen;
+  }
+  assertEquals(troubles.length, 1);
 });
