@@ -116,10 +116,13 @@ export class LoopBudget implements Disposable {
 
   async #receiveWake(socket: Deno.DatagramConn): Promise<void> {
     const { port } = socket.addr as Deno.NetAddr;
-    for (;;) {
-      const [, from] = await socket.receive(this.#received);
-      if ((from as Deno.NetAddr).port === port && this.#received[0] === this.#sequence[0]) break;
+    try {
+      for (;;) {
+        const [, from] = await socket.receive(this.#received);
+        if ((from as Deno.NetAddr).port === port && this.#received[0] === this.#sequence[0]) return;
+      }
+    } finally {
+      this.#receiving = undefined; // after an error, too: the next turn receives again
     }
-    this.#receiving = undefined;
   }
 }

@@ -129,6 +129,19 @@ Deno.test("LoopBudget starts a turn after a timeout when loopback drops datagram
   assertEquals([sockets, receives], [1, 1]);
 });
 
+Deno.test("LoopBudget receives again in the turn after an error of its wake-up socket", async () => {
+  using budget = new LoopBudget();
+  let receives = 0;
+  using _ = withSockets((socket) => {
+    const receive = socket.receive.bind(socket);
+    socket.receive = (into) => receives++ === 0 ? Promise.reject(new Error("os error 12")) : receive(into);
+    return socket;
+  });
+  await budget.yieldToKernel();
+  for (let i = 0; i < 3; i++) assert(await servesOthers(budget), `turn ${i}`);
+  assert(receives > 1, "no receive after the error");
+});
+
 Deno.test("LoopBudget.yieldToKernel resolves after disposal without opening a socket", async () => {
   const budget = new LoopBudget();
   budget[Symbol.dispose]();
