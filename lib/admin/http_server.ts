@@ -190,8 +190,8 @@ class Connection implements Disposable {
     if (whole) headers.set("content-length", `${whole.length}`);
     const fields = [...headers].map(([name, value]) => `${name}: ${value}\r\n`).join("");
     await this.#write(utf8.encode(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${fields}\r\n`));
+    if (whole) return isHead ? undefined : await this.#write(whole);
     if (isHead) return await body?.cancel();
-    if (whole) return await this.#write(whole);
     await this.#sendEach(body!);
   }
 

@@ -47,6 +47,21 @@ Deno.test("HttpServer answers a request and closes the connection", async () => 
   assertMatch(response, /\r\n\r\nGET http:\/\/localhost:9153\/x\n$/);
 });
 
+Deno.test("HttpServer answers HEAD without a body, and then reads until the client closes", async () => {
+  await using rig = new Rig();
+  using connection = await rig.connect();
+  const send = (text: string) => connection.write(new TextEncoder().encode(text));
+  await send(GET.replace("GET", "HEAD"));
+  const bytes = new Uint8Array(1024);
+  let text = "";
+  for (let count = await connection.read(bytes); count !== null; count = await connection.read(bytes)) {
+    text += new TextDecoder().decode(bytes.subarray(0, count));
+  }
+  assertMatch(text, /\r\ncontent-length: 29\r\n(.*\r\n)*\r\n$/);
+  await send("x"); // The kernel would answer with a RST if the socket were closed.
+  await send("x");
+});
+
 Deno.test("HttpServer refuses malformed requests with a status, and none is an internal error", async () => {
   await using rig = new Rig();
   const cases: [text: string, status: number][] = [
