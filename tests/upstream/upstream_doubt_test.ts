@@ -128,6 +128,23 @@ Deno.test("Upstream sends new queries over a second connection while the first i
   assertEquals([slow, server.channels[0]!.closed], [["first.test."], false]);
 });
 
+Deno.test("Upstream does not send a query again that a copy has answered, when the dead connection closes", async () => {
+  let isDead = false;
+  using server = new Server((name, query, channel, number) =>
+    number === 0 && isDead ? undefined : answer(name, query, channel, number)
+  );
+  await server.ask(1);
+  await server.pass(100);
+  isDead = true;
+  const outcomes = await server.askFor(["a.test", "b.test"]);
+  await server.pass(1_500);
+  const sent = () => ["a.test", "b.test"].map((name) => server.sent(name));
+  assertEquals([outcomes, sent(), server.channels[0]!.closed], [["a.test.", "b.test."], [2, 2], false]);
+  server.channels[0]!.end();
+  await server.pass(100);
+  assertEquals(sent(), [2, 2]);
+});
+
 for (
   const [what, rule, reason] of [
     ["garbage", garbage, /malformed/],

@@ -40,6 +40,8 @@ export class RetriedQuery implements PendingQuery {
   #original: RetriedQuery | undefined;
   /** Of an original: number of pending queries, itself and its copies. */
   #pendingCopies = 1;
+  /** Of an original: whether it or a copy was answered. */
+  #isAnswered = false;
 
   constructor(
     query: Query,
@@ -76,6 +78,7 @@ export class RetriedQuery implements PendingQuery {
   }
 
   resolve(response: Message): void {
+    (this.#original ?? this).#isAnswered = true;
     this.#resolve(response);
   }
 
@@ -91,6 +94,7 @@ export class RetriedQuery implements PendingQuery {
 
   /** Counts a failure. Returns whether another attempt may follow. */
   noteFailure(error: UpstreamError, now: number): boolean {
+    if ((this.#original ?? this).#isAnswered) return false;
     // With a trigger, the balancer sends the query to another upstream, unless only the connection was closed.
     if (!error.isRetryable || this.#hedge && error.failure !== "closed") return false;
     if (error.sent) this.#failures++;
