@@ -69,6 +69,15 @@ export class Message {
     return message;
   }
 
+  /** A query made here: the question, and an OPT record behind it if `hasOpt`. Its records are not checked again. */
+  static ofOwnQuery(bytes: Uint8Array, questionEnd: number, hasOpt: boolean): Message {
+    const message = new Message(bytes, questionEnd);
+    message.#edns = hasOpt ? new Edns(bytes, questionEnd + 1, bytes.length) : undefined;
+    message.#recordsEnd = questionEnd;
+    message.#scanned = true;
+    return message;
+  }
+
   get id(): number {
     return readUint16(this.bytes, HeaderField.ID);
   }

@@ -20,10 +20,45 @@ export interface ResponseListener {
   failed(query: Message, error: unknown): void;
 }
 
-/** A question in flight that holds a slot of the waiting room. */
-interface WaitingQuestion extends InFlightQuestion, Waiter {
+/** A question in flight that holds a slot of the waiting room. A class, so that each one costs one object and one promise. */
+class WaitingQuestion implements InFlightQuestion, Waiter {
+  readonly query: Query;
+  readonly hash: number;
+  readonly variant: number;
+  readonly network: number;
+  readonly since: number;
+  readonly response: Promise<Message>;
+  next: InFlightQuestion | undefined;
+  older: Waiter | undefined;
+  younger: Waiter | undefined;
   /** Whether it lost its slot to another query. Its queries have failed by then. */
-  isGivenUp: boolean;
+  isGivenUp = false;
+  readonly resolve: (response: Message) => void;
+  readonly reject: (error: unknown) => void;
+  readonly #remove: (inFlight: WaitingQuestion) => void;
+
+  constructor(
+    query: Query,
+    { variant, hash, network, now }: { variant: number; hash: number; network: number; now: number },
+    remove: (inFlight: WaitingQuestion) => void,
+  ) {
+    this.query = query;
+    this.hash = hash;
+    this.variant = variant;
+    this.network = network;
+    this.since = now;
+    this.#remove = remove;
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    this.response = promise;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  giveUp(): void {
+    this.#remove(this);
+    this.isGivenUp = true;
+    this.reject(OVERLOADED);
+  }
 }
 
 /** Sends the first of several equal questions. The others wait for its outcome and share it. */
@@ -65,31 +100,26 @@ export class Singleflight implements Resolver {
   ): Message | Promise<Message> {
     const outcome = this.#ask(query);
     if (outcome instanceof Message) return outcome;
-    const { promise, resolve, reject } = Promise.withResolvers<Message>();
-    const inFlight: WaitingQuestion = {
-      ...{ query, hash, variant, network, since: now, response: promise, isGivenUp: false },
-      ...{ next: undefined, older: undefined, younger: undefined },
-      giveUp: () => {
-        this.#finish(inFlight);
-        inFlight.isGivenUp = true;
-        reject(OVERLOADED);
-      },
-    };
+    const inFlight = new WaitingQuestion(query, { variant, hash, network, now }, this.#remove);
     this.#inFlight.add(inFlight);
     this.#room.enter(inFlight);
     // The response to a question that was given up is still stored for later queries.
     outcome.then(
       (response) => {
-        if (!inFlight.isGivenUp) this.#finish(inFlight);
-        return this.#listener.answered(query.message, response);
+        if (!inFlight.isGivenUp) this.#remove(inFlight);
+        try {
+          inFlight.resolve(this.#listener.answered(query.message, response));
+        } catch (error) {
+          inFlight.reject(error);
+        }
       },
       (error) => {
-        if (!inFlight.isGivenUp) this.#finish(inFlight);
+        if (!inFlight.isGivenUp) this.#remove(inFlight);
         this.#listener.failed(query.message, error);
-        throw error;
+        inFlight.reject(error);
       },
-    ).then(resolve, reject);
-    return promise;
+    );
+    return inFlight.response;
   }
 
   /** Asks the next resolver. Reports a synchronous outcome to the listener. */
@@ -103,10 +133,11 @@ export class Singleflight implements Resolver {
     }
   }
 
-  #finish(inFlight: WaitingQuestion): void {
+  /** Removes a question, and frees its slot. */
+  readonly #remove = (inFlight: WaitingQuestion): void => {
     this.#room.leave(inFlight);
     this.#inFlight.remove(inFlight);
-  }
+  };
 
   #join(inFlight: InFlightQuestion, query: Query, network: number, mayRetry: boolean): Promise<Message> {
     this.coalesced++;
