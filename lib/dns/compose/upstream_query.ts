@@ -80,7 +80,7 @@ export function composeQuery(
 export function compactQuery({ bytes, questionEnd, edns }: Message): Message {
   const keepsAlive = edns?.option(EdnsOption.TCP_KEEPALIVE) !== undefined;
   const opt = edns ? OPT_BYTES + (keepsAlive ? OPTION_HEADER_BYTES : 0) : 0;
-  const copy = roomFor(questionEnd + opt);
+  const copy = new Uint8Array(questionEnd + opt); // its own: in a shared buffer, one slow query would keep many alive
   for (let i = 0; i < HeaderField.ANSWERS; i++) copy[i] = bytes[i]!;
   for (let i = HEADER_BYTES; i < questionEnd; i++) copy[i] = bytes[i]!;
   if (edns) {
@@ -92,20 +92,6 @@ export function compactQuery({ bytes, questionEnd, edns }: Message): Message {
     }
   }
   return Message.ofOwnQuery(copy, questionEnd, edns !== undefined);
-}
-
-/** Compact queries share buffers of this size: a typed array of its own costs several hundred nanoseconds. */
-const SHARED_BYTES = 16_384;
-let shared = new Uint8Array(SHARED_BYTES);
-let sharedEnd = 0;
-
-/** Zeroed bytes in a shared buffer, which stays alive as long as one of its parts is in use. */
-function roomFor(length: number): Uint8Array {
-  if (sharedEnd + length > SHARED_BYTES) {
-    shared = new Uint8Array(SHARED_BYTES);
-    sharedEnd = 0;
-  }
-  return shared.subarray(sharedEnd, sharedEnd += length);
 }
 
 const QUESTION_AND_OPT_COUNTS = Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 1);
