@@ -12,6 +12,17 @@ async function crowd(address: Deno.NetAddr, count: number): Promise<Disposable> 
   return stack;
 }
 
+/** Asks until the server answers instead of closing the connection, ten times at most. */
+async function untilAnswered(ask: () => Promise<number>, left = 10): Promise<number> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (left === 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return await untilAnswered(ask, left - 1);
+  }
+}
+
 for (const limit of [96, 256, 1024]) {
   Deno.test(`with ${limit} descriptors idle TCP clients block neither other clients nor the operator`, async () => {
     // Of several threads each has a part of the clients, and those of so few places would be too small to share.
@@ -26,9 +37,8 @@ for (const limit of [96, 256, 1024]) {
     {
       using _idle = await crowd(proxy.address, limit + 100);
       assertEquals(await proxy.ask("a.example"), 0);
-      // A client that is slower than the grace period is evicted like any other, and connects again (RFC 7766 §6.2.4).
-      const again = () => proxy.ask("b.example", askTcp);
-      assertEquals(await again().catch(again).catch(again), 0);
+      // While all slots are younger than the grace period, a client is refused, and connects again (RFC 7766 §6.2.4).
+      assertEquals(await untilAnswered(() => proxy.ask("b.example", askTcp)), 0);
       assertEquals(await proxy.health(), 200);
     }
     assertEquals([await proxy.ask("c.example"), await proxy.health()], [0, 200]);
