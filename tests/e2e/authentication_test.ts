@@ -3,6 +3,7 @@
  * records every octet sees TLS or nothing (7858-2, 8310-1, 8310-4).
  */
 import { createHash, X509Certificate } from "node:crypto";
+import { modeConfig } from "../support/mode.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { PlainServer } from "../support/servers/plain_server.ts";
 import { Relay } from "../support/servers/tcp_relay.ts";
@@ -111,7 +112,9 @@ Deno.test("a key that is not pinned: SERVFAIL, the log names the keys that were 
     await using proxy = await startProxy({ upstreams: [`${at(relay)}${name}${pin}`], ca: credentials.ca });
     await assertRefused({ proxy, relay, reason: /authentication: .*pin/ });
     assert(proxy.log.includes(`its keys are ${keys.join(", ")}`), proxy.child.explain("names other keys"));
-    assertEquals(relay.links.length, 1);
+    // Each thread has connections of its own, and tries once.
+    const { length } = relay.links;
+    assert(length >= 1 && length <= (modeConfig().workers ?? 1), `${length} connections`);
   }
 });
 
