@@ -1,5 +1,5 @@
 /**
- * What all commands share: exit codes, options, and output. Each command is one file of this folder. A command returns an
+ * Shared parts of the commands: exit codes, options, and output. Each command is one file of this folder. A command returns an
  * exit code or throws, and only main.ts ends the process. Commands may import everything; no other folder imports them.
  */
 

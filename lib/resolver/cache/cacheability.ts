@@ -1,4 +1,4 @@
-/** Which responses may be cached, for how long, and what the store must know of their records. */
+/** Cacheability of responses: whether, for how long, and the facts about records that the store keeps. */
 
 import { Flag, HEADER_BYTES, HeaderField } from "../../dns/header.ts";
 import { readUint16 } from "../../dns/bytes.ts";

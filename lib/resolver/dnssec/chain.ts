@@ -51,7 +51,7 @@ interface Entry {
 const MAX_NAMES = 20_000;
 /** A zone is looked at again after this, in seconds, whatever its TTLs: an hour. */
 const MAX_TTL = 3600;
-/** What is bogus may be repaired any moment; Unbound's val-bogus-ttl is 60, too. In seconds. */
+/** Lifetime of a bogus verdict in seconds: the zone may be repaired at any moment. Unbound's val-bogus-ttl is 60, too. */
 const BOGUS_TTL = 60;
 /** Failures are remembered for a second at least (RFC 9520 §3.2). In seconds. */
 const FAILURE_TTL = 1;

@@ -30,7 +30,7 @@ const MAX_NAME = 255;
 /** Zones whose signatures over one set, or proofs in one denial, are considered. */
 const MAX_SIGNERS = 2;
 
-/** A secure response and what of it is covered by the verdict. */
+/** A secure response, and the part of it that the verdict covers. */
 export interface Judgment {
   readonly verdict: ValidationVerdict;
   /** TTL in seconds by position of the records that were found valid; see `RecordSet.positions`. */
@@ -204,7 +204,7 @@ export class Judge {
     );
   }
 
-  /** What the proofs of a zone deny. */
+  /** Denials by the proofs of a zone. */
   async #deny(zone: SecureZone, prove: (records: DenialRecords) => Denial): Promise<Denial> {
     const usable: RecordSet[] = [];
     for (const set of this.#sets.filter(isDenialSet).slice(0, LIMITS.proofs)) {

@@ -1,8 +1,8 @@
-/** What a record that denies can prove, whether it is NSEC or NSEC3. */
+/** The proofs that NSEC and NSEC3 records have in common. */
 import { Type } from "../../../dns/codes.ts";
 import { type CanonicalName, ROOT_NAME } from "../canonical.ts";
 
-/** What the records prove. */
+/** Result of a proof. */
 export type Denial =
   /** `isDelegation`: the name is a zone cut without DS. */
   | { readonly kind: "proven"; readonly isDelegation?: boolean }
